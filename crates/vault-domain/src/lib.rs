@@ -1,0 +1,24 @@
+//! The words of the vault: ids, limits, reasons, plaintext, and the two things that are injected from above, the clock
+//! and the entropy.
+//!
+//! Every other crate speaks in these types. Nothing here does I/O (but for the system's clock and randomness, which
+//! stand behind traits), nothing here knows a key, a store or a wire format.
+#![deny(missing_docs)]
+
+mod action;
+mod clock;
+mod entropy;
+mod ids;
+pub mod limits;
+mod reason;
+mod secret;
+
+pub use action::{Action, Decision};
+pub use clock::{Clock, ManualClock, Millis, SystemClock};
+pub use entropy::{Entropy, EntropyError, SystemEntropy};
+pub use ids::{
+    Audience, DataClass, Generation, IdError, IdempotencyKey, KeyVersion, LogIndex, PrincipalId, Purpose, RecordNumber,
+    Reference, Region, RequestId, SubjectId, Tenant, VaultId,
+};
+pub use reason::{Code, Reason};
+pub use secret::{Plaintext, TokenText};

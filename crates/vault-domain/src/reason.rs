@@ -1,0 +1,268 @@
+//! Why something was refused: one list for errors, entries of the log and the user's error reference.
+//!
+//! Each reason has a number that is written into entries and never used again for anything else, a name that callers
+//! match on (`ErrorInfo.reason`), a code, a text and a remedy. Some reasons are for the log alone: outside, they all
+//! look like [`Reason::TokenNotFound`], so that a caller can't tell another's token from one that never was.
+
+use std::fmt;
+
+/// The kind of a refusal: what a caller can do about it. Doors translate it (gRPC: vault-server's `status.rs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Code {
+    /// The request is wrong in itself; the same request will never work.
+    InvalidArgument,
+    /// Nothing that this caller may see is there.
+    NotFound,
+    /// The caller is known and may not do this.
+    Denied,
+    /// The caller is not known.
+    Unauthenticated,
+    /// The request is right but not here or not now; repeating it blindly is useless.
+    FailedPrecondition,
+    /// Another call got in between; the whole call may be tried again.
+    Conflict,
+    /// A limit of size, space or budget is reached.
+    LimitExceeded,
+    /// The vault has more to do than it takes on; try again after the stated time.
+    Busy,
+    /// The log can't take entries, so nothing that needs one is done.
+    AuditUnavailable,
+    /// The caller's or the vault's deadline passed.
+    DeadlineExceeded,
+    /// The caller went away.
+    Cancelled,
+    /// There is no such method.
+    Unimplemented,
+    /// Stored data do not open or do not decode.
+    Corrupt,
+    /// A fault of the vault itself.
+    Internal,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal, $code:ident, $outside:ident, $text:literal, $remedy:literal;)*) => {
+        /// Why something was refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u16)]
+        pub enum Reason {
+            $(#[doc = $text] $(#[$doc])* $variant = $number,)*
+        }
+
+        impl Reason {
+            /// Every reason, by rising number.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name that callers match on.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The kind of refusal.
+            #[must_use]
+            pub const fn code(self) -> Code {
+                match self { $(Self::$variant => Code::$code,)* }
+            }
+
+            /// What happened, for the caller.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// What to do about it.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$variant => $remedy,)* }
+            }
+
+            /// The reason as a caller gets to see it; the log keeps the precise one.
+            #[must_use]
+            pub const fn outside(self) -> Self {
+                match self { $(Self::$variant => Self::$outside,)* }
+            }
+
+            /// The reason with this number.
+            #[must_use]
+            pub fn from_number(number: u16) -> Option<Self> {
+                match number { $($number => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+reasons! {
+    // 1–19: the request itself
+    FieldInvalid = 1, "FIELD_INVALID", InvalidArgument, FieldInvalid,
+        "a field of the request breaks its rule",
+        "correct the field that BadRequest names";
+    BatchEmpty = 2, "BATCH_EMPTY", InvalidArgument, BatchEmpty,
+        "the request holds no item",
+        "send 1 to 1000 items";
+    BatchTooLarge = 3, "BATCH_TOO_LARGE", InvalidArgument, BatchTooLarge,
+        "the request holds more than 1000 items",
+        "split it into requests of at most 1000 items";
+    ValueTooLarge = 4, "VALUE_TOO_LARGE", LimitExceeded, ValueTooLarge,
+        "the value is longer than 65536 bytes",
+        "store large data elsewhere, encrypted, and tokenize its key";
+    RequestTooLarge = 5, "REQUEST_TOO_LARGE", LimitExceeded, RequestTooLarge,
+        "the request is larger than 8 MiB",
+        "send fewer items in a request";
+    RequestMalformed = 6, "REQUEST_MALFORMED", InvalidArgument, RequestMalformed,
+        "the request is not a valid message of this method",
+        "generate the client from the current proto files; text fields must be UTF-8";
+    ValueRejected = 7, "VALUE_REJECTED", InvalidArgument, ValueRejected,
+        "the value is not a valid value of its data class",
+        "correct the value; the metadata name the rule that it breaks";
+    PurposeRequired = 8, "PURPOSE_REQUIRED", InvalidArgument, PurposeRequired,
+        "the data class asks for a purpose and the request states none",
+        "state one of the purposes in the catalog";
+    PurposeUnknown = 9, "PURPOSE_UNKNOWN", InvalidArgument, PurposeUnknown,
+        "the stated purpose is not registered",
+        "state one of the purposes in the catalog";
+    RegionUnknown = 10, "REGION_UNKNOWN", InvalidArgument, RegionUnknown,
+        "no vault is known for this region",
+        "check the region's name; the catalog lists every region with its endpoint";
+    PageTokenInvalid = 11, "PAGE_TOKEN_INVALID", InvalidArgument, PageTokenInvalid,
+        "the page token does not belong to this query",
+        "repeat the query with the same filters and the page token as it was given, or start without one";
+    MethodUnknown = 12, "METHOD_UNKNOWN", Unimplemented, MethodUnknown,
+        "there is no such method",
+        "compare the client's proto files with the server's version";
+
+    // 20–39: who may do what
+    CertificateWithoutIdentity = 20, "CERTIFICATE_WITHOUT_IDENTITY", Unauthenticated, CertificateWithoutIdentity,
+        "the client certificate names no principal",
+        "issue it with exactly one SPIFFE URI or, without any URI, exactly one DNS name as subject alternative name";
+    PrincipalUnknown = 21, "PRINCIPAL_UNKNOWN", Unauthenticated, PrincipalUnknown,
+        "the catalog has no account for the client certificate's principal",
+        "add a service account for it to the catalog, or use the certificate of one that is there";
+    AccessDenied = 22, "ACCESS_DENIED", Denied, AccessDenied,
+        "this caller may not do this with this data class, for this audience, purpose and region, or there is no such class",
+        "ask the vault's operators for a grant; the log names the policy that decided";
+    DataClassUnknown = 23, "DATA_CLASS_UNKNOWN", Denied, AccessDenied,
+        "the catalog has no such data class",
+        "check the name of the data class";
+    AudienceUnknown = 24, "AUDIENCE_UNKNOWN", Denied, AccessDenied,
+        "the catalog has no such audience",
+        "check the name of the audience";
+    AudienceNotOwn = 25, "AUDIENCE_NOT_OWN", Denied, AccessDenied,
+        "the caller is no member of the audience that it names",
+        "name an audience that the account belongs to";
+
+    // 40–59: the token, and what the log alone tells about it
+    TokenNotFound = 40, "TOKEN_NOT_FOUND", NotFound, TokenNotFound,
+        "there is no such token for this caller",
+        "check data class, audience and region; the token may also have expired or been revoked, which only the log tells";
+    TokenMalformed = 41, "TOKEN_MALFORMED", NotFound, TokenNotFound,
+        "the text is no token of this class's format",
+        "send the token as it was issued";
+    TokenCheckFailed = 42, "TOKEN_CHECK_FAILED", NotFound, TokenNotFound,
+        "the token's check characters do not match",
+        "send the token as it was issued";
+    TokenUnknown = 43, "TOKEN_UNKNOWN", NotFound, TokenNotFound,
+        "the token leads to no record",
+        "send the token as it was issued";
+    TokenOfAnotherClass = 44, "TOKEN_OF_ANOTHER_CLASS", NotFound, TokenNotFound,
+        "the token was issued for another data class",
+        "name the token's own data class";
+    TokenOfAnotherTenant = 45, "TOKEN_OF_ANOTHER_TENANT", NotFound, TokenNotFound,
+        "the token belongs to another tenant",
+        "find out how the caller came by it";
+    TokenOfAnotherAudience = 46, "TOKEN_OF_ANOTHER_AUDIENCE", NotFound, TokenNotFound,
+        "the token was issued for another audience",
+        "exchange it for a token of the own audience";
+    TokenExpired = 47, "TOKEN_EXPIRED", NotFound, TokenNotFound,
+        "the token's lifetime is over",
+        "tokenize the value again";
+    TokenNotYetValid = 48, "TOKEN_NOT_YET_VALID", NotFound, TokenNotFound,
+        "the token's lifetime has not begun",
+        "wait until it has";
+    TokenSuspended = 49, "TOKEN_SUSPENDED", NotFound, TokenNotFound,
+        "the token is suspended",
+        "have it resumed";
+    TokenRevoked = 50, "TOKEN_REVOKED", NotFound, TokenNotFound,
+        "the token was revoked",
+        "tokenize the value again";
+    TokenUsedUp = 51, "TOKEN_USED_UP", NotFound, TokenNotFound,
+        "the token's uses are spent",
+        "tokenize the value again";
+
+    // 60–79: here and now
+    WrongRegion = 60, "WRONG_REGION", FailedPrecondition, WrongRegion,
+        "the data live in a region that is served elsewhere",
+        "send the call to the region that the metadata name, at its endpoint where one is named";
+    IdempotencyKeyReused = 61, "IDEMPOTENCY_KEY_REUSED", FailedPrecondition, IdempotencyKeyReused,
+        "the idempotency key was used with another request in the last 24 hours",
+        "use a fresh key for every new request";
+    CommitConflict = 62, "COMMIT_CONFLICT", Conflict, CommitConflict,
+        "other calls kept changing the same records",
+        "try the whole call again";
+    TokenSpaceExhausted = 63, "TOKEN_SPACE_EXHAUSTED", LimitExceeded, TokenSpaceExhausted,
+        "the token space of this data class is nearly used up",
+        "move the class to a format with more room, or keep fewer characters";
+    RecordNumbersExhausted = 64, "RECORD_NUMBERS_EXHAUSTED", LimitExceeded, RecordNumbersExhausted,
+        "the region has used all of its 2^56 record numbers",
+        "open another region";
+    DeadlineExceeded = 65, "DEADLINE_EXCEEDED", DeadlineExceeded, DeadlineExceeded,
+        "the deadline passed before the answer was ready",
+        "try again with a later deadline; the attempt may stand in the log";
+    Cancelled = 66, "CANCELLED", Cancelled, Cancelled,
+        "the caller went away before the answer was ready",
+        "try again if the answer is still wanted; the attempt may stand in the log";
+    Busy = 67, "BUSY", Busy, Busy,
+        "the vault has more to do than it takes on",
+        "try again after the time in RetryInfo";
+    ShuttingDown = 68, "SHUTTING_DOWN", Busy, ShuttingDown,
+        "the vault is shutting down",
+        "try again; another node, or this one after its restart, will answer";
+    AuditUnavailable = 69, "AUDIT_UNAVAILABLE", AuditUnavailable, AuditUnavailable,
+        "the access log can't take entries, so nothing that needs one is done",
+        "operators: see the log of the process; callers: try again later";
+    EntropyUnavailable = 70, "ENTROPY_UNAVAILABLE", Internal, Internal,
+        "the source of randomness is not available",
+        "operators: see the log of the process";
+
+    // 80–: faults
+    RecordCorrupt = 80, "RECORD_CORRUPT", Corrupt, RecordCorrupt,
+        "a stored record does not open or decode",
+        "operators: restore the record from a backup; the log of the process names it by number";
+    Internal = 81, "INTERNAL", Internal, Internal,
+        "the vault met a fault of its own",
+        "operators: look for the request id in the log of the process";
+    HandshakeRefused = 82, "HANDSHAKE_REFUSED", Unauthenticated, HandshakeRefused,
+        "the TLS handshake failed: no client certificate, or one that is not accepted",
+        "connect with TLS 1.3 and a certificate of a client CA that the configuration names";
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_are_unique_and_rise() {
+        let mut names = std::collections::BTreeSet::new();
+        for pair in Reason::ALL.windows(2) {
+            assert!((pair[0] as u16) < pair[1] as u16, "{:?}", pair[1]);
+        }
+        for reason in Reason::ALL {
+            assert!(names.insert(reason.name()), "{reason} twice");
+            assert_eq!(Reason::from_number(*reason as u16), Some(*reason));
+        }
+    }
+
+    #[test]
+    fn what_is_shown_outside_is_final_and_of_the_same_kind() {
+        for reason in Reason::ALL {
+            let outside = reason.outside();
+            assert_eq!(outside.outside(), outside, "{reason}");
+            assert_eq!(outside.code(), reason.code(), "{reason}");
+        }
+    }
+}
