@@ -1,0 +1,27 @@
+//! The primitives, and nothing else: authenticated encryption, derivation, one block, MAC, signatures, randomness.
+//!
+//! Keys live in opaque types that wipe themselves, can't be cloned, printed or compared, and never give their bytes
+//! away. No async, no I/O, no logging, no unsafe. One file per primitive; its documentation is the formula and the
+//! standard's section. docs/CRYPTO.md says which key is used for what.
+#![deny(missing_docs)]
+// Secrets have no Debug on purpose: a key that can be printed will be.
+#![allow(missing_debug_implementations, reason = "keys must not be printable")]
+
+mod aead;
+mod block;
+mod derive;
+mod key;
+mod mac;
+mod random;
+mod sign;
+
+pub use aead::{AeadKey, NONCE_BYTES, OpenError, TAG_BYTES};
+pub use block::{BLOCK_BYTES, Block, BlockKey};
+pub use derive::Info;
+pub use key::{Key256, WRAPPED_BYTES};
+pub use mac::{MacKey, MacTag, same};
+pub use random::CallRandom;
+pub use sign::{LogKey, PUBLIC_KEY_BYTES, SIGNATURE_BYTES};
+
+#[cfg(test)]
+mod vectors;

@@ -1,0 +1,44 @@
+//! The generated gRPC contract: messages and services of `proto/`, and their file descriptors.
+//!
+//! Nothing here but what is generated, and the codec: only doors speak these types, the rest of the vault has its own.
+
+mod codec;
+
+/// `google.rpc`: the status of a single item.
+pub mod google {
+    #![allow(missing_docs, clippy::all, reason = "generated")]
+    /// `google.rpc`.
+    pub mod rpc {
+        tonic::include_proto!("google.rpc");
+    }
+}
+
+/// `tokenvault`: one module for each version.
+pub mod tokenvault {
+    /// `tokenvault.v1`.
+    pub mod v1 {
+        #![allow(missing_docs, clippy::all, reason = "generated")]
+        tonic::include_proto!("tokenvault.v1");
+    }
+}
+
+pub use tokenvault::v1;
+
+/// The file descriptor set of the contract, for reflection and for tests that walk over every method.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+pub use codec::{MALFORMED, StrictCodec};
+
+// Values are wiped when the message that holds them is dropped, on both ends. What HTTP/2 and TLS buffered of them on
+// the way is beyond this crate's reach (docs/CRYPTO.md, "What is not wiped").
+impl Drop for v1::TokenizeItem {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.value);
+    }
+}
+
+impl Drop for v1::ValueRevealed {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.value);
+    }
+}

@@ -1,0 +1,20 @@
+//! Generates the messages and services from proto/ with protox, so that no protoc is needed on the machine.
+
+use std::{error::Error, path::Path};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let proto = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    let files = ["errors", "token_service", "audit_service"].map(|name| format!("tokenvault/v1/{name}.proto"));
+    println!("cargo::rerun-if-changed={}", proto.display());
+    let descriptors = protox::compile(files, [&proto])?;
+    let out = std::env::var("OUT_DIR")?;
+    std::fs::write(
+        Path::new(&out).join("descriptors.bin"),
+        prost::Message::encode_to_vec(&descriptors),
+    )?;
+    tonic_prost_build::configure()
+        .codec_path("crate::codec::StrictCodec")
+        .build_transport(false)
+        .compile_fds(descriptors)?;
+    Ok(())
+}
