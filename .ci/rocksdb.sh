@@ -8,12 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-manifest=$(cargo metadata --format-version 1 --locked |
-  python3 -c 'import json,sys
-for p in json.load(sys.stdin)["packages"]:
-    if p["name"] == "librocksdb-sys": print(p["version"], p["manifest_path"])')
-version=${manifest%% *}
-src=$(dirname "${manifest#* }")
+version=$(sed -n '/^name = "librocksdb-sys"$/{n;s/^version = "\(.*\)"$/\1/p}' Cargo.lock)
 case "$(uname -m)" in
   x86_64) cpu="-msse4.2 -mpclmul"; tag=sse42 ;;
   aarch64) cpu="-march=armv8-a+crc+crypto"; tag=armcrc ;;
@@ -22,6 +17,10 @@ esac
 out="${XDG_CACHE_HOME:-$HOME/.cache}/tokenvault/rocksdb-$version-$tag"
 if [ -f "$out/librocksdb.a" ]; then printf '%s\n' "$out"; exit 0; fi
 
+metadata=$(cargo metadata --format-version 1 --locked)
+src=$(python3 -c 'import json, os, sys
+for package in json.load(sys.stdin)["packages"]:
+    if package["name"] == "librocksdb-sys": print(os.path.dirname(package["manifest_path"]))' <<<"$metadata")
 echo "building RocksDB from librocksdb-sys $version: once, about 5 minutes on two cores, 30 MB kept in $out" >&2
 work=$(mktemp -d "${TMPDIR:-/tmp}/rocksdb-build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -36,6 +35,7 @@ trap 'rm -rf "$work"' EXIT
     -DOS_LINUX -DROCKSDB_PLATFORM_POSIX -DROCKSDB_LIB_IO_POSIX -DROCKSDB_SCHED_GETCPU_PRESENT
     -DROCKSDB_AUXV_GETAUXVAL_PRESENT -DROCKSDB_FALLOCATE_PRESENT -DROCKSDB_RANGESYNC_PRESENT
     -I$src/rocksdb/include -I$src/rocksdb -I$src/rocksdb/third-party/gtest-1.8.1/fused-src -I$src"
+  # shellcheck disable=SC2016  # $COMPILE is for the inner shell
   printf '%s\n' unit*.cc | xargs -P "$(nproc)" -I{} sh -c '$COMPILE -c {} -o {}.o'
   ar rcs librocksdb.a unit*.cc.o ) >&2
 mkdir -p "$out"

@@ -1,0 +1,3 @@
+//! What the tests of the whole vault share. Never part of the product.
+
+pub mod amnesia;

@@ -1,0 +1,189 @@
+//! The catalog: which data classes there are, who may ask for what, and in which words. One TOML text in, one immutable
+//! [`Catalog`] out, or all of its faults at once with line, column and key.
+//!
+//! It only says what was granted; vault-policy decides. It does no I/O, knows no clock, no key and no secret, and must
+//! never take a catalog that it does not understand to the last key: a typo stops the start instead of weakening the
+//! vault.
+#![deny(missing_docs)]
+
+mod account;
+mod class;
+mod document;
+mod fault;
+mod names;
+mod principal;
+
+use std::{fmt, fmt::Write as _, sync::Arc};
+
+use sha2::{Digest as _, Sha256};
+use vault_domain::{Audience, DataClass, PrincipalId, Purpose, Region, Tenant, limits};
+
+use crate::{
+    document::Document,
+    fault::Faults,
+    names::{Ids, Table},
+};
+
+pub use account::{Account, Grant};
+pub use class::{Class, Determinism, Format, RuleName, TTL_SECONDS_MAX};
+pub use fault::{CatalogError, FAULTS_SHOWN_MAX, Fault, Problem};
+pub use names::{Described, RegionEntry};
+
+/// The sample catalog that `tokenvault dev` runs with; its comments explain every key.
+pub const SAMPLE: &str = include_str!("../sample/catalog.toml");
+
+/// The longest catalog: 100,000 accounts of 600 bytes each fit.
+pub const CATALOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Tenants, audiences, purposes or regions in one catalog, each.
+pub const NAMES_MAX: usize = 1024;
+/// Grants of one account.
+pub const GRANTS_MAX: usize = 256;
+
+/// A catalog without a fault. Clones share it.
+#[derive(Clone)]
+pub struct Catalog(Arc<Content>);
+
+struct Content {
+    classes: Table<DataClass, Class>,
+    tenants: Table<Tenant, Described<Tenant>>,
+    audiences: Table<Audience, Described<Audience>>,
+    purposes: Table<Purpose, Described<Purpose>>,
+    regions: Table<Region, RegionEntry>,
+    accounts: Table<PrincipalId, Account>,
+    fingerprint: String,
+}
+
+impl Catalog {
+    /// Reads a catalog.
+    ///
+    /// # Errors
+    /// With every fault that could be told apart, in order of their lines: text that is no TOML stops the reading, all
+    /// else is collected.
+    pub fn parse(text: &str) -> Result<Self, CatalogError> {
+        let mut faults = Faults::default();
+        let content = Content::read(text, &mut faults);
+        match content {
+            Some(content) if faults.is_empty() => Ok(Self(Arc::new(content))),
+            _ => Err(faults.into_error(text)),
+        }
+    }
+
+    /// The data class with this name.
+    #[must_use]
+    pub fn class(&self, name: &str) -> Option<&Class> {
+        self.0.classes.get(name)
+    }
+
+    /// The account of this principal, written as in the log: `spiffe://…` or `dns:…`.
+    #[must_use]
+    pub fn account(&self, principal: &str) -> Option<&Account> {
+        self.0.accounts.get(principal)
+    }
+
+    /// The tenant with this name.
+    #[must_use]
+    pub fn tenant(&self, name: &str) -> Option<&Described<Tenant>> {
+        self.0.tenants.get(name)
+    }
+
+    /// The audience with this name.
+    #[must_use]
+    pub fn audience(&self, name: &str) -> Option<&Described<Audience>> {
+        self.0.audiences.get(name)
+    }
+
+    /// The purpose with this name.
+    #[must_use]
+    pub fn purpose(&self, name: &str) -> Option<&Described<Purpose>> {
+        self.0.purposes.get(name)
+    }
+
+    /// The region with this name, wherever it is served.
+    #[must_use]
+    pub fn region(&self, name: &str) -> Option<&RegionEntry> {
+        self.0.regions.get(name)
+    }
+
+    /// All data classes, by name.
+    pub fn classes(&self) -> impl ExactSizeIterator<Item = &Class> {
+        self.0.classes.iter()
+    }
+
+    /// All accounts, by principal.
+    pub fn accounts(&self) -> impl ExactSizeIterator<Item = &Account> {
+        self.0.accounts.iter()
+    }
+
+    /// All tenants, by name.
+    pub fn tenants(&self) -> impl ExactSizeIterator<Item = &Described<Tenant>> {
+        self.0.tenants.iter()
+    }
+
+    /// All audiences, by name.
+    pub fn audiences(&self) -> impl ExactSizeIterator<Item = &Described<Audience>> {
+        self.0.audiences.iter()
+    }
+
+    /// All purposes, by name.
+    pub fn purposes(&self) -> impl ExactSizeIterator<Item = &Described<Purpose>> {
+        self.0.purposes.iter()
+    }
+
+    /// All regions, by name.
+    pub fn regions(&self) -> impl ExactSizeIterator<Item = &RegionEntry> {
+        self.0.regions.iter()
+    }
+
+    /// SHA-256 of the text as it was given, in lowercase hex: what `sha256sum` says of the file.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.0.fingerprint
+    }
+}
+
+impl fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Catalog")
+            .field("classes", &self.0.classes.iter().len())
+            .field("accounts", &self.0.accounts.iter().len())
+            .field("fingerprint", &self.0.fingerprint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Content {
+    /// Reads all sections. What has a fault is left out of its table but keeps its name, so that one fault is reported
+    /// once and not again by everything that refers to it.
+    fn read(text: &str, faults: &mut Faults) -> Option<Self> {
+        let document = Document::read(text, faults)?;
+        let ids = Ids {
+            tenants: document.tenants.ids(NAMES_MAX, Tenant::parse, faults),
+            classes: document.classes.ids(limits::CLASSES_MAX, DataClass::parse, faults),
+            audiences: document.audiences.ids(NAMES_MAX, Audience::parse, faults),
+            purposes: document.purposes.ids(NAMES_MAX, Purpose::parse, faults),
+            regions: document.regions.ids(NAMES_MAX, Region::parse, faults),
+        };
+        let principals = document.accounts.ids(limits::ACCOUNTS_MAX, principal::parse, faults);
+        Some(Self {
+            tenants: document.tenants.build(&ids.tenants, |id, raw, _| Some(Described::new(id, raw))),
+            audiences: document.audiences.build(&ids.audiences, |id, raw, _| Some(Described::new(id, raw))),
+            purposes: document.purposes.build(&ids.purposes, |id, raw, _| Some(Described::new(id, raw))),
+            regions: document.regions.build(&ids.regions, |id, raw, _| RegionEntry::new(id, raw, faults)),
+            classes: document.classes.build(&ids.classes, |id, raw, span| Class::new(id, raw, span, faults)),
+            accounts: document.accounts.build(&principals, |id, raw, span| Account::new(id, raw, span, &ids, faults)),
+            fingerprint: fingerprint(text),
+        })
+    }
+}
+
+fn fingerprint(text: &str) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(text.as_bytes()) {
+        // Writing to a String can't fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ pub use aead::{AeadKey, NONCE_BYTES, OpenError, TAG_BYTES};
 pub use block::{BLOCK_BYTES, Block, BlockKey};
 pub use derive::Info;
 pub use key::{Key256, WRAPPED_BYTES};
-pub use mac::{MacKey, MacTag, same};
+pub use mac::{MacKey, MacTag, same, sha256};
 pub use random::CallRandom;
 pub use sign::{LogKey, PUBLIC_KEY_BYTES, SIGNATURE_BYTES};
 

@@ -47,3 +47,13 @@ impl MacKey {
 pub fn same(left: &[u8; 16], right: &[u8; 16]) -> bool {
     left.ct_eq(right).into()
 }
+
+/// SHA-256 (FIPS 180-4) over the parts, one after the other. The caller makes the encoding unambiguous.
+#[must_use]
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::default();
+    for part in parts {
+        sha2::Digest::update(&mut hash, part);
+    }
+    sha2::Digest::finalize(hash).into()
+}

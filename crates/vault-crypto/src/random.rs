@@ -3,7 +3,7 @@
 //! One system call a request instead of one an item; no generator outlives its call or is shared between threads, so
 //! that no fork, snapshot or restored machine repeats what another one drew.
 
-use rand::{Rng, SeedableRng, rngs::ChaCha12Rng};
+use rand::{CryptoRng, Rng, SeedableRng, rngs::ChaCha12Rng};
 use vault_domain::{Entropy, EntropyError};
 use zeroize::Zeroizing;
 
@@ -30,7 +30,7 @@ impl CallRandom {
     }
 
     /// The generator, for drawing from distributions.
-    pub fn rng(&mut self) -> &mut impl Rng {
+    pub fn rng(&mut self) -> &mut (impl CryptoRng + use<>) {
         &mut self.0
     }
 }

@@ -1,0 +1,18 @@
+//! What values and tokens look like: the rules that values must meet, the text of opaque tokens, and random tokens that
+//! keep a value's format.
+//!
+//! Keyless and pure: nothing here knows a key, a record, a store or a clock, and randomness comes from the caller.
+//! Nothing here may put a value or a token, or a part of one, into an error, a `Debug` text or a log.
+#![deny(missing_docs)]
+
+mod base62;
+mod luhn;
+mod preserve;
+mod rejection;
+mod token;
+mod validate;
+
+pub use preserve::{DRAW_TRIES_MAX, LuhnMode, Preserving, Template};
+pub use rejection::Rejection;
+pub use token::{CHECK_SPACE, MalformedToken, OPAQUE_TOKEN_BYTES_MAX, OpaqueToken};
+pub use validate::{Canonical, PATTERN_BYTES_MAX, PATTERN_PROGRAM_BYTES_MAX, Rule, RuleError};

@@ -1,0 +1,229 @@
+//! The journal of a region or node: the one writer, on its own thread.
+//!
+//! Calls hand it what they want committed: sealed rows, conditions, and the finished body of their entry. It gives log
+//! times and indexes, hashes leaves, checks conditions, writes one batch with one fsync, and then answers all of them.
+//! The fsync itself is the batching window: whoever comes while it runs is in the next group. Nothing can be written
+//! without an entry, because nothing else holds a writer.
+//!
+//! A failed write or fsync ends the journal: every waiting and later call is refused, [`Journal::failed`] resolves, and
+//! the process has to end. An fsync is never tried again: after a failed one the kernel may have dropped the pages.
+#![deny(missing_docs)]
+
+mod changes;
+mod error;
+mod follower;
+mod group;
+mod log;
+mod submission;
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+};
+
+use tokio::sync::{oneshot, watch};
+use vault_domain::{Clock, limits};
+use vault_ledger::{Origin, Signer, VerifierKey};
+use vault_store::{Reader, SummaryWriter, Writer};
+
+pub use changes::Position;
+pub use error::{CommitError, JournalError};
+pub use follower::IndexProgress;
+pub use log::{LogReader, SignedCheckpoint};
+pub use submission::{Condition, Receipt, RowKey, Submission};
+
+use crate::{
+    follower::Follower,
+    group::{Message, Scribe},
+    log::Log,
+};
+
+/// What a journal is opened with.
+pub struct Parts {
+    /// The writer; the journal becomes its only holder.
+    pub writer: Writer,
+    /// Below this much free space on the store's disk, in bytes, everything that needs an entry is refused.
+    pub free_bytes_min: u64,
+    /// The writer of the derived index, which needs no evidence.
+    pub summaries: SummaryWriter,
+    /// A reader of the same store.
+    pub reader: Reader,
+    /// The name of the log.
+    pub origin: Origin,
+    /// The key that signs its checkpoints.
+    pub signer: Arc<dyn Signer>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The newest checkpoint known outside the store, if there is one: the log must not be behind it.
+    pub known_outside: Option<String>,
+}
+
+/// A handle on the journal. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: SyncSender<Message>,
+    /// The last group that is on disk; groups count from 1.
+    position: AtomicU64,
+    /// Entries that are on disk.
+    size: Arc<AtomicU64>,
+    failed: watch::Receiver<bool>,
+    checkpoint: watch::Receiver<Option<Arc<SignedCheckpoint>>>,
+    progress: Arc<IndexProgress>,
+    origin: Origin,
+    verifier_key: VerifierKey,
+}
+
+/// The threads of a journal. Dropping it does not stop them: [`Running::stop`] does.
+#[derive(Debug)]
+pub struct Running {
+    journal: Journal,
+    scribe: JoinHandle<()>,
+    follower: JoinHandle<()>,
+    stop_follower: Arc<AtomicBool>,
+}
+
+impl Journal {
+    /// Reads the log's end, holds it against its newest checkpoints, inside and outside the store, and starts the
+    /// threads.
+    ///
+    /// # Errors
+    /// When the log does not decode, does not agree with a checkpoint, or is behind the one known outside.
+    pub fn open(parts: Parts) -> Result<(Self, Running), JournalError> {
+        let Parts { writer, free_bytes_min, summaries, reader, origin, signer, clock, known_outside } = parts;
+        let verifier_key = VerifierKey::of(origin.clone(), &*signer)?;
+        let log = Log::open(&reader, origin.clone(), signer, &verifier_key, known_outside.as_deref())?;
+
+        let (queue, messages) = sync_channel(limits::JOURNAL_QUEUE_MAX);
+        let (failed_sender, failed) = watch::channel(false);
+        let (checkpoint_sender, checkpoint) = watch::channel(log.newest_checkpoint());
+        let size = Arc::new(AtomicU64::new(log.size()));
+        let progress = Arc::new(IndexProgress::default());
+        let shared = Arc::new(Shared {
+            queue,
+            position: AtomicU64::new(0),
+            size: size.clone(),
+            failed,
+            checkpoint,
+            progress: progress.clone(),
+            origin,
+            verifier_key,
+        });
+        let stop_follower = Arc::new(AtomicBool::new(false));
+        let follower = Follower::new(reader, summaries, size, progress, stop_follower.clone())?;
+        let follower = spawn("index", move || follower.run())?;
+        let scribe = Scribe::new((writer, free_bytes_min), log, clock, Arc::downgrade(&shared), failed_sender, checkpoint_sender);
+        let scribe = spawn("journal", move || scribe.run(&messages))?;
+        let journal = Self { shared };
+        Ok((journal.clone(), Running { journal, scribe, follower, stop_follower }))
+    }
+
+    /// Where the journal stands. Taken before rows are read, it makes a [`Condition`] on them.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position(self.shared.position.load(Ordering::Acquire))
+    }
+
+    /// Commits one call's rows and entry, durably, or nothing of them.
+    ///
+    /// # Errors
+    /// [`CommitError::Conflict`] when a condition does not hold any more: read again and try again.
+    /// [`CommitError::Busy`] when the queue is full. [`CommitError::Stopped`] when the journal has ended.
+    pub async fn commit(&self, submission: Submission) -> Result<Receipt, CommitError> {
+        let (reply, answer) = oneshot::channel();
+        match self.shared.queue.try_send(Message::Commit(submission, reply)) {
+            Ok(()) => answer.await.unwrap_or(Err(CommitError::Stopped)),
+            Err(TrySendError::Full(_)) => Err(CommitError::Busy),
+            Err(TrySendError::Disconnected(_)) => Err(CommitError::Stopped),
+        }
+    }
+
+    /// Entries that are on disk.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.shared.size.load(Ordering::Acquire)
+    }
+
+    /// The newest signed checkpoint, and every later one.
+    #[must_use]
+    pub fn checkpoints(&self) -> watch::Receiver<Option<Arc<SignedCheckpoint>>> {
+        self.shared.checkpoint.clone()
+    }
+
+    /// Signs and stores a checkpoint over everything committed so far, now.
+    ///
+    /// # Errors
+    /// When the journal has ended.
+    pub async fn checkpoint(&self) -> Result<Arc<SignedCheckpoint>, CommitError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.queue.try_send(Message::Checkpoint(reply)).map_err(|error| match error {
+            TrySendError::Full(_) => CommitError::Busy,
+            TrySendError::Disconnected(_) => CommitError::Stopped,
+        })?;
+        answer.await.unwrap_or(Err(CommitError::Stopped))
+    }
+
+    /// Resolves when a write or fsync has failed: the process must stop serving and end.
+    pub async fn failed(&self) {
+        let mut failed = self.shared.failed.clone();
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            // The journal ended in good order: it can't fail any more.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether a write or fsync has failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        *self.shared.failed.borrow()
+    }
+
+    /// The name of the log.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.shared.origin
+    }
+
+    /// The key that the log's checkpoints verify with.
+    #[must_use]
+    pub fn verifier_key(&self) -> &VerifierKey {
+        &self.shared.verifier_key
+    }
+
+    /// How far the derived index has come.
+    #[must_use]
+    pub fn index_progress(&self) -> &IndexProgress {
+        &self.shared.progress
+    }
+}
+
+impl Running {
+    /// Commits what is queued, signs a last checkpoint, and ends the threads.
+    pub fn stop(self) {
+        // Full or not, the message goes in: the scribe takes from the queue until it meets it.
+        let _already_ended = self.journal.shared.queue.send(Message::Stop);
+        self.stop_follower.store(true, Ordering::Release);
+        self.follower.thread().unpark();
+        for thread in [self.scribe, self.follower] {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the journal ended by a panic");
+            }
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, JournalError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(JournalError::Thread)
+}
+
+/// The number of lives of a log, from 1: a restored store goes on under the next one.
+pub const FIRST_LIFE: NonZeroU32 = NonZeroU32::MIN;

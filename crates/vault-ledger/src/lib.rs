@@ -1,0 +1,47 @@
+//! The access log as a third party sees it: canonical entries, RFC 6962 hashes and proofs, and the C2SP formats around
+//! them (tlog-tiles, signed-note, tlog-checkpoint, tlog-proof).
+//!
+//! Whoever distrusts the vault can check it with this crate alone: everything here is a pure function of its input. No
+//! I/O, no clock, no randomness, no secret key: signing, sealing and opening stand behind [`Signer`], [`EntrySealer`]
+//! and [`EntryOpener`]; where tiles come from stands behind [`TileSource`].
+//!
+//! | module | what |
+//! |---|---|
+//! | `entry` | one attempt as bytes: [`Entry`], [`EntryBuilder`], [`People`] |
+//! | `tree` | [`leaf_hash`], [`Frontier`], proofs and their verification |
+//! | `note`, `checkpoint`, `proof` | signed text: [`VerifierKey`], [`Checkpoint`], [`LogProof`] |
+//! | `query`, `summary` | which entries are asked for ([`Query`]), and which runs of entries need not be read |
+#![deny(missing_docs)]
+
+mod bytes;
+mod checkpoint;
+mod entry;
+mod error;
+mod note;
+mod proof;
+mod query;
+mod summary;
+mod tree;
+
+pub use checkpoint::Checkpoint;
+pub use entry::{
+    CIPHERTEXT_BYTES_MAX, CertificateSha256, ENTRY_VERSION, Entry, EntryBuilder, EntryHead, EntryOpener, EntrySalt,
+    EntrySealer, GROUPS_ALWAYS_FIT, Group, Issuer, NumberRun, NumberRuns, PEOPLE_BYTES_MAX, POLICY_ID_BYTES_MAX,
+    People, PolicyId, PolicySetFingerprint, PrincipalTag, SealedPart, SealedPeople, TenantTag, TokenHash, TraceId,
+    log_time, patch_log_time,
+};
+pub use error::LedgerError;
+pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, ORIGIN_BYTES_MAX, Origin, Signer, VerifierKey, sign_note};
+pub use proof::{LogProof, PROOF_TEXT_BYTES_MAX};
+pub use query::{ItemFilter, Query};
+pub use summary::{SUMMARY_BYTES_MAX, SUMMARY_ENTRIES, Summary, SummaryBuilder};
+pub use tree::{
+    EMPTY_ROOT, Frontier, FullTile, PROOF_HASHES_MAX, TILE_BYTES, TILE_HASHES, TileId, TileMap, TileSource, TreeHash,
+    TreeHead, TreeSize, consistency_tiles, inclusion_tiles, leaf_hash, node_hash, prove_consistency, prove_inclusion,
+    verify_consistency, verify_inclusion,
+};
+
+#[cfg(test)]
+mod goldens;
+#[cfg(test)]
+mod testing;

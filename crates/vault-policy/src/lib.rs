@@ -1,0 +1,175 @@
+//! Policies: whether a principal may do what it asks for. Cedar decides, over the entities of one catalog.
+//!
+//! A [`PolicySet`] is immutable: policy texts, schema and catalog are read and checked against each other once, and a
+//! reload makes a new one, with decisions of its own. The same question to the same set has the same answer for ever:
+//! nothing here knows a clock, draws randomness or does I/O. What can't be decided is denied.
+//!
+//! It decides and names the policies that decided. It never sees a value, a token or a batch, and it must not be asked
+//! about a caller whose identity is not proven.
+#![deny(missing_docs)]
+
+mod cache;
+mod decision;
+mod fault;
+mod load;
+mod request;
+mod vocabulary;
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use cedar_policy as cedar;
+use sha2::{Digest as _, Sha256};
+use vault_catalog::Catalog;
+use vault_domain::limits;
+
+use crate::{
+    cache::{DecisionCache, Key},
+    load::LoadedPolicy,
+    vocabulary::Vocabulary,
+};
+
+pub use decision::{Decision, PolicyId, Verdict};
+pub use fault::{FAULTS_SHOWN_MAX, Fault, PolicyError, Problem};
+pub use load::{POLICIES_MAX, POLICY_BYTES_MAX, PolicySource};
+pub use request::{Ask, DataScope, Log, Request};
+
+/// The schema that every policy is checked against.
+pub const SCHEMA: &str = include_str!("../policies/schema.cedarschema");
+/// The text of the built-in policies.
+pub const DEFAULT_POLICIES: &str = include_str!("../policies/default.cedar");
+
+/// Policies that passed every check, with the catalog they speak about.
+pub struct PolicySet {
+    catalog: Catalog,
+    policies: cedar::PolicySet,
+    loaded: HashMap<cedar::PolicyId, LoadedPolicy>,
+    vocabulary: Vocabulary,
+    authorizer: cedar::Authorizer,
+    fingerprint: [u8; 32],
+    cache: DecisionCache,
+}
+
+impl PolicySet {
+    /// Reads policies and checks them: by Cedar's strict validation against [`SCHEMA`], and every name against the
+    /// catalog. The sources count as one set; [`PolicySource::DEFAULT`] is not added by itself.
+    ///
+    /// # Errors
+    /// With every fault that was found: a source that is no Cedar, a policy that the validator refuses or warns about
+    /// (a policy that can never apply is taken for a typo), a missing, malformed or repeated `@id`, an unknown
+    /// annotation, a name that is not in the catalog, a template, or a limit that is passed.
+    pub fn load(sources: &[PolicySource<'_>], catalog: &Catalog) -> Result<Self, PolicyError> {
+        let vocabulary = Vocabulary::new(SCHEMA).map_err(|error| PolicyError::of_schema(&error))?;
+        let (policies, loaded) = load::load(sources, &vocabulary, catalog)?;
+        Ok(Self {
+            catalog: catalog.clone(),
+            policies,
+            loaded,
+            vocabulary,
+            authorizer: cedar::Authorizer::new(),
+            fingerprint: fingerprint(sources),
+            cache: DecisionCache::new(limits::DECISIONS_CACHED_MAX),
+        })
+    }
+
+    /// The catalog that the set was loaded with. Whoever looks up an account or a class for a decision takes it from
+    /// here, so that a reload in between can't mix two catalogs.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Decides, from memory if the same was asked before.
+    #[must_use]
+    pub fn decide(&self, request: &Request<'_>) -> Decision {
+        let key = Key::of(request);
+        if let Some(decision) = self.cache.get(&key) {
+            return decision;
+        }
+        let decision = self.evaluate(request);
+        // Names that the catalog does not have are not remembered: whoever makes them up would push out the others.
+        if !matches!(decision.verdict(), Verdict::NameUnknown) {
+            self.cache.insert(&key, &decision);
+        }
+        decision
+    }
+
+    /// Decides anew, without looking at or leaving anything in memory.
+    #[must_use]
+    pub fn evaluate(&self, request: &Request<'_>) -> Decision {
+        let facts = match self.vocabulary.facts(&self.catalog, request) {
+            Ok(facts) => facts,
+            Err(unknown) => return Decision::unknown(unknown),
+        };
+        let Some((request, entities)) = facts else { return Decision::failed(Arc::default()) };
+        let response = self.authorizer.is_authorized(&request, &self.policies, &entities);
+        let diagnostics = response.diagnostics();
+        // Cedar skips a policy whose evaluation fails, a forbid too: such a decision must not open anything.
+        let failed = self.ids(diagnostics.errors().map(|error| match error {
+            cedar::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
+        }));
+        if !failed.is_empty() {
+            return Decision::failed(failed.into_iter().map(|policy| policy.id.clone()).collect());
+        }
+        let decisive = self.ids(diagnostics.reason());
+        let ids = decisive.iter().map(|policy| policy.id.clone()).collect();
+        match response.decision() {
+            cedar::Decision::Allow => Decision::allowed(ids),
+            cedar::Decision::Deny => Decision::denied(decisive.iter().find_map(|policy| policy.reason), ids),
+        }
+    }
+
+    /// How many decisions are remembered, at most [`limits::DECISIONS_CACHED_MAX`].
+    #[must_use]
+    pub fn decisions_cached(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// The ids of all policies, sorted.
+    #[must_use]
+    pub fn policy_ids(&self) -> Vec<PolicyId> {
+        self.ids(self.loaded.keys()).into_iter().map(|policy| policy.id.clone()).collect()
+    }
+
+    /// The first 8 bytes of [`PolicySet::fingerprint_hex`], as entries hold them.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 8] {
+        let [a, b, c, d, e, f, g, h, ..] = self.fingerprint;
+        [a, b, c, d, e, f, g, h]
+    }
+
+    /// SHA-256 over the schema and the policy texts in the order they were given, each behind its length as 8 bytes
+    /// big-endian; in lowercase hex.
+    #[must_use]
+    pub fn fingerprint_hex(&self) -> String {
+        self.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Our side of some of Cedar's policy ids, sorted by id, so that the same decision always reads the same.
+    fn ids<'p>(&self, ids: impl Iterator<Item = &'p cedar::PolicyId>) -> Vec<&LoadedPolicy> {
+        let mut found: Vec<&LoadedPolicy> = ids.filter_map(|id| self.loaded.get(id)).collect();
+        found.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        found
+    }
+}
+
+impl fmt::Debug for PolicySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicySet")
+            .field("policies", &self.policy_ids())
+            .field("fingerprint", &self.fingerprint_hex())
+            .field("catalog", &self.catalog)
+            .finish_non_exhaustive()
+    }
+}
+
+fn fingerprint(sources: &[PolicySource<'_>]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for text in std::iter::once(SCHEMA).chain(sources.iter().map(|source| source.text)) {
+        digest.update((text.len() as u64).to_be_bytes());
+        digest.update(text.as_bytes());
+    }
+    digest.finalize().into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+# The door to everything: `make` lists what there is. The work is done by the scripts in .ci/.
+
+# Outside of the tree, so that a fresh clone starts warm. Any of them may be set beforehand.
+cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tokenvault
+export CARGO_TARGET_DIR ?= $(cache)/target
+# .ci/env.sh sets ROCKSDB_LIB_DIR and ROCKSDB_STATIC for one command (and builds the archive first, once).
+run := .ci/env.sh
+run_tools := .ci/env.sh --tools
+
+.DEFAULT_GOAL := help
+.PHONY: help setup rocksdb build demo demo-data test check bench docs fmt mutants-core campaigns prune clean-cache
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## install what a bare Debian or Ubuntu lacks for all of the below (names and sizes first)
+	.ci/setup.sh test
+	.ci/tools.sh
+
+rocksdb: ## build librocksdb.a once (about 5 minutes) and print its folder
+	@.ci/rocksdb.sh
+
+build: ## build everything, release profile
+	@.ci/setup.sh build
+	$(run) cargo build --workspace --release --locked
+
+demo: ## a guided tour on real input: two regions on this machine, nothing to configure
+	@.ci/setup.sh demo
+	$(run) cargo build --package tokenvault --release --locked
+	$(CARGO_TARGET_DIR)/release/tokenvault dev --input "$$(.ci/demo-data.sh)"
+
+demo-data: ## fetch the demo's input and print its path
+	@.ci/setup.sh demo
+	@.ci/demo-data.sh
+
+test: ## all tests, doc tests, and whether every test that docs/COVERAGE.md names did run
+	.ci/check.sh setup rocksdb tests doctests coverage
+
+check: ## all that must hold before a change lands (.ci/check.sh STAGE runs one stage)
+	.ci/check.sh
+
+bench: ## the benchmarks, measured
+	$(run) cargo bench --package vault-benches --locked
+
+docs: ## write what is generated: docs/ERRORS.md, and new lines of tests/tidy/contract.txt
+	UPDATE_DOCS=$(or $(UPDATE_DOCS),1) $(run_tools) cargo nextest run -p vault-tests --test tidy --release \
+	  --config-file .ci/nextest.toml -E 'test(the_document_says_what_the_code_says) + test(the_contract_only_grows)'
+
+fmt: ## format the code
+	cargo fmt --all
+
+mutants-core: ## break the code by tests/mutants/*.patch; every named test must turn red
+	.ci/mutants-core.sh
+
+campaigns: ## list the long runs
+	@ls .ci/campaigns 2>/dev/null | sed -n 's/^\(.*\)\.sh$$/  make campaign-\1/p'
+
+campaign-%: ## a long or large run, by name
+	@[ -x .ci/campaigns/$*.sh ] || { echo "there is no campaign '$*'; make campaigns lists them" >&2; exit 2; }
+	$(run_tools) .ci/campaigns/$*.sh
+
+prune: ## delete build output of this workspace's members older than three days
+	@.ci/prune.sh 3
+
+clean-cache: ## delete all that these targets keep outside of the tree (the next build takes long)
+	@du -sh $(cache) 2>/dev/null || true
+	rm -rf $(cache)/target $(cache)/mutants $(cache)/demo $(wildcard $(cache)/tools-* $(cache)/rocksdb-*)

@@ -1,0 +1,268 @@
+//! Accounts: whose a principal is, where it may work, and what it was granted.
+//!
+//! A grant is an offer to the policies, which have the last word: it opens nothing by itself.
+
+use std::{borrow::Borrow, ops::Range};
+
+use toml::Spanned;
+use vault_domain::{Action, Audience, DataClass, PrincipalId, Purpose, Region, Tenant};
+
+use crate::{
+    GRANTS_MAX,
+    document::{RawAccount, RawGrant, RawList},
+    fault::{Faults, Problem},
+    names::{Ids, resolve, resolve_all, resolve_some, word},
+};
+
+const DATA_ACTIONS: [Action; 2] = [Action::Tokenize, Action::Detokenize];
+const LOG_ACTIONS: [Action; 2] = [Action::QueryAccessLog, Action::GetCheckpoint];
+
+/// What one authenticated principal is in the vault.
+#[derive(Clone, Debug)]
+pub struct Account {
+    principal: PrincipalId,
+    description: Option<Box<str>>,
+    tenant: Tenant,
+    audiences: Box<[Audience]>,
+    regions: Box<[Region]>,
+    grants: Box<[Grant]>,
+}
+
+/// Leave to do some actions: on data, with some classes, for some audiences; on the log. All lists are sorted.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    actions: Box<[Action]>,
+    classes: Box<[DataClass]>,
+    purposes: Option<Box<[Purpose]>>,
+    audiences: Box<[Audience]>,
+}
+
+impl Account {
+    /// The principal.
+    #[must_use]
+    pub fn principal(&self) -> &PrincipalId {
+        &self.principal
+    }
+
+    /// What it is, in the catalog's own words.
+    #[must_use]
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// Whose data it works on.
+    #[must_use]
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The audiences that it is a member of: whose tokens it may be shown the values of.
+    #[must_use]
+    pub fn audiences(&self) -> &[Audience] {
+        &self.audiences
+    }
+
+    /// The regions that it is cleared for.
+    #[must_use]
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// What it was granted.
+    #[must_use]
+    pub fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+
+    /// Whether it is a member of this audience.
+    #[must_use]
+    pub fn is_member(&self, audience: &str) -> bool {
+        holds(&self.audiences, audience)
+    }
+
+    /// Whether it is cleared for this region.
+    #[must_use]
+    pub fn is_cleared(&self, region: &str) -> bool {
+        holds(&self.regions, region)
+    }
+
+    /// Whether one grant covers this action on data as a whole: class, audience and purpose. No purpose is covered by
+    /// grants for any purpose.
+    #[must_use]
+    pub fn covers_data(&self, action: Action, class: &str, audience: &str, purpose: Option<&str>) -> bool {
+        self.grants.iter().any(|grant| {
+            grant.names(action, class) && holds(&grant.audiences, audience) && grant.covers_purpose(purpose)
+        })
+    }
+
+    /// Whether one grant covers this action on the log for this purpose.
+    #[must_use]
+    pub fn covers_log(&self, action: Action, purpose: Option<&str>) -> bool {
+        LOG_ACTIONS.contains(&action)
+            && self.grants.iter().any(|grant| grant.actions.contains(&action) && grant.covers_purpose(purpose))
+    }
+
+    /// Whether any grant names this action and class, for whatever audience and purpose: who may know that the class
+    /// exists, and so may be told that a purpose is missing.
+    #[must_use]
+    pub fn names_class(&self, action: Action, class: &str) -> bool {
+        self.grants.iter().any(|grant| grant.names(action, class))
+    }
+
+    /// Judges an account, reporting all that is wrong with it. `span` is the place of its name.
+    pub(crate) fn new(
+        principal: PrincipalId,
+        raw: RawAccount,
+        span: Range<usize>,
+        ids: &Ids,
+        faults: &mut Faults,
+    ) -> Option<Self> {
+        if raw.grants.len() > GRANTS_MAX {
+            faults.add(span, Problem::TooMany { found: raw.grants.len(), max: GRANTS_MAX });
+            return None;
+        }
+        let tenant = resolve(&raw.tenant, &ids.tenants, faults);
+        let audiences = resolve_all(&raw.audiences, &ids.audiences, faults);
+        let regions = resolve_some(&raw.regions, &ids.regions, faults);
+        let grants: Vec<Grant> =
+            raw.grants.iter().filter_map(|grant| Grant::new(grant, &audiences, ids, faults)).collect();
+        Some(Self {
+            principal,
+            description: raw.description.map(Into::into),
+            tenant: tenant?,
+            audiences,
+            regions,
+            grants: grants.into(),
+        })
+    }
+}
+
+impl Grant {
+    /// The actions: either of data or of the log.
+    #[must_use]
+    pub fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
+    /// The data classes; none for the log.
+    #[must_use]
+    pub fn classes(&self) -> &[DataClass] {
+        &self.classes
+    }
+
+    /// The purposes. None: any, and none stated too.
+    #[must_use]
+    pub fn purposes(&self) -> Option<&[Purpose]> {
+        self.purposes.as_deref()
+    }
+
+    /// The audiences that tokens are for; none for the log.
+    #[must_use]
+    pub fn audiences(&self) -> &[Audience] {
+        &self.audiences
+    }
+
+    fn names(&self, action: Action, class: &str) -> bool {
+        self.actions.contains(&action) && holds(&self.classes, class)
+    }
+
+    fn covers_purpose(&self, purpose: Option<&str>) -> bool {
+        match (&self.purposes, purpose) {
+            (None, _) => true,
+            (Some(purposes), Some(purpose)) => holds(purposes, purpose),
+            (Some(_), None) => false,
+        }
+    }
+
+    fn new(raw: &Spanned<RawGrant>, own: &[Audience], ids: &Ids, faults: &mut Faults) -> Option<Self> {
+        let (span, raw) = (raw.span(), raw.get_ref());
+        let actions = parse_actions(&raw.actions, faults);
+        let purposes = raw.purposes.as_ref().map(|list| resolve_some(list, &ids.purposes, faults));
+        let is_for_log = actions.iter().any(|action| LOG_ACTIONS.contains(action));
+        let is_for_data = actions.iter().any(|action| DATA_ACTIONS.contains(action));
+        let (classes, audiences) = match (is_for_data, is_for_log) {
+            (true, false) => {
+                let classes = raw.classes.as_ref().map(|list| resolve_some(list, &ids.classes, faults));
+                if classes.is_none() {
+                    let because = "a grant for data names the classes that it is for";
+                    faults.add(span.clone(), Problem::Missing { key: "classes", because });
+                }
+                (classes, grant_audiences(raw, &actions, span, own, ids, faults))
+            }
+            (false, true) => {
+                check_log_grant(raw, &actions, faults);
+                (Some(Box::default()), Some(Box::default()))
+            }
+            (true, true) => {
+                faults.add(raw.actions.span(), Problem::MixedGrant);
+                (None, None)
+            }
+            // Each action was a fault of its own.
+            (false, false) => (None, None),
+        };
+        Some(Self { actions, classes: classes?, purposes, audiences: audiences? })
+    }
+}
+
+/// The audiences of a grant for data: those that it names, or the account's own.
+fn grant_audiences(
+    raw: &RawGrant,
+    actions: &[Action],
+    span: Range<usize>,
+    own: &[Audience],
+    ids: &Ids,
+    faults: &mut Faults,
+) -> Option<Box<[Audience]>> {
+    let Some(list) = &raw.audiences else {
+        if own.is_empty() {
+            let because = "the account is a member of no audience, so the grant must say for which ones it is";
+            faults.add(span, Problem::Missing { key: "audiences", because });
+        }
+        return Some(own.into());
+    };
+    if !actions.contains(&Action::Tokenize) {
+        for name in list.get_ref().iter().filter(|name| !holds(own, name.get_ref())) {
+            if ids.audiences.contains(name.get_ref().as_str()) {
+                faults.add(name.span(), Problem::NotOwnAudience(name.get_ref().clone()));
+            }
+        }
+    }
+    Some(resolve_some(list, &ids.audiences, faults))
+}
+
+fn check_log_grant(raw: &RawGrant, actions: &[Action], faults: &mut Faults) {
+    let mut misplaced = |list: &Option<RawList>, key, because| {
+        if let Some(list) = list {
+            faults.add(list.span(), Problem::Misplaced { key, because });
+        }
+    };
+    misplaced(&raw.classes, "classes", "the log holds entries of all classes");
+    misplaced(&raw.audiences, "audiences", "the log is for no audience");
+    if actions.contains(&Action::GetCheckpoint) {
+        misplaced(&raw.purposes, "purposes", "get_checkpoint states none; write a grant of its own for it");
+    }
+}
+
+fn parse_actions(list: &RawList, faults: &mut Faults) -> Box<[Action]> {
+    if list.get_ref().is_empty() {
+        faults.add(list.span(), Problem::Empty);
+    }
+    let known = DATA_ACTIONS.into_iter().chain(LOG_ACTIONS).map(|action| (action.name(), action));
+    let mut actions = Vec::new();
+    for written in list.get_ref() {
+        match word("action that can be granted", written, &known, &[], faults) {
+            Some(action) if actions.contains(&action) => {
+                faults.add(written.span(), Problem::Twice(written.get_ref().clone()));
+            }
+            Some(action) => actions.push(action),
+            None => {}
+        }
+    }
+    actions.sort_unstable();
+    actions.into()
+}
+
+/// Whether a sorted list holds a name.
+fn holds<Id: Borrow<str>>(sorted: &[Id], name: &str) -> bool {
+    sorted.binary_search_by(|id| id.borrow().cmp(name)).is_ok()
+}

@@ -1,0 +1,151 @@
+//! Data classes: what values of a kind must look like, what their tokens look like and how long they live.
+
+mod judge;
+
+use std::time::Duration;
+
+use vault_domain::DataClass;
+use vault_format::{Preserving, Rule};
+
+/// The longest lifetime of a token, 100 years of 365 days: a longer one is a unit mistaken.
+pub const TTL_SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
+
+macro_rules! words {
+    ($(#[$enum_doc:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* }) => {
+        $(#[$enum_doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $enum {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl $enum {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The word in catalogs and policies.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+words! {
+    /// Which rule the values of a class must meet; the rule itself is [`Class::rule`].
+    RuleName {
+        /// A card number.
+        Pan = "pan",
+        /// An e-mail address.
+        Email = "email",
+        /// `digits_min` to `digits_max` digits.
+        Digits = "digits",
+        /// Text that matches `pattern`, at most `length_bytes_max` long.
+        Pattern = "pattern",
+        /// Text of at most `length_bytes_max`.
+        Text = "text",
+        /// Any bytes, at most `length_bytes_max`.
+        Bytes = "bytes",
+    }
+}
+
+words! {
+    /// When the same value gives the same token again.
+    Determinism {
+        /// Never: every token is fresh, and nobody can tell from tokens that two values are equal.
+        None = "none",
+        /// Inside one audience always; tokens of two audiences can't be linked.
+        PerAudience = "per_audience",
+    }
+}
+
+/// What the tokens of a class look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `tok_<region>_…`: needs room, tells nothing.
+    Opaque,
+    /// Random text in the format of its value.
+    FormatPreserving(Preserving),
+}
+
+impl Format {
+    /// The word in catalogs and policies.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Opaque => "opaque",
+            Self::FormatPreserving(_) => "format_preserving",
+        }
+    }
+}
+
+/// A data class.
+#[derive(Clone, Debug)]
+pub struct Class {
+    id: DataClass,
+    description: Option<Box<str>>,
+    rule_name: RuleName,
+    rule: Rule,
+    format: Format,
+    determinism: Determinism,
+    purpose_required: bool,
+    ttl_default: Option<Duration>,
+    ttl_max: Option<Duration>,
+}
+
+impl Class {
+    /// The name.
+    #[must_use]
+    pub fn id(&self) -> &DataClass {
+        &self.id
+    }
+
+    /// What it is, in the catalog's own words.
+    #[must_use]
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// The word for the rule.
+    #[must_use]
+    pub fn rule_name(&self) -> RuleName {
+        self.rule_name
+    }
+
+    /// What values must meet before they are stored.
+    #[must_use]
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// What tokens look like.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// When the same value gives the same token.
+    #[must_use]
+    pub fn determinism(&self) -> Determinism {
+        self.determinism
+    }
+
+    /// Whether calls on this class must state a purpose.
+    #[must_use]
+    pub fn purpose_required(&self) -> bool {
+        self.purpose_required
+    }
+
+    /// How long a token lives when its caller asks for nothing else: `ttl_seconds_default`, or the maximum where only
+    /// that is given. None: it does not expire.
+    #[must_use]
+    pub fn ttl_default(&self) -> Option<Duration> {
+        self.ttl_default
+    }
+
+    /// The longest life that a caller may ask for. None: no bound.
+    #[must_use]
+    pub fn ttl_max(&self) -> Option<Duration> {
+        self.ttl_max
+    }
+}

@@ -1,0 +1,82 @@
+//! The names that accounts may have: exactly those that the door derives from a certificate, so that an account can't
+//! be written that no certificate would ever match.
+
+use vault_domain::PrincipalId;
+
+use crate::fault::Problem;
+
+/// A SPIFFE ID (SPIFFE-ID specification, section 2) with a path, or `dns:` and a host name in lower case (RFC 1123
+/// section 2.1; no wildcard, no final dot).
+pub(crate) fn parse(text: &str) -> Result<PrincipalId, Problem> {
+    let valid = if let Some(id) = text.strip_prefix("spiffe://") {
+        is_spiffe(id)
+    } else if let Some(name) = text.strip_prefix("dns:") {
+        is_host(name)
+    } else {
+        false
+    };
+    match PrincipalId::parse(text) {
+        Ok(principal) if valid => Ok(principal),
+        _ => Err(Problem::Principal),
+    }
+}
+
+fn is_spiffe(id: &str) -> bool {
+    let Some((domain, path)) = id.split_once('/') else { return false };
+    let is_domain_byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
+    let is_path_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    !domain.is_empty()
+        && domain.bytes().all(is_domain_byte)
+        && path.split('/').all(|segment| !matches!(segment, "" | "." | "..") && segment.bytes().all(is_path_byte))
+}
+
+/// Whether `name` is a host name: labels of lowercase letters, digits and inner hyphens, 253 bytes at most.
+pub(crate) fn is_host(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn principals_are_written_as_certificates_carry_them() {
+        let long = format!("spiffe://a/{}", "x".repeat(300));
+        for good in
+            ["spiffe://dev.tokenvault.internal/loader", "spiffe://a_b-c/x/Y.z", "dns:pay.example", "dns:localhost"]
+        {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "loader",
+            "spiffe://",
+            "spiffe://a",
+            "spiffe://a/",
+            "spiffe://a/b/",
+            "spiffe://a//b",
+            "spiffe://A/b",
+            "spiffe://a/..",
+            "spiffe://a/b?c",
+            "spiffe://u@a/b",
+            "spiffe://a:1/b",
+            "SPIFFE://a/b",
+            "dns:",
+            "dns:A.example",
+            "dns:*.example",
+            "dns:a.example.",
+            "dns:-a",
+            "dns:a b",
+            "https://a/b",
+            &long,
+        ] {
+            assert_eq!(parse(bad), Err(Problem::Principal), "{bad}");
+        }
+    }
+}

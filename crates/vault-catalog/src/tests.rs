@@ -1,0 +1,382 @@
+//! What a catalog takes and what it refuses, with the words that its author gets to read.
+
+use std::{fmt::Write as _, time::Duration};
+
+use vault_domain::{Action, limits};
+use vault_format::{LuhnMode, Preserving};
+
+use crate::*;
+
+const BASE: &str = r#"[tenants.acme]
+[regions.eu]
+[audiences.pay]
+[audiences.help]
+[purposes.settle]
+[purposes.load]
+[classes.card]
+rule = "pan"
+[classes.mail]
+rule = "email"
+"#;
+
+fn base_with(more: &str) -> Result<Catalog, CatalogError> {
+    Catalog::parse(&format!("{BASE}{more}"))
+}
+
+fn account_with(grants: &str) -> Result<Catalog, CatalogError> {
+    base_with(&format!(
+        "[accounts.\"dns:a.example\"]\ntenant = \"acme\"\nregions = [\"eu\"]\naudiences = [\"pay\"]\ngrants = [{grants}]\n"
+    ))
+}
+
+/// Asserts that `more` is refused for one fault: at this line of `more`, this key, with these words.
+fn assert_fault(more: &str, line: usize, path: &str, words: &str) {
+    let error = base_with(more).expect_err(more);
+    let [fault] = error.faults() else { panic!("{more}\nhas not one fault but:\n{error}") };
+    assert_eq!(fault.line, BASE.lines().count() + line, "{more}\n{error}");
+    assert_eq!(fault.path, path, "{more}\n{error}");
+    assert!(fault.problem.to_string().contains(words), "{more}\n{error}");
+}
+
+#[test]
+fn the_sample_is_a_catalog() {
+    let catalog = Catalog::parse(SAMPLE).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(catalog.classes().len(), 3);
+    assert_eq!(catalog.accounts().len(), 6);
+    let card = catalog.class("card_number").unwrap();
+    assert_eq!(card.id().as_str(), "card_number");
+    assert_eq!(card.rule_name(), RuleName::Pan);
+    let preserving = Preserving { keep_first: 0, keep_last: 4, luhn: LuhnMode::Invalid };
+    assert_eq!(card.format(), Format::FormatPreserving(preserving));
+    assert_eq!(card.determinism(), Determinism::PerAudience);
+    assert!(card.purpose_required());
+    assert_eq!((card.ttl_default(), card.ttl_max()), (None, None));
+    assert!(catalog.class("customer_id").unwrap().rule().validate(b"4711").is_ok());
+    assert!(catalog.class("customer_id").unwrap().rule().validate(b"4711x").is_err());
+    assert_eq!(catalog.region("apac").unwrap().endpoint(), Some("https://vault-apac.example.com:8443"));
+    assert_eq!(catalog.region("eu").unwrap().endpoint(), None);
+
+    let payments = catalog.account("spiffe://dev.tokenvault.internal/payments").unwrap();
+    assert_eq!(payments.tenant().as_str(), "acme");
+    assert!(payments.is_member("payments") && !payments.is_member("support"));
+    assert!(payments.is_cleared("eu") && !payments.is_cleared("apac"));
+    let globex = catalog.account("spiffe://dev.tokenvault.internal/globex-payments").unwrap();
+    assert_eq!(globex.tenant().as_str(), "globex");
+}
+
+#[test]
+fn only_what_is_declared_is_found() {
+    let catalog = Catalog::parse(SAMPLE).unwrap();
+    for unknown in ["", "card_numbe", "CARD_NUMBER", "card_number ", "payments"] {
+        assert!(catalog.class(unknown).is_none(), "{unknown}");
+    }
+    assert!(catalog.account("spiffe://dev.tokenvault.internal/payments/x").is_none());
+    assert!(catalog.audience("settlement").is_none() && catalog.audience("payments").is_some());
+    assert!(catalog.purpose("payments").is_none() && catalog.purpose("settlement").is_some());
+    assert!(catalog.tenant("eu").is_none() && catalog.tenant("acme").is_some());
+    assert!(catalog.region("acme").is_none());
+}
+
+#[test]
+fn names_come_in_order() {
+    let catalog = Catalog::parse(SAMPLE).unwrap();
+    let names: Vec<_> = catalog.classes().map(|class| class.id().as_str()).collect();
+    assert_eq!(names, ["card_number", "customer_id", "email"]);
+    let principals: Vec<_> = catalog.accounts().map(|account| account.principal().as_str()).collect();
+    assert!(principals.is_sorted());
+}
+
+#[test]
+fn an_empty_catalog_is_one() {
+    assert_eq!(Catalog::parse("").unwrap().classes().len(), 0);
+}
+
+#[test]
+fn the_fingerprint_is_the_digest_of_the_text() {
+    let catalog = Catalog::parse("").unwrap();
+    assert_eq!(catalog.fingerprint(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_ne!(Catalog::parse("# a comment\n").unwrap().fingerprint(), catalog.fingerprint());
+}
+
+#[test]
+fn grants_cover_what_they_name_and_nothing_else() {
+    let catalog = account_with(
+        r#"{ actions = ["detokenize"], classes = ["card"], purposes = ["settle"] },
+           { actions = ["tokenize"], classes = ["mail"], audiences = ["help"] },
+           { actions = ["query_access_log"], purposes = ["settle"] }, { actions = ["get_checkpoint"] }"#,
+    )
+    .unwrap();
+    let account = catalog.account("dns:a.example").unwrap();
+    let (tokenize, detokenize) = (Action::Tokenize, Action::Detokenize);
+    let covered = [
+        (detokenize, "card", "pay", Some("settle"), true),
+        (tokenize, "card", "pay", Some("settle"), false),
+        (detokenize, "mail", "pay", Some("settle"), false),
+        (detokenize, "card", "help", Some("settle"), false),
+        (detokenize, "card", "pay", Some("load"), false),
+        (detokenize, "card", "pay", None, false),
+        // No purposes: any, and none. The audience of one grant does not join the class of another.
+        (tokenize, "mail", "help", Some("load"), true),
+        (tokenize, "mail", "help", None, true),
+        (tokenize, "mail", "pay", None, false),
+        (tokenize, "card", "help", None, false),
+        (Action::QueryAccessLog, "card", "pay", Some("settle"), false),
+    ];
+    for (action, class, audience, purpose, expected) in covered {
+        let is = account.covers_data(action, class, audience, purpose);
+        assert_eq!(is, expected, "{action} {class} {audience} {purpose:?}");
+    }
+    assert!(account.covers_log(Action::QueryAccessLog, Some("settle")));
+    assert!(!account.covers_log(Action::QueryAccessLog, Some("load")));
+    assert!(!account.covers_log(Action::QueryAccessLog, None));
+    assert!(account.covers_log(Action::GetCheckpoint, None));
+    assert!(!account.covers_log(detokenize, Some("settle")));
+    assert!(account.names_class(detokenize, "card") && !account.names_class(tokenize, "card"));
+}
+
+#[test]
+fn lifetimes_default_to_the_longest() {
+    let seconds = |s| Some(Duration::from_secs(s));
+    let table = [
+        ("", (None, None)),
+        ("ttl_seconds_default = 60", (seconds(60), None)),
+        ("ttl_seconds_max = 90", (seconds(90), seconds(90))),
+        ("ttl_seconds_default = 60\nttl_seconds_max = 90", (seconds(60), seconds(90))),
+    ];
+    for (keys, expected) in table {
+        let catalog = base_with(&format!("[classes.x]\nrule = \"email\"\n{keys}\n")).unwrap();
+        let class = catalog.class("x").unwrap();
+        assert_eq!((class.ttl_default(), class.ttl_max()), expected, "{keys}");
+    }
+}
+
+#[test]
+fn every_rule_can_be_written() {
+    let table = [
+        ("pan", "", "4111111111111111", "4111111111111112"),
+        ("email", "", "a@b.example", "a"),
+        ("digits", "digits_min = 4\ndigits_max = 6", "12345", "123"),
+        ("pattern", "pattern = '[A-Z]{2}\\d+'\nlength_bytes_max = 5", "AB123", "AB1234"),
+        ("text", "length_bytes_max = 3", "abc", "abcd"),
+        ("bytes", "length_bytes_max = 3", "\u{1}", "abcd"),
+    ];
+    assert_eq!(table.len(), RuleName::ALL.len());
+    for (rule, keys, good, bad) in table {
+        let catalog = base_with(&format!("[classes.x]\nrule = \"{rule}\"\n{keys}\n")).unwrap();
+        let class = catalog.class("x").unwrap();
+        assert_eq!(class.rule_name().name(), rule);
+        assert!(class.rule().validate(good.as_bytes()).is_ok(), "{rule}");
+        assert!(class.rule().validate(bad.as_bytes()).is_err(), "{rule}");
+    }
+}
+
+#[test]
+fn tokens_of_card_classes_fail_the_luhn_check_unless_asked_for() {
+    let table = [
+        ("rule = \"pan\"", LuhnMode::Invalid),
+        ("rule = \"pan\"\nluhn = \"valid\"", LuhnMode::Valid),
+        ("rule = \"pan\"\nluhn = \"none\"", LuhnMode::Any),
+        ("rule = \"digits\"\ndigits_min = 9\ndigits_max = 9", LuhnMode::Any),
+    ];
+    for (keys, luhn) in table {
+        let catalog = base_with(&format!("[classes.x]\nformat = \"format_preserving\"\n{keys}\n")).unwrap();
+        let expected = Format::FormatPreserving(Preserving { keep_first: 0, keep_last: 0, luhn });
+        assert_eq!(catalog.class("x").unwrap().format(), expected, "{keys}");
+    }
+}
+
+#[test]
+fn a_preserving_class_is_refused_only_if_no_value_has_room() {
+    let accepted = |keys: &str| match base_with(&format!("[classes.x]\nformat = \"format_preserving\"\n{keys}\n")) {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(matches!(error.faults(), [Fault { problem: Problem::TokenSpace, .. }]), "{error}");
+            assert_eq!(error.faults()[0].path, "classes.x.format");
+            false
+        }
+    };
+    // The longest card number has 19 digits; 7 must be free where the Luhn check takes one.
+    assert!(accepted("rule = \"pan\"\nkeep_first = 6\nkeep_last = 4"));
+    assert!(accepted("rule = \"pan\"\nkeep_first = 8\nkeep_last = 4"));
+    assert!(!accepted("rule = \"pan\"\nkeep_first = 9\nkeep_last = 4"));
+    assert!(accepted("rule = \"digits\"\ndigits_min = 1\ndigits_max = 6"));
+    assert!(!accepted("rule = \"digits\"\ndigits_min = 1\ndigits_max = 5"));
+    assert!(!accepted("rule = \"digits\"\ndigits_min = 6\ndigits_max = 6\nluhn = \"valid\""));
+    assert!(accepted("rule = \"digits\"\ndigits_min = 7\ndigits_max = 7\nluhn = \"valid\""));
+    // Five letters are enough (26^5), four are not; with a Luhn check one of them is a digit.
+    assert!(accepted("rule = \"text\"\nlength_bytes_max = 5"));
+    assert!(!accepted("rule = \"text\"\nlength_bytes_max = 4"));
+    assert!(!accepted("rule = \"text\"\nlength_bytes_max = 5\nkeep_first = 1"));
+    assert!(accepted("rule = \"text\"\nlength_bytes_max = 5\nluhn = \"invalid\""));
+    assert!(!accepted("rule = \"text\"\nlength_bytes_max = 5\nluhn = \"valid\""));
+    assert!(!accepted("rule = \"text\"\nlength_bytes_max = 5\nkeep_first = 9\nluhn = \"valid\""));
+}
+
+#[test]
+fn faults_of_sections_and_names() {
+    assert_fault("[clases.x]\n", 1, "clases", "write \"tenants\", \"regions\"");
+    assert_fault("[audiences.pay]\n", 1, "audiences.pay", "duplicate");
+    assert_fault("[audiences.x\n", 1, "audiences.x", "unclosed table");
+    assert_fault("[audiences.X]\n", 1, "audiences.X", "audience must match");
+    assert_fault("[regions.node]\n", 1, "regions.node", "not be \"node\"");
+    assert_fault("[audiences.x]\nmembers = []\n", 2, "audiences.x.members", "unknown field `members`");
+    assert_fault("[audiences]\nx = 1\n", 2, "audiences.x", "invalid type");
+    assert_fault("[accounts]\n\"dns:a\" = {}\n", 2, "accounts.\"dns:a\"", "missing field `tenant`");
+    let account = "tenant = \"acme\"\nregions = [\"eu\"]\n";
+    assert_fault(&format!("[accounts.loader]\n{account}"), 1, "accounts.loader", "spiffe://trust-domain/path");
+    for bad in ["http://a.example", "https://", "https://a.example/x", "https://a.example:0", "https://u@a.example"] {
+        assert_fault(&format!("[regions.us]\nendpoint = \"{bad}\"\n"), 2, "regions.us.endpoint", "https://host");
+    }
+    let error = Catalog::parse("classes = 3\n").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "line 1, column 11: classes: invalid type: expected a table of entries, [section.<name>]"
+    );
+}
+
+#[test]
+fn faults_of_classes() {
+    let class = |keys: &str, line, key: &str, words| {
+        let path = if key.is_empty() { "classes.x".to_owned() } else { format!("classes.x.{key}") };
+        assert_fault(&format!("[classes.x]\n{keys}\n"), line, &path, words);
+    };
+    class("", 1, "", "missing field `rule`");
+    class("rule = 3", 2, "rule", "expected a string");
+    class("rule = \"cvv\"", 2, "rule", "write \"pan\", \"email\", \"digits\"");
+    class("rule = \"pan\"\nformt = \"opaque\"", 3, "formt", "unknown field `formt`");
+    class("rule = \"pan\"\nformat = \"hash\"", 3, "format", "write \"opaque\", \"format_preserving\"");
+    for later in ["uuid", "ff1", "one_way"] {
+        class(&format!("rule = \"pan\"\nformat = \"{later}\""), 3, "format", "is not in this version");
+    }
+    class("rule = \"pan\"\ndeterminism = \"per_person\"", 3, "determinism", "write \"none\", \"per_audience\"");
+    class("rule = \"pan\"\ndeterminism = \"per_subject\"", 3, "determinism", "is not in this version");
+    class("rule = \"pan\"\nluhn = \"valid\"", 3, "luhn", "the format is \"opaque\"");
+    class("rule = \"pan\"\nkeep_first = 6", 3, "keep_first", "the format is \"opaque\"");
+    class("rule = \"pan\"\nformat = \"format_preserving\"\nluhn = \"no\"", 4, "luhn", "write \"invalid\", \"valid\"");
+    class("rule = \"pan\"\nformat = \"format_preserving\"\nkeep_last = -1", 4, "keep_last", "invalid value");
+    class("rule = \"pan\"\npattern = \"x\"", 3, "pattern", "belongs to another rule");
+    class("rule = \"email\"\nlength_bytes_max = 9", 3, "length_bytes_max", "belongs to another rule");
+    class("rule = \"text\"", 2, "rule", "length_bytes_max is missing");
+    class("rule = \"text\"\nlength_bytes_max = 0", 3, "length_bytes_max", "1 to 65536 bytes");
+    class("rule = \"digits\"\ndigits_min = 5\ndigits_max = 4", 4, "digits_max", "the least not above the most");
+    class("rule = \"pattern\"\nlength_bytes_max = 5", 2, "rule", "pattern is missing");
+    class("rule = \"pattern\"\nlength_bytes_max = 5\npattern = \"[0-9\"", 4, "pattern", "unclosed character class");
+    class("rule = \"pan\"\nttl_seconds_default = 0", 3, "ttl_seconds_default", "1 to 3153600000 seconds");
+    class("rule = \"pan\"\nttl_seconds_max = 9\nttl_seconds_default = 10", 4, "ttl_seconds_default", "1 to 9 seconds");
+    class("rule = \"pan\"\npurpose_required = \"yes\"", 3, "purpose_required", "expected a boolean");
+}
+
+#[test]
+fn faults_of_accounts() {
+    let account = |keys: &str, line, key: &str, words| {
+        let dot = if key.is_empty() { "" } else { "." };
+        let path = format!("accounts.\"dns:a.example\"{dot}{key}");
+        assert_fault(&format!("[accounts.\"dns:a.example\"]\n{keys}\n"), line, &path, words);
+    };
+    account("tenant = \"acme\"", 1, "", "missing field `regions`");
+    account("tenant = \"acme\"\nregions = []", 3, "regions", "this list is empty");
+    account("tenant = \"amce\"\nregions = [\"eu\"]", 2, "tenant", "add [tenants.amce]; there is \"acme\"");
+    account("tenant = \"acme\"\nregions = [\"eu\", \"us\"]", 3, "regions[1]", "no region \"us\"");
+    account("tenant = \"acme\"\nregions = [\"eu\", \"eu\"]", 3, "regions[1]", "\"eu\" stands in this list twice");
+    account("tenant = \"acme\"\nregions = [\"eu\"]\naudiences = [\"x\"]", 4, "audiences[0]", "add [audiences.x]");
+    account("tenant = \"acme\"\nregions = [\"eu\"]\nroles = []", 4, "roles", "unknown field `roles`");
+}
+
+#[test]
+fn faults_of_grants() {
+    let grant = |grant: &str, key: &str, words| {
+        let own = "tenant = \"acme\"\nregions = [\"eu\"]\naudiences = [\"pay\"]\ngrants = [\n";
+        let path = format!("accounts.\"dns:a.example\".grants[0]{key}");
+        assert_fault(&format!("[accounts.\"dns:a.example\"]\n{own}{grant}]\n"), 6, &path, words);
+    };
+    grant("{ classes = [\"card\"] }", "", "missing field `actions`");
+    grant("{ actions = [] }", ".actions", "this list is empty");
+    grant("{ actions = [\"reveal\"], classes = [\"card\"] }", ".actions[0]", "write \"tokenize\", \"detokenize\"");
+    grant("{ actions = [\"start\"] }", ".actions[0]", "no action that can be granted");
+    grant("{ actions = [\"tokenize\", \"tokenize\"], classes = [\"card\"] }", ".actions[1]", "twice");
+    grant("{ actions = [\"tokenize\"] }", "", "classes is missing");
+    grant("{ actions = [\"tokenize\"], classes = [] }", ".classes", "this list is empty");
+    grant("{ actions = [\"tokenize\"], classes = [\"crad\"] }", ".classes[0]", "there is \"card\", \"mail\"");
+    grant("{ actions = [\"tokenize\"], classes = [\"card\"], purposes = [] }", ".purposes", "this list is empty");
+    grant("{ actions = [\"tokenize\"], classes = [\"card\"], purposes = [\"x\"] }", ".purposes[0]", "no purpose \"x\"");
+    grant(
+        "{ actions = [\"tokenize\"], classes = [\"card\"], audiences = [\"x\"] }",
+        ".audiences[0]",
+        "no audience \"x\"",
+    );
+    grant("{ actions = [\"tokenize\"], class = [\"card\"] }", ".class", "unknown field `class`");
+    grant("{ actions = [\"detokenize\"], classes = [\"card\"], audiences = [\"help\"] }", ".audiences[0]", "no member");
+    grant("{ actions = [\"detokenize\", \"get_checkpoint\"], classes = [\"card\"] }", ".actions", "write two grants");
+    grant("{ actions = [\"query_access_log\"], classes = [\"card\"] }", ".classes", "the log holds entries of all");
+    grant("{ actions = [\"query_access_log\"], audiences = [\"pay\"] }", ".audiences", "the log is for no audience");
+    grant("{ actions = [\"get_checkpoint\"], purposes = [\"load\"] }", ".purposes", "get_checkpoint states none");
+    assert_fault(
+        "[accounts.\"dns:a.example\"]\ntenant = \"acme\"\nregions = [\"eu\"]\n[[accounts.\"dns:a.example\".grants]]\n\
+         actions = [\"tokenize\"]\nclasses = [\"card\"]\n",
+        4,
+        "accounts.\"dns:a.example\".grants[0]",
+        "the account is a member of no audience",
+    );
+}
+
+#[test]
+fn an_entry_with_a_fault_is_no_second_fault_to_those_who_refer_to_it() {
+    let more = "[classes.x]\nrule = \"pna\"\n[accounts.\"dns:a.example\"]\ntenant = \"acme\"\nregions = [\"eu\"]\n\
+                grants = [{ actions = [\"tokenize\"], classes = [\"x\"], audiences = [\"pay\"] }]\n";
+    assert_fault(more, 2, "classes.x.rule", "no rule");
+}
+
+#[test]
+fn all_faults_are_told_in_order_and_too_many_are_counted() {
+    let error = base_with("[classes.x]\nrule = \"pna\"\nluhn = \"no\"\n[clases]\n[audiences.Y]\n").unwrap_err();
+    let told: Vec<_> = error.faults().iter().map(|fault| (fault.line - 10, fault.path.as_str())).collect();
+    assert_eq!(told, [(2, "classes.x.rule"), (3, "classes.x.luhn"), (4, "clases"), (5, "audiences.Y")]);
+    assert_eq!(error.to_string().lines().count(), 4);
+
+    let many = (0..60).fold(String::new(), |text, n| text + &format!("[audiences.X{n}]\n"));
+    let error = Catalog::parse(&many).unwrap_err();
+    assert_eq!((error.faults().len(), error.found()), (FAULTS_SHOWN_MAX, 60));
+    assert!(error.to_string().ends_with("and 10 more"));
+}
+
+#[test]
+fn columns_count_characters() {
+    let error = Catalog::parse("[tenants.\"zürich\"] #\n").unwrap_err();
+    assert_eq!((error.faults()[0].line, error.faults()[0].column), (1, 10));
+    let error = Catalog::parse("[tenants.a]\ndescription = \"zürich\" x\n").unwrap_err();
+    assert_eq!((error.faults()[0].line, error.faults()[0].column), (2, 24));
+}
+
+#[test]
+fn limits_are_kept_to_the_last_entry() {
+    let classes = |n: usize| (0..n).fold(String::new(), |text, n| text + &format!("[classes.c{n}]\nrule='pan'\n"));
+    assert_eq!(Catalog::parse(&classes(limits::CLASSES_MAX)).unwrap().classes().len(), limits::CLASSES_MAX);
+    let error = Catalog::parse(&classes(limits::CLASSES_MAX + 1)).unwrap_err();
+    let expected = Problem::TooMany { found: limits::CLASSES_MAX + 1, max: limits::CLASSES_MAX };
+    assert_eq!(error.faults()[0].problem, expected);
+
+    let names = (0..=NAMES_MAX).fold(String::new(), |text, n| text + &format!("[purposes.p{n}]\n"));
+    assert_eq!(Catalog::parse(&names).unwrap_err().found(), 1);
+    let grants = "{ actions = [\"get_checkpoint\"] },".repeat(GRANTS_MAX);
+    assert!(account_with(&grants).is_ok());
+    assert_eq!(account_with(&format!("{grants}{grants}")).unwrap_err().found(), 1);
+    let error = Catalog::parse(&" ".repeat(CATALOG_BYTES_MAX + 1)).unwrap_err();
+    assert_eq!(error.faults()[0].problem, Problem::TooLarge);
+}
+
+#[test]
+fn a_hundred_thousand_accounts_fit_and_one_more_does_not() {
+    let mut text = BASE.to_owned();
+    for n in 0..limits::ACCOUNTS_MAX {
+        writeln!(text, "[accounts.\"spiffe://x.example/ns/team/sa/{n:06}\"]\ntenant=\"acme\"\nregions=[\"eu\"]")
+            .unwrap();
+        writeln!(text, "audiences=[\"pay\"]\ngrants=[{{actions=[\"tokenize\",\"detokenize\"],classes=[\"card\"]}}]")
+            .unwrap();
+    }
+    let catalog = Catalog::parse(&text).unwrap();
+    assert_eq!(catalog.accounts().len(), limits::ACCOUNTS_MAX);
+    let last = catalog.account("spiffe://x.example/ns/team/sa/099999").unwrap();
+    assert!(last.covers_data(Action::Detokenize, "card", "pay", None));
+    text.push_str("[accounts.\"dns:a.example\"]\ntenant=\"acme\"\nregions=[\"eu\"]\n");
+    assert_eq!(Catalog::parse(&text).unwrap_err().found(), 1);
+}

@@ -1,0 +1,168 @@
+//! Who may do what: the one place where a [`Permit`] is made. Everything that touches data takes one.
+
+use vault_catalog::{Account, Catalog, Class};
+use vault_domain::{Action, Audience, DataClass, Purpose, Reason, Region, Tenant};
+use vault_policy::{Ask, DataScope, Decision, Log, PolicyId, PolicySet, Request};
+
+use crate::{call::Call, error::Error};
+
+/// The proof that policy allowed this caller an action on one data class, for one audience, purpose and region.
+///
+/// Its fields are private and only this module makes one: what needs a permit can't be reached around the policies.
+#[derive(Clone, Copy)]
+pub struct Permit<'a> {
+    action: Action,
+    class: &'a Class,
+    tenant: &'a Tenant,
+    audience: &'a Audience,
+    region: &'a Region,
+}
+
+impl<'a> Permit<'a> {
+    /// The action allowed.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
+    /// The data class, with its rules.
+    #[must_use]
+    pub fn class(&self) -> &'a Class {
+        self.class
+    }
+
+    /// The tenant, which comes from the principal.
+    #[must_use]
+    pub fn tenant(&self) -> &'a Tenant {
+        self.tenant
+    }
+
+    /// The audience.
+    #[must_use]
+    pub fn audience(&self) -> &'a Audience {
+        self.audience
+    }
+
+    /// The region.
+    #[must_use]
+    pub fn region(&self) -> &'a Region {
+        self.region
+    }
+}
+
+/// What data are asked for: the part of a request that authorization looks at.
+#[derive(Clone, Copy)]
+pub(crate) struct DataRequest<'a> {
+    pub(crate) action: Action,
+    pub(crate) region: &'a Region,
+    pub(crate) audience: &'a Audience,
+    pub(crate) purpose: Option<&'a Purpose>,
+    /// The distinct classes named; `None` for a text that can't be a class's name.
+    pub(crate) classes: &'a [Option<DataClass>],
+}
+
+/// The outcome for every distinct class of a request, and the policies that decided.
+pub(crate) struct Authorized<'a> {
+    pub(crate) permits: Vec<Result<Permit<'a>, Reason>>,
+    pub(crate) policies: Vec<PolicyId>,
+}
+
+/// The account of a caller.
+///
+/// # Errors
+/// When the catalog has none: the caller counts as not authenticated.
+pub(crate) fn account<'a>(catalog: &'a Catalog, call: &Call) -> Result<&'a Account, Error> {
+    catalog.account(call.principal.as_str()).ok_or(Error::new(Reason::PrincipalUnknown))
+}
+
+/// Decides once per distinct class.
+///
+/// # Errors
+/// When the stated purpose is not registered: nothing can be decided then.
+pub(crate) fn authorize<'a>(
+    policies: &'a PolicySet,
+    call: &'a Call,
+    account: &'a Account,
+    request: &DataRequest<'a>,
+) -> Result<Authorized<'a>, Error> {
+    let catalog = policies.catalog();
+    if request.purpose.is_some_and(|purpose| catalog.purpose(purpose.as_str()).is_none()) {
+        return Err(Error::new(Reason::PurposeUnknown));
+    }
+    let mut deciding = Vec::new();
+    let permits = request
+        .classes
+        .iter()
+        .map(|class| {
+            let class = class.as_ref().ok_or(Reason::DataClassUnknown)?;
+            let decision = decide(policies, call, request, class);
+            note(&mut deciding, &decision);
+            if let Some(reason) = decision.reason() {
+                return Err(reason);
+            }
+            let class = catalog.class(class.as_str()).ok_or(Reason::DataClassUnknown)?;
+            if class.purpose_required() && request.purpose.is_none() {
+                return Err(Reason::PurposeRequired);
+            }
+            let (action, audience, region) = (request.action, request.audience, request.region);
+            Ok(Permit { action, class, tenant: account.tenant(), audience, region })
+        })
+        .collect();
+    Ok(Authorized { permits, policies: deciding })
+}
+
+fn decide(policies: &PolicySet, call: &Call, request: &DataRequest<'_>, class: &DataClass) -> Decision {
+    let scope = DataScope { class, audience: request.audience, region: request.region };
+    let ask = match request.action {
+        Action::Tokenize => Ask::Tokenize(scope),
+        _ => Ask::Detokenize(scope),
+    };
+    policies.decide(&Request { principal: &call.principal, purpose: request.purpose, ask })
+}
+
+/// The proof that policy allowed this caller to read a log.
+pub struct LogPermit<'a> {
+    tenant: &'a Tenant,
+}
+
+impl<'a> LogPermit<'a> {
+    /// The tenant whose entries may be read.
+    #[must_use]
+    pub fn tenant(&self) -> &'a Tenant {
+        self.tenant
+    }
+}
+
+/// Decides whether the caller may read a log.
+pub(crate) fn authorize_log<'a>(
+    policies: &PolicySet,
+    call: &Call,
+    account: &'a Account,
+    action: Action,
+    log: Log<'_>,
+    purpose: Option<&Purpose>,
+) -> (Result<LogPermit<'a>, Error>, Vec<PolicyId>) {
+    if purpose.is_some_and(|purpose| policies.catalog().purpose(purpose.as_str()).is_none()) {
+        return (Err(Error::new(Reason::PurposeUnknown)), Vec::new());
+    }
+    let ask = match action {
+        Action::GetCheckpoint => Ask::GetCheckpoint(log),
+        _ => Ask::QueryAccessLog(log),
+    };
+    let decision = policies.decide(&Request { principal: &call.principal, purpose, ask });
+    let mut deciding = Vec::new();
+    note(&mut deciding, &decision);
+    match decision.reason() {
+        Some(reason) => (Err(Error::new(reason)), deciding),
+        None => (Ok(LogPermit { tenant: account.tenant() }), deciding),
+    }
+}
+
+/// Collects the policies of a decision, each once, as many as an entry can name.
+fn note(deciding: &mut Vec<PolicyId>, decision: &Decision) {
+    for policy in decision.policies().iter() {
+        if deciding.len() < vault_policy::POLICIES_MAX && !deciding.contains(policy) {
+            deciding.push(policy.clone());
+        }
+    }
+}

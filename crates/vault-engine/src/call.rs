@@ -1,0 +1,34 @@
+//! One call: who makes it, from where, and until when it is wanted.
+
+use std::{net::IpAddr, time::Duration};
+
+use vault_domain::{Clock, PrincipalId, Reason, RequestId};
+use vault_ledger::{CertificateSha256, Issuer, TraceId};
+
+use crate::error::Error;
+
+/// What a door knows of a call before it reads the request. The principal is authenticated.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The id that log lines, errors and entries share.
+    pub request_id: RequestId,
+    /// The trace that the call belongs to.
+    pub trace_id: Option<TraceId>,
+    /// Who calls.
+    pub principal: PrincipalId,
+    /// Who vouched for the principal.
+    pub issuer: Option<Issuer>,
+    /// The client certificate.
+    pub certificate: Option<CertificateSha256>,
+    /// Where the call came from.
+    pub source: Option<IpAddr>,
+    /// When the answer is not wanted any more, on the monotonic clock.
+    pub deadline: Duration,
+}
+
+impl Call {
+    /// Refuses when the deadline has passed: before anything is written, and again before anything is released.
+    pub(crate) fn check_deadline(&self, clock: &dyn Clock) -> Result<(), Error> {
+        if clock.monotonic() >= self.deadline { Err(Error::new(Reason::DeadlineExceeded)) } else { Ok(()) }
+    }
+}

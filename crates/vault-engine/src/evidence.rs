@@ -1,0 +1,166 @@
+//! The entry of a call: what was asked, by whom, how it was decided, and what happened to every item.
+
+use std::num::NonZeroU32;
+
+use vault_crypto::CallRandom;
+use vault_domain::{
+    Action, Audience, Clock, DataClass, Decision, Millis, Purpose, Reason, RecordNumber, Reference, Tenant,
+};
+use vault_keys::{RegionKeys, SealingCall};
+use vault_ledger::{
+    EntryBuilder, EntryHead, EntrySalt, EntrySealer, LedgerError, People, PolicySetFingerprint, SealedPart, TokenHash,
+};
+use vault_policy::PolicyId;
+
+use crate::{call::Call, error::Error};
+
+/// What the log needs to know of one item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ItemEvidence {
+    /// Which of the request's classes; `None` for a text that is no class's name, or a class that nobody has.
+    pub(crate) class: Option<usize>,
+    /// Why it was refused.
+    pub(crate) outcome: Option<Reason>,
+    /// What it was about.
+    pub(crate) about: About,
+}
+
+/// What an item was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// A record.
+    Record(RecordNumber),
+    /// A token that leads to no record.
+    Token(TokenHash),
+    /// Neither: a value that got no token, or an item that nobody looked at.
+    Nothing,
+}
+
+/// A call as the log sees it.
+pub(crate) struct Evidence<'a> {
+    pub(crate) call: &'a Call,
+    pub(crate) tenant: Option<&'a Tenant>,
+    pub(crate) action: Action,
+    /// Why the call as a whole was refused.
+    pub(crate) reason: Option<Reason>,
+    pub(crate) purpose: Option<&'a Purpose>,
+    pub(crate) reference: Option<&'a Reference>,
+    pub(crate) audience: Option<&'a Audience>,
+    pub(crate) policies: &'a [PolicyId],
+    pub(crate) policy_set: [u8; 8],
+    pub(crate) classes: &'a [Option<DataClass>],
+    pub(crate) items: &'a [ItemEvidence],
+}
+
+/// What stands for a class that the catalog does not have. Its name is never written: it can be a value put in the wrong
+/// field.
+const UNKNOWN_CLASS: &str = "unknown";
+
+impl Evidence<'_> {
+    /// How the call ended: allowed if anything was carried out, denied if nothing was and somebody was kept from
+    /// something, failed otherwise.
+    fn decision(&self) -> Decision {
+        let outcomes = || self.items.iter().map(|item| item.outcome);
+        let nothing_asked = self.items.is_empty() && self.reason.is_none();
+        if nothing_asked || self.reason.is_none() && outcomes().any(|outcome| outcome.is_none()) {
+            Decision::Allowed
+        } else if self.reason.into_iter().chain(outcomes().flatten()).any(is_denial) {
+            Decision::Denied
+        } else {
+            Decision::Failed
+        }
+    }
+
+    /// The entry of a region's log, its people part sealed for the tenant.
+    pub(crate) fn seal(
+        &self,
+        keys: &RegionKeys,
+        sealing: &SealingCall,
+        random: &mut CallRandom,
+        clock: &dyn Clock,
+    ) -> Result<Vec<u8>, Error> {
+        let salt = EntrySalt(random.bytes());
+        let people = match self.tenant {
+            Some(tenant) => SealedPart::Sealed(keys.entry_sealer(sealing).seal(tenant, &salt, &self.people())?),
+            None => SealedPart::None,
+        };
+        Ok(self.encode(salt, clock.wall(), &people)?)
+    }
+
+    /// The entry of a node's log, which is for operators alone: its people part stands in the clear.
+    pub(crate) fn in_the_clear(&self, random: &mut CallRandom, clock: &dyn Clock) -> Result<Vec<u8>, Error> {
+        let people = SealedPart::Clear(Box::new(self.people()));
+        Ok(self.encode(EntrySalt(random.bytes()), clock.wall(), &people)?)
+    }
+
+    fn people(&self) -> People {
+        People {
+            tenant: self.tenant.cloned(),
+            principal: Some(self.call.principal.clone()),
+            issuer: self.call.issuer.clone(),
+            certificate: self.call.certificate,
+            source: self.call.source,
+            reference: self.reference.cloned(),
+            subject: None,
+            parent: None,
+        }
+    }
+
+    fn encode(&self, salt: EntrySalt, wall_time: Millis, people: &SealedPart) -> Result<Vec<u8>, LedgerError> {
+        let head = EntryHead {
+            wall_time: wall_time.min(Millis::MAX),
+            salt,
+            action: self.action,
+            decision: self.decision(),
+            reason: self.reason,
+            request_id: self.call.request_id,
+            trace_id: self.call.trace_id,
+            count: NonZeroU32::MIN,
+            purpose: self.purpose.cloned(),
+            audience: self.audience.cloned(),
+            policy_set: PolicySetFingerprint(self.policy_set),
+        };
+        let mut entry = EntryBuilder::new(&head, self.policies.iter().map(PolicyId::as_str))?;
+        let unknown = DataClass::parse(UNKNOWN_CLASS).ok();
+        for (class, outcome) in self.groups() {
+            let alike = || self.items.iter().filter(move |item| (item.class, item.outcome) == (class, outcome));
+            let name = class.and_then(|class| self.classes.get(class)?.as_ref());
+            let Some(name) = name.or(unknown.as_ref()) else { continue };
+            let records = alike().filter_map(|item| match item.about {
+                About::Record(number) => Some(number),
+                About::Token(_) | About::Nothing => None,
+            });
+            let tokens = alike().filter_map(|item| match item.about {
+                About::Token(hash) => Some(hash),
+                About::Record(_) | About::Nothing => None,
+            });
+            let count = u32::try_from(alike().count()).unwrap_or(u32::MAX);
+            entry.group(name, outcome, count, records, tokens)?;
+        }
+        entry.finish(people)
+    }
+
+    /// The distinct pairs of class and outcome, in the order in which they first appear.
+    fn groups(&self) -> Vec<(Option<usize>, Option<Reason>)> {
+        let mut groups = Vec::new();
+        for item in self.items {
+            let group = (item.class, item.outcome);
+            // Items of one kind stand together more often than not.
+            if groups.last() != Some(&group) && !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        groups
+    }
+}
+
+/// Whether a reason means that somebody was kept from something that exists.
+fn is_denial(reason: Reason) -> bool {
+    use vault_domain::Code;
+    matches!(reason.code(), Code::Denied | Code::Unauthenticated)
+        || matches!(
+            reason,
+            Reason::TokenOfAnotherAudience | Reason::TokenOfAnotherClass | Reason::TokenOfAnotherTenant
+                | Reason::WrongRegion
+        )
+}

@@ -1,0 +1,108 @@
+//! The follower: builds the derived index behind the log, on its own thread, never in the commit.
+//!
+//! One row sums up 256 entries (vault-ledger's `summary`). Entries behind the last full run are the unindexed tail, which
+//! queries scan. The table can be dropped at any time; it is built again from the entries.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use vault_ledger::{Entry, SUMMARY_ENTRIES, SummaryBuilder};
+use vault_store::{Direction, Reader, SummaryWriter, Table};
+
+use crate::error::JournalError;
+
+/// How long the follower sleeps when it has caught up.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How far the derived index has come.
+#[derive(Debug, Default)]
+pub struct IndexProgress {
+    entries: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl IndexProgress {
+    /// Entries that are summed up; those behind them are scanned.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Acquire)
+    }
+
+    /// Whether the follower met an entry or row that it could not read, and stopped: queries scan more from then on.
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+}
+
+pub(crate) struct Follower {
+    reader: Reader,
+    writer: SummaryWriter,
+    size: Arc<AtomicU64>,
+    progress: Arc<IndexProgress>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Follower {
+    pub(crate) fn new(
+        reader: Reader,
+        writer: SummaryWriter,
+        size: Arc<AtomicU64>,
+        progress: Arc<IndexProgress>,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, JournalError> {
+        let last = reader.scan(Table::Summaries, .., Direction::Backward, 1)?;
+        let done = last
+            .into_iter()
+            .next()
+            .and_then(|(key, _)| Some(u64::from_be_bytes(key.as_ref().try_into().ok()?)))
+            .map_or(0, |run| run.saturating_add(1).saturating_mul(u64::from(SUMMARY_ENTRIES)));
+        // Summaries are not synced: after a crash they can only be behind the log, but an old copy may hold more.
+        let size_now = size.load(Ordering::Acquire);
+        progress.entries.store(if done <= size_now { done } else { 0 }, Ordering::Release);
+        Ok(Self { reader, writer, size, progress, stop })
+    }
+
+    pub(crate) fn run(mut self) {
+        while !self.stop.load(Ordering::Acquire) {
+            let done = self.progress.entries();
+            let next = done.saturating_add(u64::from(SUMMARY_ENTRIES));
+            if next > self.size.load(Ordering::Acquire) {
+                std::thread::park_timeout(PAUSE);
+                continue;
+            }
+            match self.sum_up(done) {
+                Ok(()) => self.progress.entries.store(next, Ordering::Release),
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the index of the log stopped");
+                    self.progress.stopped.store(true, Ordering::Release);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Sums up the run of entries that begins at `first`.
+    fn sum_up(&mut self, first: u64) -> Result<(), JournalError> {
+        let mut summary = SummaryBuilder::new();
+        let rows = self.reader.scan(
+            Table::Entries,
+            first.to_be_bytes().as_slice()..,
+            Direction::Forward,
+            usize::from(SUMMARY_ENTRIES),
+        )?;
+        for (_, entry) in rows {
+            summary.push(&Entry::decode(&entry)?)?;
+        }
+        if let Some(summary) = summary.finish() {
+            let run = first / u64::from(SUMMARY_ENTRIES);
+            self.writer.put(&run.to_be_bytes(), &summary.encode()?)?;
+        }
+        Ok(())
+    }
+}

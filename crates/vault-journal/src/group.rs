@@ -1,0 +1,204 @@
+//! The journal's thread: collects a group, commits it, answers it.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::Ordering,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{oneshot, watch};
+use vault_domain::{Clock, Millis, limits};
+use vault_store::{Batch, Writer};
+
+use crate::{
+    Shared,
+    changes::Changes,
+    error::{CommitError, JournalError},
+    log::{Log, SignedCheckpoint},
+    submission::{Receipt, Submission},
+};
+
+/// How long an idle journal sleeps when there is nothing to sign: a message wakes it.
+const IDLE_WAIT: Duration = Duration::from_secs(3600);
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, CommitError>>;
+
+/// What the thread is sent.
+pub(crate) enum Message {
+    Commit(Submission, Reply<Receipt>),
+    Checkpoint(Reply<Arc<SignedCheckpoint>>),
+    Stop,
+}
+
+/// The thread's state.
+pub(crate) struct Scribe {
+    writer: Writer,
+    /// Below this much free space on the store's disk nothing is committed: the log must never meet a full disk.
+    free_bytes_min: u64,
+    log: Log,
+    changes: Changes,
+    clock: Arc<dyn Clock>,
+    group: u64,
+    last_checkpoint: Duration,
+    shared: Weak<Shared>,
+    failed: watch::Sender<bool>,
+    checkpoints: watch::Sender<Option<Arc<SignedCheckpoint>>>,
+}
+
+/// What is collected for one fsync.
+#[derive(Default)]
+struct Group {
+    batches: Vec<Batch>,
+    accepted: Vec<(Receipt, Reply<Receipt>)>,
+    /// A checkpoint over what was on disk before this group; its row is part of it.
+    checkpoint: Option<SignedCheckpoint>,
+    /// Who wants one over what is on disk after it.
+    checkpoint_wanted: Vec<Reply<Arc<SignedCheckpoint>>>,
+    bytes: usize,
+    stop: bool,
+}
+
+impl Scribe {
+    pub(crate) fn new(
+        (writer, free_bytes_min): (Writer, u64),
+        log: Log,
+        clock: Arc<dyn Clock>,
+        shared: Weak<Shared>,
+        failed: watch::Sender<bool>,
+        checkpoints: watch::Sender<Option<Arc<SignedCheckpoint>>>,
+    ) -> Self {
+        let last_checkpoint = clock.monotonic();
+        let changes = Changes::default();
+        Self { writer, free_bytes_min, log, changes, clock, group: 0, last_checkpoint, shared, failed, checkpoints }
+    }
+
+    /// Runs until it is told to stop, every handle is gone, or a write fails.
+    pub(crate) fn run(mut self, messages: &Receiver<Message>) {
+        loop {
+            let first = match messages.recv_timeout(self.until_checkpoint()) {
+                Ok(first) => Some(first),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(Message::Stop),
+            };
+            match self.collect(first, messages).and_then(|group| self.commit(group)) {
+                Ok(goes_on) if goes_on => {}
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the journal can't write");
+                    // The replies are dropped with the group: everybody who waits is refused.
+                    let _nobody_listens = self.failed.send(true);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// How long to wait for news: until the next checkpoint is due, or long if there is nothing to sign.
+    fn until_checkpoint(&self) -> Duration {
+        let signed = self.log.newest_checkpoint().map_or(0, |checkpoint| checkpoint.size);
+        if signed == self.log.size() {
+            return IDLE_WAIT;
+        }
+        let due = self.last_checkpoint.saturating_add(limits::CHECKPOINT_INTERVAL);
+        due.saturating_sub(self.clock.monotonic())
+    }
+
+    /// Takes what waits in the queue, without waiting for more.
+    fn collect(&mut self, first: Option<Message>, messages: &Receiver<Message>) -> Result<Group, JournalError> {
+        let mut group = Group::default();
+        let mut own = Batch::new();
+        if self.until_checkpoint().is_zero() {
+            // Nothing of this group is appended yet: what is signed over is on disk.
+            group.checkpoint = self.log.sign(&mut own)?;
+        }
+        let time = self.log.time(self.clock.wall());
+        let low = self.writer.free_bytes()? < self.free_bytes_min;
+        let mut next = first;
+        while let Some(message) = next {
+            match message {
+                Message::Commit(_, reply) if low => refuse(reply, CommitError::DiskLow),
+                Message::Commit(submission, reply) => self.take(submission, reply, time, &mut own, &mut group)?,
+                Message::Checkpoint(reply) => group.checkpoint_wanted.push(reply),
+                Message::Stop => {
+                    group.stop = true;
+                    break;
+                }
+            }
+            next = if group.bytes < limits::JOURNAL_GROUP_BYTES_MAX { messages.try_recv().ok() } else { None };
+        }
+        group.batches.push(own);
+        Ok(group)
+    }
+
+    fn take(
+        &mut self,
+        submission: Submission,
+        reply: Reply<Receipt>,
+        time: Millis,
+        own: &mut Batch,
+        group: &mut Group,
+    ) -> Result<(), JournalError> {
+        let expired = submission.valid_until.is_some_and(|until| time >= until);
+        if expired || !self.changes.allow(&submission.conditions) {
+            refuse(reply, CommitError::Conflict);
+            return Ok(());
+        }
+        self.changes.note(self.group + 1, submission.batch.operations());
+        group.bytes += submission.batch.bytes() + submission.entry.len();
+        let receipt = self.log.append(submission.entry, time, own)?;
+        group.accepted.push((receipt, reply));
+        group.batches.push(submission.batch);
+        Ok(())
+    }
+
+    /// Writes the group with one fsync, then answers it. Returns whether there is more to come.
+    fn commit(&mut self, group: Group) -> Result<bool, JournalError> {
+        if !group.accepted.is_empty() || group.checkpoint.is_some() {
+            self.writer.commit(group.batches.iter())?;
+            self.group += 1;
+            if let Some(shared) = self.shared.upgrade() {
+                shared.position.store(self.group, Ordering::Release);
+                shared.size.store(self.log.size(), Ordering::Release);
+            }
+        }
+        for (receipt, reply) in group.accepted {
+            let _gone = reply.send(Ok(receipt));
+        }
+        if let Some(checkpoint) = group.checkpoint {
+            self.publish(checkpoint);
+        }
+        if group.stop || !group.checkpoint_wanted.is_empty() {
+            self.sign_now(group.checkpoint_wanted)?;
+        }
+        Ok(!group.stop)
+    }
+
+    /// Signs over everything on disk and stores it with a commit of its own.
+    fn sign_now(&mut self, wanted: Vec<Reply<Arc<SignedCheckpoint>>>) -> Result<(), JournalError> {
+        let mut batch = Batch::new();
+        if let Some(checkpoint) = self.log.sign(&mut batch)? {
+            self.writer.commit([&batch].into_iter())?;
+            self.publish(checkpoint);
+        }
+        if let Some(checkpoint) = self.log.newest_checkpoint() {
+            for reply in wanted {
+                let _gone = reply.send(Ok(checkpoint.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, checkpoint: SignedCheckpoint) {
+        let checkpoint = Arc::new(checkpoint);
+        self.log.signed(checkpoint.clone());
+        self.last_checkpoint = self.clock.monotonic();
+        let _nobody_listens = self.checkpoints.send(Some(checkpoint));
+    }
+}
+
+fn refuse(reply: Reply<Receipt>, error: CommitError) {
+    let _gone = reply.send(Err(error));
+}

@@ -1,0 +1,187 @@
+//! The log as the journal keeps it: the frontier of the tree in memory, entries, full tiles and checkpoints as rows.
+//!
+//! Partial tiles are never written: at start they are rebuilt from the entries behind the last full tile.
+
+use std::sync::Arc;
+
+use vault_domain::{LogIndex, Millis};
+use vault_ledger::{
+    Checkpoint, Frontier, FullTile, Origin, Signer, TILE_HASHES, TileId, TileMap, TreeHash, TreeHead, TreeSize,
+    VerifierKey, leaf_hash, log_time, patch_log_time,
+};
+use vault_store::{Batch, Direction, Reader, Table};
+
+use crate::{error::JournalError, submission::Receipt};
+
+/// A checkpoint as it is stored, pushed and given to auditors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedCheckpoint {
+    /// Entries that it covers.
+    pub size: u64,
+    /// The signed note.
+    pub note: String,
+}
+
+/// The end of a log, ready to be appended to.
+pub(crate) struct Log {
+    origin: Origin,
+    signer: Arc<dyn Signer>,
+    frontier: Frontier,
+    last_time: Millis,
+    checkpoint: Option<Arc<SignedCheckpoint>>,
+    tiles: Vec<FullTile>,
+}
+
+impl Log {
+    pub(crate) fn open(
+        reader: &Reader,
+        origin: Origin,
+        signer: Arc<dyn Signer>,
+        verifier_key: &VerifierKey,
+        known_outside: Option<&str>,
+    ) -> Result<Self, JournalError> {
+        let log = LogReader { reader, origin: &origin };
+        let size = log.size()?;
+        let checkpoint = log.newest_checkpoint()?;
+        for (note, whose) in [
+            (checkpoint.as_ref().map(|checkpoint| checkpoint.note.as_str()), "the newest stored"),
+            (known_outside, "the newest outside"),
+        ] {
+            let Some(note) = note else { continue };
+            let head = Checkpoint::open(note, verifier_key)?.head;
+            log.check_against(size, &head, whose)?;
+        }
+        let frontier = log.frontier(size)?;
+        let last_time = match size.checked_sub(1) {
+            Some(last) => log_time(&log.entry(last)?)?,
+            None => Millis::default(),
+        };
+        let checkpoint = checkpoint.map(Arc::new);
+        Ok(Self { origin, signer, frontier, last_time, checkpoint, tiles: Vec::new() })
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.frontier.size().0
+    }
+
+    pub(crate) fn newest_checkpoint(&self) -> Option<Arc<SignedCheckpoint>> {
+        self.checkpoint.clone()
+    }
+
+    /// The log time of what is appended at this wall time: it never runs backwards.
+    pub(crate) fn time(&self, wall: Millis) -> Millis {
+        wall.max(self.last_time).min(Millis::MAX)
+    }
+
+    /// Appends an entry: gives it its time and index, hashes it, and puts it and the tiles it fills into `batch`.
+    pub(crate) fn append(&mut self, mut entry: Vec<u8>, time: Millis, batch: &mut Batch) -> Result<Receipt, JournalError> {
+        patch_log_time(&mut entry, time)?;
+        let (index, leaf) = (self.size(), leaf_hash(&entry));
+        self.frontier.append(leaf, &mut self.tiles);
+        self.last_time = time;
+        batch.put(Table::Entries, &index.to_be_bytes(), &entry);
+        for tile in self.tiles.drain(..) {
+            batch.put(Table::Tiles, &tile_key(tile.level, tile.index), &tile.bytes);
+        }
+        Ok(Receipt { index: LogIndex(index), leaf, log_time: time })
+    }
+
+    /// Signs a checkpoint over everything appended so far, which has to be on disk, and puts it into `batch`; nothing if
+    /// the newest one covers as much.
+    pub(crate) fn sign(&self, batch: &mut Batch) -> Result<Option<SignedCheckpoint>, JournalError> {
+        let size = self.size();
+        if self.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.size == size) {
+            return Ok(None);
+        }
+        let checkpoint = Checkpoint { origin: self.origin.clone(), head: self.frontier.head() };
+        let note = checkpoint.sign(&*self.signer)?;
+        batch.put(Table::Checkpoints, &size.to_be_bytes(), note.as_bytes());
+        Ok(Some(SignedCheckpoint { size, note }))
+    }
+
+    /// Takes note that a checkpoint is on disk.
+    pub(crate) fn signed(&mut self, checkpoint: Arc<SignedCheckpoint>) {
+        self.checkpoint = Some(checkpoint);
+    }
+}
+
+/// The key of a full tile's row.
+fn tile_key(level: u8, index: u64) -> [u8; 9] {
+    let [a, b, c, d, e, f, g, h] = index.to_be_bytes();
+    [level, a, b, c, d, e, f, g, h]
+}
+
+/// The stored log, for reading.
+#[derive(Debug)]
+pub struct LogReader<'a> {
+    reader: &'a Reader,
+    origin: &'a Origin,
+}
+
+impl<'a> LogReader<'a> {
+    /// A reader of the log with this origin.
+    #[must_use]
+    pub fn new(reader: &'a Reader, origin: &'a Origin) -> Self {
+        Self { reader, origin }
+    }
+
+    /// The number of entries stored.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn size(&self) -> Result<u64, JournalError> {
+        Ok(self.reader.last_key(Table::Entries)?.and_then(|key| number(&key)).map_or(0, |last| last.saturating_add(1)))
+    }
+
+    /// One entry's bytes.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn entry(&self, index: u64) -> Result<Vec<u8>, JournalError> {
+        let row = self.reader.get(Table::Entries, &index.to_be_bytes())?;
+        row.map(|row| row.to_vec())
+            .ok_or_else(|| JournalError::EntryMissing { origin: self.origin.as_str().to_owned(), index })
+    }
+
+    /// The newest checkpoint in the store.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn newest_checkpoint(&self) -> Result<Option<SignedCheckpoint>, JournalError> {
+        let rows = self.reader.scan(Table::Checkpoints, .., Direction::Backward, 1)?;
+        Ok(rows.into_iter().next().and_then(|(key, note)| {
+            Some(SignedCheckpoint { size: number(&key)?, note: String::from_utf8(note.to_vec()).ok()? })
+        }))
+    }
+
+    /// Holds the log against a signed head: as long at least, and the same entries.
+    fn check_against(&self, size: u64, known: &TreeHead, whose: &'static str) -> Result<(), JournalError> {
+        let (origin, known_size) = (self.origin.as_str().to_owned(), known.size.0);
+        if size < known_size {
+            return Err(JournalError::Behind { origin, size, known: known_size, whose });
+        }
+        if self.frontier(known_size)?.root() != known.root {
+            return Err(JournalError::Forked { origin, known: known_size, whose });
+        }
+        Ok(())
+    }
+
+    /// The frontier of the log's first `size` entries.
+    fn frontier(&self, size: u64) -> Result<Frontier, JournalError> {
+        let size = TreeSize(size);
+        let mut tiles = TileMap::default();
+        for TileId { level, index, .. } in Frontier::tiles_to_restore(size) {
+            if let Some(bytes) = self.reader.get(Table::Tiles, &tile_key(level, index))? {
+                tiles.insert(level, index, bytes.to_vec());
+            }
+        }
+        let full = size.0 - size.0 % u64::from(TILE_HASHES);
+        let leaves: Vec<TreeHash> =
+            (full..size.0).map(|index| Ok(leaf_hash(&self.entry(index)?))).collect::<Result<_, JournalError>>()?;
+        Ok(Frontier::restore(size, &tiles, &leaves)?)
+    }
+}
+
+fn number(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.try_into().ok()?))
+}

@@ -1,0 +1,202 @@
+//! The part of an entry that concerns people: who asked, for whom, from where, and with what reference.
+//!
+//! In the log of a region it is sealed for its tenant; in the log of a node, which knows no tenants, it stands in the
+//! clear. How it is sealed is not this crate's business: see [`EntrySealer`].
+//!
+//! # Layout of the body, version 1
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 1 | version = 1 |
+//! | text8 | tenant; empty for none |
+//! | 2, n | length and principal; empty for none |
+//! | text8 | issuer; empty for none |
+//! | 32 | SHA-256 of the client certificate; zeros for none |
+//! | text8 | source: an IP address in its usual text form (RFC 5952 for version 6); empty for none |
+//! | text8 | reference; empty for none |
+//! | 1, 16 | 1 and the subject id, or 0 |
+//! | 1, 8 | 1 and the number of the parent record, or 0 |
+
+use std::{fmt, io::Write, net::IpAddr};
+
+use vault_domain::{KeyVersion, PrincipalId, RecordNumber, Reference, SubjectId, Tenant, limits};
+
+use super::{
+    ids::{CertificateSha256, EntrySalt, Issuer, PrincipalTag, TenantTag},
+    read_name,
+};
+use crate::{
+    bytes::{Reader, put_bytes16, put_text8},
+    error::LedgerError,
+};
+
+/// The longest people body: every field at its limit.
+pub const PEOPLE_BYTES_MAX: usize = 1
+    + (1 + limits::NAME_BYTES_MAX)
+    + (2 + limits::PRINCIPAL_BYTES_MAX)
+    + (1 + 255)
+    + 32
+    + (1 + 45)
+    + (1 + limits::REFERENCE_BYTES_MAX)
+    + (1 + 16)
+    + (1 + 8);
+/// The longest ciphertext of a people part: room for the longest body, its tag, and some padding.
+pub const CIPHERTEXT_BYTES_MAX: usize = 1024;
+/// The tag that every ciphertext ends with.
+const TAG_BYTES: usize = 16;
+
+const BODY_VERSION: u8 = 1;
+
+/// Who asked, for whom, from where.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct People {
+    /// The tenant of the principal.
+    pub tenant: Option<Tenant>,
+    /// Who asked.
+    pub principal: Option<PrincipalId>,
+    /// Who vouched for the principal.
+    pub issuer: Option<Issuer>,
+    /// The certificate that the call came with.
+    pub certificate: Option<CertificateSha256>,
+    /// The address that the call came from.
+    pub source: Option<IpAddr>,
+    /// The caller's free reference.
+    pub reference: Option<Reference>,
+    /// The data subject that the call was about, if it was about one.
+    pub subject: Option<SubjectId>,
+    /// The record that the new ones descend from.
+    pub parent: Option<RecordNumber>,
+}
+
+impl People {
+    /// Writes the body.
+    ///
+    /// # Errors
+    /// Never with the types as they are; they could come to allow more than the layout.
+    pub fn encode(&self) -> Result<Vec<u8>, LedgerError> {
+        let mut out = Vec::with_capacity(192);
+        out.push(BODY_VERSION);
+        put_text8(&mut out, self.tenant.as_ref().map_or("", |name| name.as_str()), "tenant")?;
+        put_bytes16(&mut out, self.principal.as_ref().map_or("", |id| id.as_str()).as_bytes(), "principal")?;
+        put_text8(&mut out, self.issuer.as_ref().map_or("", |issuer| issuer.as_str()), "issuer")?;
+        out.extend_from_slice(&self.certificate.map_or([0; 32], |hash| hash.get()));
+        put_source(&mut out, self.source)?;
+        put_text8(&mut out, self.reference.as_ref().map_or("", |text| text.as_str()), "reference")?;
+        out.push(self.subject.is_some().into());
+        out.extend(self.subject.iter().flat_map(|subject| subject.0));
+        out.push(self.parent.is_some().into());
+        out.extend(self.parent.iter().flat_map(|parent| parent.get().to_be_bytes()));
+        Ok(out)
+    }
+
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// When a byte is missing, left over or not canonical, or the version is unknown.
+    pub fn decode(bytes: &[u8]) -> Result<Self, LedgerError> {
+        let mut from = Reader::new("the people part of an entry", bytes);
+        from.version(BODY_VERSION)?;
+        let people = Self {
+            tenant: read_name(from.text8("tenant")?, Tenant::parse, "tenant")?,
+            principal: read_name(from.text16("principal")?, PrincipalId::parse, "principal")?,
+            issuer: read_name(from.text8("issuer")?, Issuer::parse, "issuer")?,
+            certificate: CertificateSha256::new(from.array()?),
+            source: read_name(from.text8("source")?, parse_source, "source")?,
+            reference: read_name(from.text8("reference")?, Reference::parse, "reference")?,
+            subject: if from.flag("has subject")? { Some(SubjectId(from.array()?)) } else { None },
+            parent: if from.flag("has parent")? { Some(read_parent(&mut from)?) } else { None },
+        };
+        from.finish()?;
+        Ok(people)
+    }
+}
+
+impl fmt::Debug for People {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("People(..)")
+    }
+}
+
+fn put_source(out: &mut Vec<u8>, source: Option<IpAddr>) -> Result<(), LedgerError> {
+    const INVALID: LedgerError = LedgerError::FieldInvalid { field: "source" };
+    let length_at = out.len();
+    out.push(0);
+    if let Some(source) = source {
+        write!(out, "{source}").map_err(|_| INVALID)?;
+    }
+    let length = u8::try_from(out.len() - length_at - 1).map_err(|_| INVALID)?;
+    if let Some(field) = out.get_mut(length_at) {
+        *field = length;
+    }
+    Ok(())
+}
+
+/// The address, if `text` is the form in which it is written.
+fn parse_source(text: &str) -> Result<IpAddr, LedgerError> {
+    let source: Option<IpAddr> = text.parse().ok();
+    source.filter(|source| source.to_string() == text).ok_or(LedgerError::FieldInvalid { field: "source" })
+}
+
+fn read_parent(from: &mut Reader<'_>) -> Result<RecordNumber, LedgerError> {
+    RecordNumber::new(from.u64()?).ok_or(LedgerError::FieldInvalid { field: "parent" })
+}
+
+/// The people part of an entry, in one of its three forms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SealedPart {
+    /// There is none: the entry concerns the vault itself.
+    None,
+    /// Sealed for a tenant.
+    Sealed(SealedPeople),
+    /// In the clear, in the log of a node, which is for operators alone.
+    Clear(Box<People>),
+}
+
+/// A people body, sealed, with what is needed to find and to open it. The header alone selects the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedPeople {
+    /// Names the tenant to those who hold the key of the tag.
+    pub tenant_tag: TenantTag,
+    /// Names the principal likewise.
+    pub principal_tag: PrincipalTag,
+    /// The version of the region's sealing key.
+    pub key_version: KeyVersion,
+    /// The epoch of the sealing key.
+    pub epoch_id: [u8; 8],
+    /// The nonce.
+    pub nonce: [u8; 12],
+    /// The sealed body with its 16-byte tag.
+    pub ciphertext: Vec<u8>,
+}
+
+impl SealedPeople {
+    pub(super) fn check_length(&self) -> Result<(), LedgerError> {
+        let valid = (TAG_BYTES..=CIPHERTEXT_BYTES_MAX).contains(&self.ciphertext.len());
+        if valid { Ok(()) } else { Err(LedgerError::FieldInvalid { field: "ciphertext" }) }
+    }
+}
+
+/// Seals people parts. Implementations authenticate, beside the body, the tenant, the salt and both tags, so that no
+/// part can be moved to another entry or tenant.
+pub trait EntrySealer: Send + Sync {
+    /// Why a part could not be sealed.
+    type Error;
+
+    /// Seals `people` for `tenant`, as part of the entry with this salt.
+    ///
+    /// # Errors
+    /// When there is no key or no randomness to seal with.
+    fn seal(&self, tenant: &Tenant, salt: &EntrySalt, people: &People) -> Result<SealedPeople, Self::Error>;
+}
+
+/// Opens people parts.
+pub trait EntryOpener: Send + Sync {
+    /// Why a part could not be opened.
+    type Error;
+
+    /// Opens the part of the entry with this salt for `tenant`.
+    ///
+    /// # Errors
+    /// When the part belongs to another tenant, is damaged, or its key is gone.
+    fn open(&self, tenant: &Tenant, salt: &EntrySalt, part: &SealedPeople) -> Result<People, Self::Error>;
+}

@@ -1,0 +1,72 @@
+use super::*;
+use crate::testing::*;
+
+/// A detokenize at time 100 by principal 0x55.. of tenant 0x44..: record 7 done as `card_number`, one token of `iban`
+/// without a record.
+fn entry() -> Entry {
+    let mut entry = detokenize(100, [7, 8]);
+    let hash = TokenHash([0xee; 16]);
+    let iban = Group {
+        class: DataClass::parse("iban").unwrap(),
+        outcome: Some(vault_domain::Reason::TokenUnknown),
+        items: 2,
+        numbers: crate::NumberRuns::default(),
+        token_hashes: vec![hash],
+    };
+    entry.groups.push(iban);
+    entry
+}
+
+fn class(name: &str) -> Option<DataClass> {
+    Some(DataClass::parse(name).unwrap())
+}
+
+fn items(numbers: &[u64], hashes: &[u8]) -> Option<ItemFilter> {
+    let numbers = numbers.iter().copied().map(number).collect();
+    Some(ItemFilter { numbers, token_hashes: hashes.iter().map(|byte| TokenHash([*byte; 16])).collect() })
+}
+
+#[test]
+fn each_filter_takes_what_it_asks_for_and_nothing_else() {
+    let all = Query::default;
+    let (tenant, principal) = (TenantTag([0x44; 8]), PrincipalTag([0x55; 8]));
+    let met = [
+        all(),
+        Query { from: Some(Millis(100)), until: Some(Millis(101)), ..all() },
+        Query { tenants: Some(vec![tenant]), ..all() },
+        Query { principals: Some(vec![PrincipalTag([1; 8]), principal]), ..all() },
+        Query { action: Some(Action::Detokenize), decision: Some(Decision::Allowed), ..all() },
+        Query { data_class: class("iban"), ..all() },
+        Query { items: items(&[9, 8], &[]), ..all() },
+        Query { items: items(&[9], &[0xee]), ..all() },
+        Query { data_class: class("card_number"), items: items(&[7], &[0xee]), ..all() },
+    ];
+    let unmet = [
+        Query { from: Some(Millis(101)), ..all() },
+        Query { until: Some(Millis(100)), ..all() },
+        Query { tenants: Some(vec![TenantTag([0x55; 8])]), ..all() },
+        Query { tenants: Some(vec![]), ..all() },
+        Query { principals: Some(vec![PrincipalTag([0x44; 8])]), ..all() },
+        Query { tenants: Some(vec![tenant]), principals: Some(vec![]), ..all() },
+        Query { action: Some(Action::Tokenize), ..all() },
+        Query { decision: Some(Decision::Denied), ..all() },
+        Query { data_class: class("ssn"), ..all() },
+        Query { items: items(&[9], &[1]), ..all() },
+        Query { items: items(&[], &[]), ..all() },
+        // The record is there and the class is there, but not together.
+        Query { data_class: class("iban"), items: items(&[7], &[]), ..all() },
+    ];
+    assert!(met.iter().all(|query| query.matches(&entry())));
+    for query in unmet {
+        assert!(!query.matches(&entry()), "{query:?}");
+    }
+}
+
+#[test]
+fn an_entry_without_a_sealed_part_is_of_nobody() {
+    let mut entry = entry();
+    entry.people = SealedPart::Clear(Box::new(people()));
+    assert!(Query::default().matches(&entry));
+    let nobody = Query { tenants: Some(vec![TenantTag([0; 8])]), ..Query::default() };
+    assert!(!nobody.matches(&entry));
+}

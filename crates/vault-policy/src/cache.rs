@@ -1,0 +1,119 @@
+//! Decisions that were made before. Bounded by its construction, read without a lock, and never wrong: it belongs to one
+//! immutable set of policies, and its key holds everything that they can read.
+//!
+//! A decision lies in one of a few slots that its key's hash selects; where they are taken, one is given up. So a read
+//! looks at a few slots at most, and a write throws away one decision at most.
+
+use std::{
+    hash::{DefaultHasher, Hasher as _},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwapOption;
+use vault_domain::{Purpose, limits};
+
+use crate::{
+    decision::Decision,
+    request::{Ask, Request},
+};
+
+/// Slots that one key may lie in.
+const WAYS: usize = 4;
+
+/// The longest key: the action's byte, and five names, each behind a byte that no name holds.
+const KEY_BYTES_MAX: usize =
+    1 + 5 + limits::PRINCIPAL_BYTES_MAX + 3 * limits::NAME_BYTES_MAX + limits::REGION_BYTES_MAX;
+
+/// Everything that a policy can read of a request, in one place on the stack.
+pub(crate) struct Key {
+    bytes: [u8; KEY_BYTES_MAX],
+    length: usize,
+    hash: u64,
+}
+
+impl Key {
+    pub(crate) fn of(request: &Request<'_>) -> Self {
+        // Names are not empty, so an empty one stands for none; no region is called as the node's log is.
+        let (class, audience, region) = match request.ask {
+            Ask::Tokenize(scope) | Ask::Detokenize(scope) => {
+                (scope.class.as_str(), scope.audience.as_str(), scope.region.as_str())
+            }
+            Ask::QueryAccessLog(log) | Ask::GetCheckpoint(log) => ("", "", log.name()),
+        };
+        let purpose = request.purpose.map_or("", Purpose::as_str);
+        let mut key = Self { bytes: [0; KEY_BYTES_MAX], length: 0, hash: 0 };
+        key.push(&[request.ask.action() as u8]);
+        for name in [request.principal.as_str(), class, audience, purpose, region] {
+            key.push(&[0]);
+            key.push(name.as_bytes());
+        }
+        // The hasher has no secret: only names of the catalog get in, so nobody outside can choose keys that collide.
+        let mut hasher = DefaultHasher::new();
+        hasher.write(key.bytes());
+        key.hash = hasher.finish();
+        key
+    }
+
+    fn push(&mut self, part: &[u8]) {
+        let end = self.length.saturating_add(part.len());
+        if let Some(place) = self.bytes.get_mut(self.length..end) {
+            place.copy_from_slice(part);
+            self.length = end;
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+struct Kept {
+    key: Box<[u8]>,
+    decision: Decision,
+}
+
+pub(crate) struct DecisionCache {
+    slots: Box<[ArcSwapOption<Kept>]>,
+}
+
+impl DecisionCache {
+    /// A cache of at most `capacity` decisions.
+    pub(crate) fn new(capacity: usize) -> Self {
+        let sets = capacity / WAYS;
+        Self { slots: (0..sets * WAYS).map(|_| ArcSwapOption::empty()).collect() }
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<Decision> {
+        self.set(key).iter().find_map(|slot| match &*slot.load() {
+            Some(kept) if *kept.key == *key.bytes() => Some(kept.decision.clone()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn insert(&self, key: &Key, decision: &Decision) {
+        let set = self.set(key);
+        let free = set.iter().find(|slot| slot.load().is_none());
+        // The upper half of the hash did not choose the set, so it spreads the victims within it.
+        let victim = || set.get(index(key.hash >> 32, set.len()));
+        if let Some(slot) = free.or_else(victim) {
+            slot.store(Some(Arc::new(Kept { key: key.bytes().into(), decision: decision.clone() })));
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.load().is_some()).count()
+    }
+
+    fn set(&self, key: &Key) -> &[ArcSwapOption<Kept>] {
+        let first = index(key.hash & 0xffff_ffff, self.slots.len() / WAYS) * WAYS;
+        self.slots.get(first..first + WAYS).unwrap_or_default()
+    }
+}
+
+/// A number below `count`, or 0 if there is none.
+fn index(hash: u64, count: usize) -> usize {
+    usize::try_from(hash).unwrap_or(usize::MAX).checked_rem(count).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! What is asked of the policies: all that a decision may depend on, and nothing else.
+
+use vault_domain::{Action, Audience, DataClass, PrincipalId, Purpose, Region};
+
+/// One question: may this principal do this, for this purpose?
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Who asks; authenticated.
+    pub principal: &'a PrincipalId,
+    /// What for; None if the caller states nothing.
+    pub purpose: Option<&'a Purpose>,
+    /// What is to be done.
+    pub ask: Ask<'a>,
+}
+
+/// What is to be done, and with what.
+#[derive(Clone, Copy, Debug)]
+pub enum Ask<'a> {
+    /// To make tokens.
+    Tokenize(DataScope<'a>),
+    /// To be shown values.
+    Detokenize(DataScope<'a>),
+    /// To read the log.
+    QueryAccessLog(Log<'a>),
+    /// To be given the log's newest checkpoint.
+    GetCheckpoint(Log<'a>),
+}
+
+/// The data that a request is about.
+#[derive(Clone, Copy, Debug)]
+pub struct DataScope<'a> {
+    /// What kind of values.
+    pub class: &'a DataClass,
+    /// Whom the tokens are for.
+    pub audience: &'a Audience,
+    /// Where the records live.
+    pub region: &'a Region,
+}
+
+/// The log that a request is about.
+#[derive(Clone, Copy, Debug)]
+pub enum Log<'a> {
+    /// The log of a region.
+    Region(&'a Region),
+    /// The log of this node, which belongs to no region.
+    Node,
+}
+
+impl Ask<'_> {
+    /// The word for it.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        match self {
+            Self::Tokenize(_) => Action::Tokenize,
+            Self::Detokenize(_) => Action::Detokenize,
+            Self::QueryAccessLog(_) => Action::QueryAccessLog,
+            Self::GetCheckpoint(_) => Action::GetCheckpoint,
+        }
+    }
+}
+
+impl<'a> Log<'a> {
+    /// The region's name, or `node`, which no region is called.
+    #[must_use]
+    pub fn name(self) -> &'a str {
+        match self {
+            Self::Region(region) => region.as_str(),
+            Self::Node => NODE,
+        }
+    }
+}
+
+/// The name of the node's own log.
+pub(crate) const NODE: &str = "node";

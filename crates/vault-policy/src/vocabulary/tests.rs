@@ -1,0 +1,73 @@
+//! What is handed to Cedar is what the schema says, for every kind of account and class: strict validation of the
+//! policies promises nothing about anything else.
+
+use vault_domain::{Audience, Purpose, Region};
+
+use super::*;
+use crate::SCHEMA;
+
+const CLASSES: &str = r#"
+[tenants.acme]
+[regions.eu]
+[audiences.a]
+[purposes.p]
+[accounts."dns:none.example"]
+tenant = "acme"
+regions = ["eu"]
+[accounts."dns:a.example"]
+tenant = "acme"
+regions = ["eu"]
+audiences = ["a"]
+[classes.pan]
+rule = "pan"
+[classes.pan_fp]
+rule = "pan"
+format = "format_preserving"
+determinism = "per_audience"
+[classes.email]
+rule = "email"
+purpose_required = false
+[classes.digits]
+rule = "digits"
+digits_min = 1
+digits_max = 9
+[classes.pattern]
+rule = "pattern"
+pattern = "x"
+length_bytes_max = 1
+[classes.text]
+rule = "text"
+length_bytes_max = 1
+[classes.bytes]
+rule = "bytes"
+length_bytes_max = 1
+"#;
+
+#[test]
+fn facts_conform_to_the_schema() {
+    let vocabulary = Vocabulary::new(SCHEMA).unwrap();
+    let catalog = Catalog::parse(CLASSES).unwrap_or_else(|error| panic!("{error}"));
+    let (audience, region, purpose) =
+        (Audience::parse("a").unwrap(), Region::parse("eu").unwrap(), Purpose::parse("p").unwrap());
+    let mut checked = 0;
+    for account in catalog.accounts() {
+        for purpose in [None, Some(&purpose)] {
+            let logs = [Log::Node, Log::Region(&region)];
+            let mut asks: Vec<Ask<'_>> =
+                logs.into_iter().flat_map(|log| [Ask::QueryAccessLog(log), Ask::GetCheckpoint(log)]).collect();
+            for class in catalog.classes() {
+                let scope = DataScope { class: class.id(), audience: &audience, region: &region };
+                asks.extend([Ask::Tokenize(scope), Ask::Detokenize(scope)]);
+            }
+            for ask in asks {
+                let request = Request { principal: account.principal(), purpose, ask };
+                let (cedar, entities) = vocabulary.facts(&catalog, &request).unwrap().unwrap();
+                let conforming = Entities::from_entities(entities.iter().cloned(), Some(&vocabulary.schema));
+                assert!(conforming.is_ok(), "{request:?}: {:?}", conforming.err());
+                assert_eq!(cedar.principal().unwrap().id().unescaped(), account.principal().as_str());
+                checked += 1;
+            }
+        }
+    }
+    assert_eq!(checked, 2 * 2 * (4 + 2 * 7));
+}
