@@ -21,18 +21,18 @@ const SECTIONS: [&str; 6] = ["tenants", "regions", "audiences", "purposes", "cla
 
 /// A text that is TOML, by sections.
 #[derive(Default)]
-pub(crate) struct Document {
-    pub(crate) tenants: Section<RawNamed>,
-    pub(crate) regions: Section<RawRegion>,
-    pub(crate) audiences: Section<RawNamed>,
-    pub(crate) purposes: Section<RawNamed>,
-    pub(crate) classes: Section<RawClass>,
-    pub(crate) accounts: Section<RawAccount>,
+pub(crate) struct Document<'t> {
+    pub(crate) tenants: Section<'t>,
+    pub(crate) regions: Section<'t>,
+    pub(crate) audiences: Section<'t>,
+    pub(crate) purposes: Section<'t>,
+    pub(crate) classes: Section<'t>,
+    pub(crate) accounts: Section<'t>,
 }
 
-impl Document {
-    /// Reads the shape of all sections. None if the text is no TOML.
-    pub(crate) fn read(text: &str, faults: &mut Faults) -> Option<Self> {
+impl<'t> Document<'t> {
+    /// Finds the sections. None if the text is no TOML.
+    pub(crate) fn read(text: &'t str, faults: &mut Faults) -> Option<Self> {
         if text.len() > CATALOG_BYTES_MAX {
             faults.add(0..0, Problem::TooLarge);
             return None;
@@ -44,62 +44,46 @@ impl Document {
         }
         let mut document = Self::default();
         for (key, value) in root.into_inner() {
-            match key.get_ref().as_ref() {
-                "tenants" => document.tenants = Section::read(value, faults),
-                "regions" => document.regions = Section::read(value, faults),
-                "audiences" => document.audiences = Section::read(value, faults),
-                "purposes" => document.purposes = Section::read(value, faults),
-                "classes" => document.classes = Section::read(value, faults),
-                "accounts" => document.accounts = Section::read(value, faults),
+            let section = match key.get_ref().as_ref() {
+                "tenants" => &mut document.tenants,
+                "regions" => &mut document.regions,
+                "audiences" => &mut document.audiences,
+                "purposes" => &mut document.purposes,
+                "classes" => &mut document.classes,
+                "accounts" => &mut document.accounts,
                 unknown => {
                     let word = unknown.to_owned();
                     let problem = Problem::UnknownWord { kind: "section of a catalog", word, known: quoted(SECTIONS) };
                     faults.add(key.span(), problem);
+                    continue;
                 }
+            };
+            section.span = value.span();
+            match value.into_inner() {
+                DeValue::Table(table) => section.entries = table,
+                _ => faults.add(
+                    section.span.clone(),
+                    Problem::Toml("invalid type: expected a table of entries, [section.<name>]".to_owned()),
+                ),
             }
         }
         Some(document)
     }
 }
 
-/// One section: entries by name.
-pub(crate) struct Section<Raw> {
+/// One section: entries by name, in order of their names.
+pub(crate) struct Section<'t> {
     span: Range<usize>,
-    entries: Vec<Entry<Raw>>,
+    entries: DeTable<'t>,
 }
 
-struct Entry<Raw> {
-    name: String,
-    name_span: Range<usize>,
-    /// None if the entry has not the shape of its section.
-    raw: Option<Raw>,
-}
-
-impl<Raw> Default for Section<Raw> {
+impl Default for Section<'_> {
     fn default() -> Self {
-        Self { span: 0..0, entries: Vec::new() }
+        Self { span: 0..0, entries: DeTable::new() }
     }
 }
 
-impl<Raw: DeserializeOwned> Section<Raw> {
-    fn read(section: Spanned<DeValue<'_>>, faults: &mut Faults) -> Self {
-        let span = section.span();
-        let DeValue::Table(table) = section.into_inner() else {
-            faults.add(span, Problem::Toml("invalid type: expected a table of entries, [section.<name>]".to_owned()));
-            return Self::default();
-        };
-        let entries = table.into_iter().map(|(key, value)| {
-            let (name_span, value_span) = (key.span(), value.span());
-            let raw = Raw::deserialize(ValueDeserializer::from(value));
-            Entry {
-                name: key.into_inner().into_owned(),
-                name_span,
-                raw: raw.map_err(|error| faults.add_toml(value_span, &error)).ok(),
-            }
-        });
-        Self { entries: entries.collect(), span }
-    }
-
+impl Section<'_> {
     /// The names of all entries whose name is one, whatever else may be wrong with them.
     pub(crate) fn ids<Id: Ord, E: Into<Problem>>(
         &self,
@@ -110,24 +94,27 @@ impl<Raw: DeserializeOwned> Section<Raw> {
         if self.entries.len() > max {
             faults.add(self.span.clone(), Problem::TooMany { found: self.entries.len(), max });
         }
-        let mut parsed = |entry: &Entry<Raw>| {
-            parse(&entry.name).map_err(|error| faults.add(entry.name_span.clone(), error.into())).ok()
-        };
-        self.entries.iter().filter_map(&mut parsed).collect()
+        let names = self.entries.keys();
+        names
+            .filter_map(|name| parse(name.get_ref()).map_err(|error| faults.add(name.span(), error.into())).ok())
+            .collect()
     }
 
-    /// Makes the section's table: `make` gets the name, the entry and the place of the entry's name.
-    pub(crate) fn build<Id: Named, Row>(
+    /// Makes the section's table, one entry after the other: `make` gets the name, the entry and the place of the name.
+    /// What has not the shape of its section is a fault.
+    pub(crate) fn build<Id: Named, Raw: DeserializeOwned, Row>(
         self,
         ids: &BTreeSet<Id>,
-        mut make: impl FnMut(Id, Raw, Range<usize>) -> Option<Row>,
+        faults: &mut Faults,
+        mut make: impl FnMut(Id, Raw, Range<usize>, &mut Faults) -> Option<Row>,
     ) -> Table<Id, Row> {
-        let rows = self.entries.into_iter().filter_map(|entry| {
-            let id = ids.get(entry.name.as_str())?.clone();
-            let row = make(id.clone(), entry.raw?, entry.name_span)?;
+        Table::new(self.entries.into_iter().filter_map(|(name, value)| {
+            let span = value.span();
+            let raw = Raw::deserialize(ValueDeserializer::from(value)).map_err(|error| faults.add_toml(span, &error));
+            let id = ids.get(name.get_ref().as_ref())?.clone();
+            let row = make(id.clone(), raw.ok()?, name.span(), faults)?;
             Some((id, row))
-        });
-        Table::new(rows)
+        }))
     }
 }
 

@@ -165,12 +165,16 @@ impl Content {
         };
         let principals = document.accounts.ids(limits::ACCOUNTS_MAX, principal::parse, faults);
         Some(Self {
-            tenants: document.tenants.build(&ids.tenants, |id, raw, _| Some(Described::new(id, raw))),
-            audiences: document.audiences.build(&ids.audiences, |id, raw, _| Some(Described::new(id, raw))),
-            purposes: document.purposes.build(&ids.purposes, |id, raw, _| Some(Described::new(id, raw))),
-            regions: document.regions.build(&ids.regions, |id, raw, _| RegionEntry::new(id, raw, faults)),
-            classes: document.classes.build(&ids.classes, |id, raw, span| Class::new(id, raw, span, faults)),
-            accounts: document.accounts.build(&principals, |id, raw, span| Account::new(id, raw, span, &ids, faults)),
+            tenants: document.tenants.build(&ids.tenants, faults, |id, raw, _, _| Some(Described::new(id, raw))),
+            audiences: document.audiences.build(&ids.audiences, faults, |id, raw, _, _| Some(Described::new(id, raw))),
+            purposes: document.purposes.build(&ids.purposes, faults, |id, raw, _, _| Some(Described::new(id, raw))),
+            regions: document
+                .regions
+                .build(&ids.regions, faults, |id, raw, _, faults| RegionEntry::new(id, raw, faults)),
+            classes: document.classes.build(&ids.classes, faults, Class::new),
+            accounts: document
+                .accounts
+                .build(&principals, faults, |id, raw, span, faults| Account::new(id, raw, span, &ids, faults)),
             fingerprint: fingerprint(text),
         })
     }

@@ -25,7 +25,8 @@ fn base_with(more: &str) -> Result<Catalog, CatalogError> {
 
 fn account_with(grants: &str) -> Result<Catalog, CatalogError> {
     base_with(&format!(
-        "[accounts.\"dns:a.example\"]\ntenant = \"acme\"\nregions = [\"eu\"]\naudiences = [\"pay\"]\ngrants = [{grants}]\n"
+        "[accounts.\"dns:a.example\"]\ntenant = \"acme\"\nregions = [\"eu\"]\naudiences = [\"pay\"]\n\
+         grants = [{grants}]\n"
     ))
 }
 

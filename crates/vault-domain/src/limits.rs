@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// Items in one request.
 pub const BATCH_ITEMS_MAX: usize = 1000;
+/// Distinct data classes in one request: bounds the decisions of a call and the groups of its entry.
+pub const REQUEST_CLASSES_MAX: usize = 32;
 /// One request message, encoded.
 pub const REQUEST_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// One value.

@@ -64,6 +64,11 @@ impl Error {
         self.reason.code()
     }
 
+    /// Whether the log did not take the entry: the refusal can't be written down either.
+    pub(crate) fn is_unrecorded(&self) -> bool {
+        matches!(self.reason, Reason::Busy | Reason::AuditUnavailable)
+    }
+
     /// The field that breaks its rule, and the rule.
     #[must_use]
     pub fn invalid_field(&self) -> Option<(&'static str, &'static str)> {
@@ -132,6 +137,7 @@ impl From<KeysError> for Error {
             | KeysError::RootKeyFile { .. }
             | KeysError::KeyDoesNotUnwrap { .. }
             | KeysError::KeyRowUnknown { .. }
+            | KeysError::TooManyKeys
             | KeysError::Store(_)
             | KeysError::Layout(_) => Reason::Internal,
         };

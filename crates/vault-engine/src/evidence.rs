@@ -17,8 +17,8 @@ use crate::{call::Call, error::Error};
 /// What the log needs to know of one item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ItemEvidence {
-    /// Which of the request's classes; `None` for a text that is no class's name, or a class that nobody has.
-    pub(crate) class: Option<usize>,
+    /// Which of the request's classes.
+    pub(crate) class: usize,
     /// Why it was refused.
     pub(crate) outcome: Option<Reason>,
     /// What it was about.
@@ -37,6 +37,7 @@ pub(crate) enum About {
 }
 
 /// A call as the log sees it.
+#[derive(Clone, Copy)]
 pub(crate) struct Evidence<'a> {
     pub(crate) call: &'a Call,
     pub(crate) tenant: Option<&'a Tenant>,
@@ -56,7 +57,34 @@ pub(crate) struct Evidence<'a> {
 /// field.
 const UNKNOWN_CLASS: &str = "unknown";
 
-impl Evidence<'_> {
+impl<'a> Evidence<'a> {
+    /// A call that nothing is known of but who makes it and what for.
+    pub(crate) fn new(call: &'a Call, action: Action) -> Self {
+        Self {
+            call,
+            tenant: None,
+            action,
+            reason: None,
+            purpose: None,
+            reference: None,
+            audience: None,
+            policies: &[],
+            policy_set: [0; 8],
+            classes: &[],
+            items: &[],
+        }
+    }
+
+    /// The same call with what became of its items.
+    pub(crate) fn with(self, items: &'a [ItemEvidence]) -> Self {
+        Self { items, ..self }
+    }
+
+    /// The same call, refused as a whole.
+    pub(crate) fn refused(self, reason: Reason) -> Self {
+        Self { reason: Some(reason), ..self }
+    }
+
     /// How the call ended: allowed if anything was carried out, denied if nothing was and somebody was kept from
     /// something, failed otherwise.
     fn decision(&self) -> Decision {
@@ -85,12 +113,6 @@ impl Evidence<'_> {
             None => SealedPart::None,
         };
         Ok(self.encode(salt, clock.wall(), &people)?)
-    }
-
-    /// The entry of a node's log, which is for operators alone: its people part stands in the clear.
-    pub(crate) fn in_the_clear(&self, random: &mut CallRandom, clock: &dyn Clock) -> Result<Vec<u8>, Error> {
-        let people = SealedPart::Clear(Box::new(self.people()));
-        Ok(self.encode(EntrySalt(random.bytes()), clock.wall(), &people)?)
     }
 
     fn people(&self) -> People {
@@ -124,7 +146,8 @@ impl Evidence<'_> {
         let unknown = DataClass::parse(UNKNOWN_CLASS).ok();
         for (class, outcome) in self.groups() {
             let alike = || self.items.iter().filter(move |item| (item.class, item.outcome) == (class, outcome));
-            let name = class.and_then(|class| self.classes.get(class)?.as_ref());
+            let known = outcome != Some(Reason::DataClassUnknown);
+            let name = self.classes.get(class).and_then(Option::as_ref).filter(|_| known);
             let Some(name) = name.or(unknown.as_ref()) else { continue };
             let records = alike().filter_map(|item| match item.about {
                 About::Record(number) => Some(number),
@@ -141,7 +164,7 @@ impl Evidence<'_> {
     }
 
     /// The distinct pairs of class and outcome, in the order in which they first appear.
-    fn groups(&self) -> Vec<(Option<usize>, Option<Reason>)> {
+    fn groups(&self) -> Vec<(usize, Option<Reason>)> {
         let mut groups = Vec::new();
         for item in self.items {
             let group = (item.class, item.outcome);

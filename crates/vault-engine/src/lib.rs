@@ -1,0 +1,112 @@
+//! The use cases of the vault: tokenize, detokenize, read the log. The only place that orders *authorize → act → record*.
+//!
+//! A call comes in with an authenticated principal. [`Engine`] decides by policy and makes the permits that everything
+//! touching data takes; it reads a snapshot, seals or opens, and hands rows and entry to the region's journal. Nothing
+//! leaves before the journal says that the entry is on disk.
+#![deny(missing_docs)]
+#![allow(missing_debug_implementations, reason = "requests and answers hold values and tokens")]
+
+mod authorize;
+mod call;
+mod detokenize;
+mod draft;
+mod enter;
+mod error;
+mod evidence;
+mod idempotency;
+mod node;
+mod open;
+mod outside;
+mod read_audit;
+mod region;
+mod token;
+mod tokenize;
+
+use std::{collections::HashMap, sync::Arc};
+
+use vault_domain::{Clock, Entropy, Region};
+use vault_policy::PolicySet;
+
+use crate::{node::Node, region::RegionVault};
+
+pub use authorize::{LogPermit, Permit};
+pub use call::Call;
+pub use detokenize::{DetokenizeItem, DetokenizeRequest, Detokenized};
+pub use error::Error;
+pub use node::{REPEATS_WINDOW, Refusal};
+pub use open::{EngineConfig, OpenError, Running};
+pub use read_audit::{AccessLogPage, AccessLogQuery, FoundEntry};
+pub use tokenize::{Issued, TokenizeItem, TokenizeRequest, Tokenized};
+
+/// The vault at work. Doors share it.
+pub struct Engine {
+    policies: PolicySet,
+    regions: HashMap<Region, RegionVault>,
+    node: Node,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Engine {
+    /// The clock that deadlines are measured on.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The source of randomness.
+    #[must_use]
+    pub fn entropy(&self) -> &Arc<dyn Entropy> {
+        &self.entropy
+    }
+
+    /// The regions served here.
+    pub fn regions(&self) -> impl Iterator<Item = &Region> {
+        self.regions.keys()
+    }
+
+    /// The origin of a region's log, for receipts.
+    #[must_use]
+    pub fn origin(&self, region: &Region) -> Option<&str> {
+        self.regions.get(region).map(|vault| vault.journal.origin().as_str())
+    }
+
+    /// Writes a refusal that belongs to no region into the node's log.
+    ///
+    /// # Errors
+    /// When that log does not take it.
+    pub async fn refused_at_the_door(&self, refusal: Refusal) -> Result<(), Error> {
+        self.node.refused(refusal).await
+    }
+
+    /// Writes the repeats of refusals whose minute is over. To be called every few seconds.
+    ///
+    /// # Errors
+    /// When the node's log does not take them.
+    pub async fn flush_refusals(&self) -> Result<(), Error> {
+        self.node.flush(false).await
+    }
+
+    /// Resolves when a journal can't write any more: the vault must stop serving and the process must end.
+    pub async fn failed(&self) {
+        let journals = self.regions.values().map(|vault| &vault.journal).chain([&self.node.journal]);
+        let mut waiting: Vec<_> = journals.map(|journal| Box::pin(journal.failed())).collect();
+        std::future::poll_fn(|context| {
+            let ended = waiting.iter_mut().any(|failed| failed.as_mut().poll(context).is_ready());
+            if ended { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Whether every journal takes entries.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        !self.node.journal.has_failed() && self.regions.values().all(|vault| !vault.journal.has_failed())
+    }
+
+    /// The store's own statistics of a region, for benchmarks and metrics.
+    #[must_use]
+    pub fn statistics(&self, region: &Region) -> Option<vault_store::Statistics> {
+        self.regions.get(region).map(|vault| vault.reader.statistics())
+    }
+}

@@ -6,9 +6,15 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use vault_store::{Operation, Table};
+use vault_store::{Operation, TableId};
 
-use crate::submission::{Condition, RowKey};
+use crate::submission::Condition;
+
+/// The longest key of a row that can be a condition.
+const KEY_BYTES_MAX: usize = 20;
+
+/// A row's key, as short as those that can be a condition.
+type RowKey = ([u8; KEY_BYTES_MAX], u8);
 
 /// Rows that are remembered at once.
 const CHANGES_MAX: usize = 1 << 20;
@@ -21,9 +27,9 @@ pub struct Position(pub(crate) u64);
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     /// The group that changed a row last.
-    last: HashMap<(Table, RowKey), u64>,
+    last: HashMap<(TableId, RowKey), u64>,
     /// Changes in the order in which they were made, for forgetting.
-    order: VecDeque<(u64, Table, RowKey)>,
+    order: VecDeque<(u64, TableId, RowKey)>,
     /// Invariant: every change after this group is in `last`.
     known_since: u64,
     /// The last group that changed anything that can be a condition.
@@ -37,7 +43,8 @@ impl Changes {
             let since = condition.since.0;
             since >= self.newest
                 || since >= self.known_since
-                    && self.last.get(&(condition.table, condition.key)).is_none_or(|changed| *changed <= since)
+                    && row_key(condition.key.as_ref())
+                        .is_some_and(|key| self.last.get(&(condition.table, key)).is_none_or(|last| *last <= since))
         })
     }
 
@@ -45,7 +52,7 @@ impl Changes {
     pub(crate) fn note<'a>(&mut self, group: u64, operations: impl Iterator<Item = Operation<'a>>) {
         for operation in operations {
             let (table, key) = match operation {
-                Operation::Put { table: Table::Records, .. } => continue,
+                Operation::Put { table: TableId::Records, .. } => continue,
                 Operation::Put { table, key, .. } | Operation::Delete { table, key } => (table, key),
                 Operation::DeleteRange { .. } => {
                     // Which rows went is not known: every reader from before reads again.
@@ -54,9 +61,11 @@ impl Changes {
                     continue;
                 }
             };
-            let conditional =
-                matches!(table, Table::Records | Table::States | Table::Tokens | Table::Values | Table::Idempotency);
-            let Some(key) = RowKey::new(key).filter(|_| conditional) else { continue };
+            let conditional = matches!(
+                table,
+                TableId::Records | TableId::States | TableId::Tokens | TableId::Values | TableId::Idempotency
+            );
+            let Some(key) = row_key(key).filter(|_| conditional) else { continue };
             self.last.insert((table, key), group);
             self.order.push_back((group, table, key));
             self.newest = group;
@@ -71,57 +80,72 @@ impl Changes {
     }
 }
 
+fn row_key(key: &[u8]) -> Option<RowKey> {
+    let mut bytes = [0; KEY_BYTES_MAX];
+    bytes.get_mut(..key.len())?.copy_from_slice(key);
+    Some((bytes, u8::try_from(key.len()).ok()?))
+}
+
 #[cfg(test)]
 mod tests {
-    use vault_store::Batch;
+    use vault_domain::RecordNumber;
+    use vault_store::{
+        Batch, Table,
+        table::{Idempotency, IdempotencyRow, Records, Tokens, Values},
+    };
 
     use super::*;
 
-    fn since(group: u64, table: Table, key: &[u8]) -> [Condition; 1] {
-        [Condition { table, key: RowKey::new(key).unwrap(), since: Position(group) }]
+    fn since<T: Table>(group: u64, table: T, key: &T::Key) -> [Condition; 1] {
+        [Condition::unchanged(table, key, Position(group))]
     }
 
     fn note(changes: &mut Changes, group: u64, make: impl FnOnce(&mut Batch)) {
-        let mut batch = Batch::new();
+        let mut batch = Batch::default();
         make(&mut batch);
         changes.note(group, batch.operations());
     }
 
     #[test]
     fn a_condition_holds_until_its_own_row_changes() {
+        let (a, b) = ([1; 16], [2; 16]);
+        let number = RecordNumber::new(7).unwrap();
         let mut changes = Changes::default();
-        assert!(changes.allow(&since(0, Table::Values, b"a")));
-        note(&mut changes, 5, |batch| batch.put(Table::Values, b"a", b""));
-        assert!(!changes.allow(&since(4, Table::Values, b"a")));
-        assert!(changes.allow(&since(5, Table::Values, b"a")));
-        assert!(changes.allow(&since(4, Table::Values, b"b")));
-        assert!(changes.allow(&since(4, Table::Tokens, b"a")));
-        note(&mut changes, 6, |batch| batch.delete(Table::Records, b"12345678"));
-        assert!(!changes.allow(&since(5, Table::Records, b"12345678")));
+        assert!(changes.allow(&since(0, Values, &a)));
+        note(&mut changes, 5, |batch| batch.put(Values, &a, b""));
+        assert!(!changes.allow(&since(4, Values, &a)));
+        assert!(changes.allow(&since(5, Values, &a)));
+        assert!(changes.allow(&since(4, Values, &b)));
+        assert!(changes.allow(&since(4, Tokens, &a)));
+        note(&mut changes, 6, |batch| batch.delete(Records, &number));
+        assert!(!changes.allow(&since(5, Records, &number)));
     }
 
     #[test]
     fn a_fresh_record_is_no_change_and_a_deleted_range_is_one_for_everybody() {
+        let number = RecordNumber::new(7).unwrap();
+        let row = |day| IdempotencyRow { day, hash: [0; 16] };
         let mut changes = Changes::default();
-        note(&mut changes, 3, |batch| batch.put(Table::Records, b"12345678", b"row"));
-        assert!(changes.allow(&since(2, Table::Records, b"12345678")));
-        note(&mut changes, 4, |batch| batch.delete_range(Table::Idempotency, b"a", b"b"));
-        assert!(!changes.allow(&since(3, Table::Values, b"x")));
-        assert!(changes.allow(&since(4, Table::Values, b"x")));
+        note(&mut changes, 3, |batch| batch.put(Records, &number, b"row"));
+        assert!(changes.allow(&since(2, Records, &number)));
+        note(&mut changes, 4, |batch| batch.delete_range(Idempotency, &row(1)..&row(2)));
+        assert!(!changes.allow(&since(3, Values, &[9; 16])));
+        assert!(changes.allow(&since(4, Values, &[9; 16])));
     }
 
     #[test]
     fn what_was_forgotten_counts_as_changed() {
         let mut changes = Changes::default();
-        for group in 1..=3 {
+        for group in 1..=3_u64 {
             note(&mut changes, group, |batch| {
-                for i in 0..CHANGES_MAX / 2 {
-                    batch.put(Table::Values, &(group << 32 | i as u64).to_be_bytes(), b"");
+                for i in 0..CHANGES_MAX as u64 / 2 {
+                    batch.put(Values, &u128::from(group << 32 | i).to_be_bytes(), b"");
                 }
             });
         }
         assert!(changes.last.len() <= CHANGES_MAX);
-        assert!(!changes.allow(&since(0, Table::Values, b"never written")));
-        assert!(changes.allow(&since(2, Table::Values, b"never written")));
+        assert!(!changes.allow(&since(0, Values, &[0xFF; 16])));
+        assert!(changes.allow(&since(2, Values, &[0xFF; 16])));
+        assert!(!changes.allow(&since(2, Values, &u128::from(3_u64 << 32).to_be_bytes())));
     }
 }

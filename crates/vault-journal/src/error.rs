@@ -12,6 +12,9 @@ pub enum JournalError {
     /// The store could not be written.
     #[error("the log can't be written")]
     Write(#[from] vault_store::WriteError),
+    /// The free space of the disk is not known.
+    #[error("the disk's free space can't be found out")]
+    Space(#[from] std::io::Error),
     /// A checkpoint, tile or entry is not what the log's formats allow.
     #[error("the log does not decode: {0}")]
     Ledger(#[from] LedgerError),
@@ -44,10 +47,8 @@ pub enum JournalError {
         whose: &'static str,
     },
     /// An entry below the log's end is missing.
-    #[error("entry {index} of the log {origin} is missing")]
+    #[error("entry {index} of the log is missing")]
     EntryMissing {
-        /// The log.
-        origin: String,
         /// Where.
         index: u64,
     },

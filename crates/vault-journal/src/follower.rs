@@ -11,8 +11,13 @@ use std::{
     time::Duration,
 };
 
+use vault_domain::LogIndex;
 use vault_ledger::{Entry, SUMMARY_ENTRIES, SummaryBuilder};
-use vault_store::{Direction, Reader, SummaryWriter, Table};
+use vault_store::{
+    Direction, Reader, SummaryWriter,
+    table::{Entries, RunNumber, Summaries},
+    wait,
+};
 
 use crate::error::JournalError;
 
@@ -56,12 +61,8 @@ impl Follower {
         progress: Arc<IndexProgress>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, JournalError> {
-        let last = reader.scan(Table::Summaries, .., Direction::Backward, 1)?;
-        let done = last
-            .into_iter()
-            .next()
-            .and_then(|(key, _)| Some(u64::from_be_bytes(key.as_ref().try_into().ok()?)))
-            .map_or(0, |run| run.saturating_add(1).saturating_mul(u64::from(SUMMARY_ENTRIES)));
+        let last = wait(reader.snapshot().last_key(Summaries))?;
+        let done = last.map_or(0, |run| run.0.saturating_add(1).saturating_mul(u64::from(SUMMARY_ENTRIES)));
         // Summaries are not synced: after a crash they can only be behind the log, but an old copy may hold more.
         let size_now = size.load(Ordering::Acquire);
         progress.entries.store(if done <= size_now { done } else { 0 }, Ordering::Release);
@@ -90,18 +91,25 @@ impl Follower {
     /// Sums up the run of entries that begins at `first`.
     fn sum_up(&mut self, first: u64) -> Result<(), JournalError> {
         let mut summary = SummaryBuilder::new();
-        let rows = self.reader.scan(
-            Table::Entries,
-            first.to_be_bytes().as_slice()..,
-            Direction::Forward,
-            usize::from(SUMMARY_ENTRIES),
-        )?;
-        for (_, entry) in rows {
-            summary.push(&Entry::decode(&entry)?)?;
+        let mut next = first;
+        let end = first.saturating_add(u64::from(SUMMARY_ENTRIES));
+        // A scan ends early when the entries are large.
+        while next < end {
+            let snapshot = self.reader.snapshot();
+            let limit = usize::from(SUMMARY_ENTRIES);
+            let rows =
+                wait(snapshot.scan(Entries, LogIndex(next)..LogIndex(end), Direction::Forward, limit))?;
+            for (index, entry) in rows.iter() {
+                summary.push(&Entry::decode(entry)?)?;
+                next = index.0.saturating_add(1);
+            }
+            if rows.is_empty() {
+                return Err(JournalError::EntryMissing { index: next });
+            }
         }
         if let Some(summary) = summary.finish() {
             let run = first / u64::from(SUMMARY_ENTRIES);
-            self.writer.put(&run.to_be_bytes(), &summary.encode()?)?;
+            self.writer.put(RunNumber(run), &summary.encode()?)?;
         }
         Ok(())
     }

@@ -11,13 +11,14 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 use vault_domain::{Clock, Millis, limits};
-use vault_store::{Batch, Writer};
+use vault_store::{Batch, Reader, Writer};
 
 use crate::{
     Shared,
     changes::Changes,
     error::{CommitError, JournalError},
     log::{Log, SignedCheckpoint},
+    numbers::NumberBound,
     submission::{Receipt, Submission},
 };
 
@@ -36,9 +37,11 @@ pub(crate) enum Message {
 /// The thread's state.
 pub(crate) struct Scribe {
     writer: Writer,
+    reader: Reader,
     /// Below this much free space on the store's disk nothing is committed: the log must never meet a full disk.
     free_bytes_min: u64,
     log: Log,
+    numbers: NumberBound,
     changes: Changes,
     clock: Arc<dyn Clock>,
     group: u64,
@@ -63,8 +66,9 @@ struct Group {
 
 impl Scribe {
     pub(crate) fn new(
-        (writer, free_bytes_min): (Writer, u64),
+        (writer, reader, free_bytes_min): (Writer, Reader, u64),
         log: Log,
+        numbers: NumberBound,
         clock: Arc<dyn Clock>,
         shared: Weak<Shared>,
         failed: watch::Sender<bool>,
@@ -72,7 +76,7 @@ impl Scribe {
     ) -> Self {
         let last_checkpoint = clock.monotonic();
         let changes = Changes::default();
-        Self { writer, free_bytes_min, log, changes, clock, group: 0, last_checkpoint, shared, failed, checkpoints }
+        Self { writer, reader, free_bytes_min, log, numbers, changes, clock, group: 0, last_checkpoint, shared, failed, checkpoints }
     }
 
     /// Runs until it is told to stop, every handle is gone, or a write fails.
@@ -109,13 +113,13 @@ impl Scribe {
     /// Takes what waits in the queue, without waiting for more.
     fn collect(&mut self, first: Option<Message>, messages: &Receiver<Message>) -> Result<Group, JournalError> {
         let mut group = Group::default();
-        let mut own = Batch::new();
+        let mut own = Batch::default();
         if self.until_checkpoint().is_zero() {
             // Nothing of this group is appended yet: what is signed over is on disk.
             group.checkpoint = self.log.sign(&mut own)?;
         }
         let time = self.log.time(self.clock.wall());
-        let low = self.writer.free_bytes()? < self.free_bytes_min;
+        let low = self.reader.space()?.available_bytes < self.free_bytes_min;
         let mut next = first;
         while let Some(message) = next {
             match message {
@@ -129,6 +133,7 @@ impl Scribe {
             }
             next = if group.bytes < limits::JOURNAL_GROUP_BYTES_MAX { messages.try_recv().ok() } else { None };
         }
+        self.numbers.put(&mut own);
         group.batches.push(own);
         Ok(group)
     }
@@ -147,6 +152,7 @@ impl Scribe {
             return Ok(());
         }
         self.changes.note(self.group + 1, submission.batch.operations());
+        self.numbers.note(submission.batch.operations());
         group.bytes += submission.batch.bytes() + submission.entry.len();
         let receipt = self.log.append(submission.entry, time, own)?;
         group.accepted.push((receipt, reply));
@@ -178,7 +184,7 @@ impl Scribe {
 
     /// Signs over everything on disk and stores it with a commit of its own.
     fn sign_now(&mut self, wanted: Vec<Reply<Arc<SignedCheckpoint>>>) -> Result<(), JournalError> {
-        let mut batch = Batch::new();
+        let mut batch = Batch::default();
         if let Some(checkpoint) = self.log.sign(&mut batch)? {
             self.writer.commit([&batch].into_iter())?;
             self.publish(checkpoint);

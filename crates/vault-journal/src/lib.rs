@@ -14,6 +14,7 @@ mod error;
 mod follower;
 mod group;
 mod log;
+mod numbers;
 mod submission;
 
 use std::{
@@ -35,15 +36,18 @@ pub use changes::Position;
 pub use error::{CommitError, JournalError};
 pub use follower::IndexProgress;
 pub use log::{LogReader, SignedCheckpoint};
-pub use submission::{Condition, Receipt, RowKey, Submission};
+pub use numbers::next_record_number;
+pub use submission::{Condition, Receipt, Submission};
 
 use crate::{
     follower::Follower,
     group::{Message, Scribe},
     log::Log,
+    numbers::NumberBound,
 };
 
 /// What a journal is opened with.
+#[expect(missing_debug_implementations, reason = "it holds the key that signs")]
 pub struct Parts {
     /// The writer; the journal becomes its only holder.
     pub writer: Writer,
@@ -119,9 +123,17 @@ impl Journal {
             verifier_key,
         });
         let stop_follower = Arc::new(AtomicBool::new(false));
-        let follower = Follower::new(reader, summaries, size, progress, stop_follower.clone())?;
+        let follower = Follower::new(reader.clone(), summaries, size, progress, stop_follower.clone())?;
         let follower = spawn("index", move || follower.run())?;
-        let scribe = Scribe::new((writer, free_bytes_min), log, clock, Arc::downgrade(&shared), failed_sender, checkpoint_sender);
+        let scribe = Scribe::new(
+            (writer, reader.clone(), free_bytes_min),
+            log,
+            NumberBound::open(&reader)?,
+            clock,
+            Arc::downgrade(&shared),
+            failed_sender,
+            checkpoint_sender,
+        );
         let scribe = spawn("journal", move || scribe.run(&messages))?;
         let journal = Self { shared };
         Ok((journal.clone(), Running { journal, scribe, follower, stop_follower }))
@@ -133,18 +145,26 @@ impl Journal {
         Position(self.shared.position.load(Ordering::Acquire))
     }
 
-    /// Commits one call's rows and entry, durably, or nothing of them.
+    /// Commits one call's rows and entry, durably, or nothing of them. The submission is queued at once; what is awaited
+    /// is the answer, so that other work can be done while the fsync runs.
     ///
     /// # Errors
     /// [`CommitError::Conflict`] when a condition does not hold any more: read again and try again.
     /// [`CommitError::Busy`] when the queue is full. [`CommitError::Stopped`] when the journal has ended.
-    pub async fn commit(&self, submission: Submission) -> Result<Receipt, CommitError> {
+    pub fn commit(&self, submission: Submission) -> impl Future<Output = Result<Receipt, CommitError>> + use<> {
         let (reply, answer) = oneshot::channel();
-        match self.shared.queue.try_send(Message::Commit(submission, reply)) {
-            Ok(()) => answer.await.unwrap_or(Err(CommitError::Stopped)),
-            Err(TrySendError::Full(_)) => Err(CommitError::Busy),
-            Err(TrySendError::Disconnected(_)) => Err(CommitError::Stopped),
+        let queued = self.enqueue(Message::Commit(submission, reply));
+        async move {
+            queued?;
+            answer.await.unwrap_or(Err(CommitError::Stopped))
         }
+    }
+
+    fn enqueue(&self, message: Message) -> Result<(), CommitError> {
+        self.shared.queue.try_send(message).map_err(|error| match error {
+            TrySendError::Full(_) => CommitError::Busy,
+            TrySendError::Disconnected(_) => CommitError::Stopped,
+        })
     }
 
     /// Entries that are on disk.
@@ -165,10 +185,7 @@ impl Journal {
     /// When the journal has ended.
     pub async fn checkpoint(&self) -> Result<Arc<SignedCheckpoint>, CommitError> {
         let (reply, answer) = oneshot::channel();
-        self.shared.queue.try_send(Message::Checkpoint(reply)).map_err(|error| match error {
-            TrySendError::Full(_) => CommitError::Busy,
-            TrySendError::Disconnected(_) => CommitError::Stopped,
-        })?;
+        self.enqueue(Message::Checkpoint(reply))?;
         answer.await.unwrap_or(Err(CommitError::Stopped))
     }
 

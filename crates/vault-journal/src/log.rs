@@ -9,7 +9,11 @@ use vault_ledger::{
     Checkpoint, Frontier, FullTile, Origin, Signer, TILE_HASHES, TileId, TileMap, TreeHash, TreeHead, TreeSize,
     VerifierKey, leaf_hash, log_time, patch_log_time,
 };
-use vault_store::{Batch, Direction, Reader, Table};
+use vault_store::{
+    Batch, Direction, Reader,
+    table::{CheckpointSize, Checkpoints, Entries, TileNumber, Tiles},
+    wait,
+};
 
 use crate::{error::JournalError, submission::Receipt};
 
@@ -79,9 +83,9 @@ impl Log {
         let (index, leaf) = (self.size(), leaf_hash(&entry));
         self.frontier.append(leaf, &mut self.tiles);
         self.last_time = time;
-        batch.put(Table::Entries, &index.to_be_bytes(), &entry);
+        batch.put(Entries, &LogIndex(index), &entry);
         for tile in self.tiles.drain(..) {
-            batch.put(Table::Tiles, &tile_key(tile.level, tile.index), &tile.bytes);
+            batch.put(Tiles, &TileNumber { level: tile.level, number: tile.index }, &tile.bytes);
         }
         Ok(Receipt { index: LogIndex(index), leaf, log_time: time })
     }
@@ -95,7 +99,7 @@ impl Log {
         }
         let checkpoint = Checkpoint { origin: self.origin.clone(), head: self.frontier.head() };
         let note = checkpoint.sign(&*self.signer)?;
-        batch.put(Table::Checkpoints, &size.to_be_bytes(), note.as_bytes());
+        batch.put(Checkpoints, &CheckpointSize(size), note.as_bytes());
         Ok(Some(SignedCheckpoint { size, note }))
     }
 
@@ -103,12 +107,6 @@ impl Log {
     pub(crate) fn signed(&mut self, checkpoint: Arc<SignedCheckpoint>) {
         self.checkpoint = Some(checkpoint);
     }
-}
-
-/// The key of a full tile's row.
-fn tile_key(level: u8, index: u64) -> [u8; 9] {
-    let [a, b, c, d, e, f, g, h] = index.to_be_bytes();
-    [level, a, b, c, d, e, f, g, h]
 }
 
 /// The stored log, for reading.
@@ -130,7 +128,8 @@ impl<'a> LogReader<'a> {
     /// # Errors
     /// When the store can't be read.
     pub fn size(&self) -> Result<u64, JournalError> {
-        Ok(self.reader.last_key(Table::Entries)?.and_then(|key| number(&key)).map_or(0, |last| last.saturating_add(1)))
+        let last = wait(self.reader.snapshot().last_key(Entries))?;
+        Ok(last.map_or(0, |last| last.0.saturating_add(1)))
     }
 
     /// One entry's bytes.
@@ -138,9 +137,8 @@ impl<'a> LogReader<'a> {
     /// # Errors
     /// When it is not there.
     pub fn entry(&self, index: u64) -> Result<Vec<u8>, JournalError> {
-        let row = self.reader.get(Table::Entries, &index.to_be_bytes())?;
-        row.map(|row| row.to_vec())
-            .ok_or_else(|| JournalError::EntryMissing { origin: self.origin.as_str().to_owned(), index })
+        wait(self.reader.snapshot().get(Entries, &LogIndex(index)))?
+            .ok_or_else(|| JournalError::EntryMissing { index })
     }
 
     /// The newest checkpoint in the store.
@@ -148,9 +146,11 @@ impl<'a> LogReader<'a> {
     /// # Errors
     /// When the store can't be read.
     pub fn newest_checkpoint(&self) -> Result<Option<SignedCheckpoint>, JournalError> {
-        let rows = self.reader.scan(Table::Checkpoints, .., Direction::Backward, 1)?;
-        Ok(rows.into_iter().next().and_then(|(key, note)| {
-            Some(SignedCheckpoint { size: number(&key)?, note: String::from_utf8(note.to_vec()).ok()? })
+        let rows = wait(self.reader.snapshot().scan(Checkpoints, .., Direction::Backward, 1))?;
+        let newest = rows.iter().next();
+        Ok(newest.map(|(size, note)| {
+            // What is no text is no signed note either, and is refused as one.
+            SignedCheckpoint { size: size.0, note: String::from_utf8_lossy(note).into_owned() }
         }))
     }
 
@@ -171,8 +171,9 @@ impl<'a> LogReader<'a> {
         let size = TreeSize(size);
         let mut tiles = TileMap::default();
         for TileId { level, index, .. } in Frontier::tiles_to_restore(size) {
-            if let Some(bytes) = self.reader.get(Table::Tiles, &tile_key(level, index))? {
-                tiles.insert(level, index, bytes.to_vec());
+            let tile = TileNumber { level, number: index };
+            if let Some(bytes) = wait(self.reader.snapshot().get(Tiles, &tile))? {
+                tiles.insert(level, index, bytes);
             }
         }
         let full = size.0 - size.0 % u64::from(TILE_HASHES);
@@ -180,8 +181,4 @@ impl<'a> LogReader<'a> {
             (full..size.0).map(|index| Ok(leaf_hash(&self.entry(index)?))).collect::<Result<_, JournalError>>()?;
         Ok(Frontier::restore(size, &tiles, &leaves)?)
     }
-}
-
-fn number(key: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(key.try_into().ok()?))
 }

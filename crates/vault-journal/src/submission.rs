@@ -2,7 +2,10 @@
 
 use vault_domain::{LogIndex, Millis};
 use vault_ledger::TreeHash;
-use vault_store::{Batch, Table};
+use vault_store::{
+    Batch, Table, TableId,
+    table::{Key, KeyBytes},
+};
 
 use crate::changes::Position;
 
@@ -20,30 +23,18 @@ pub struct Submission {
 }
 
 /// A row has not changed since the journal stood at a position.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Condition {
-    /// The row's table.
-    pub table: Table,
-    /// The row's key.
-    pub key: RowKey,
-    /// Where the journal stood before the row was read.
-    pub since: Position,
+    pub(crate) table: TableId,
+    pub(crate) key: KeyBytes,
+    pub(crate) since: Position,
 }
 
-/// The key of a row that can be a condition: at most 20 bytes, kept without an allocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RowKey {
-    bytes: [u8; 20],
-    length: u8,
-}
-
-impl RowKey {
-    /// The key, if it is not too long to be a condition.
+impl Condition {
+    /// The condition on one row, read after the journal stood at `since`.
     #[must_use]
-    pub fn new(key: &[u8]) -> Option<Self> {
-        let mut bytes = [0; 20];
-        bytes.get_mut(..key.len())?.copy_from_slice(key);
-        Some(Self { bytes, length: u8::try_from(key.len()).ok()? })
+    pub fn unchanged<T: Table>(_: T, key: &T::Key, since: Position) -> Self {
+        Self { table: T::ID, key: key.to_bytes(), since }
     }
 }
 

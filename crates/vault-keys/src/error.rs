@@ -36,6 +36,9 @@ pub enum KeysError {
         /// The row's name.
         name: String,
     },
+    /// The key table has more rows than a region can have made.
+    #[error("the key table has more than a million rows")]
+    TooManyKeys,
     /// A record was sealed under a key version or epoch that is not in the key table.
     #[error("record {} needs key version {}, which is not in the key table", number.get(), version.0)]
     KeyMissing {

@@ -15,6 +15,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Bound,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
@@ -24,7 +25,10 @@ use vault_domain::{
     Clock, DataClass, Entropy, Generation, IdempotencyKey, KeyVersion, PrincipalId, Region, Tenant, VaultId,
 };
 use vault_ledger::Signer;
-use vault_store::{Batch, Reader, Table};
+use vault_store::{
+    Batch, Direction, Reader,
+    table::{Keys, TextKey},
+};
 
 use crate::{
     class::ClassKeys,
@@ -36,8 +40,10 @@ use crate::{
 
 const KEY_ROW_BYTES: usize = WRAPPED_BYTES + 8;
 const EPOCH_ROW_BYTES: usize = 4 + SALT_BYTES + 8;
-/// Rows of the key table that are read at start: one for every start and day of the region's life.
-const KEY_ROWS_MAX: usize = 1_000_000;
+/// Rows of the key table that are read at once.
+const KEY_ROWS_READ: usize = 1000;
+/// How often that is done at start: there is one row for every start and day of the region's life.
+const KEY_SCANS_MAX: usize = 1000;
 /// Classes whose keys are kept ready.
 const CLASSES_KEPT_MAX: usize = 16_384;
 
@@ -136,7 +142,7 @@ impl RegionKeys {
     /// # Errors
     /// When the store can't be read.
     pub async fn is_new(reader: &Reader) -> Result<bool, KeysError> {
-        Ok(reader.last_key(Table::Keys).await?.is_none())
+        Ok(reader.snapshot().last_key(Keys).await?.is_none())
     }
 
     /// The keys of one class of one tenant.
@@ -166,7 +172,7 @@ impl RegionKeys {
             epoch = self.next_epoch()?;
         }
         if !epoch.is_durable() {
-            batch.put(Table::Keys, epoch_name(&epoch.id).as_bytes(), &epoch_row(&epoch, self.clock.wall().0));
+            batch.put(Keys, &row_key(&epoch_name(&epoch.id))?, &epoch_row(&epoch, self.clock.wall().0));
         }
         Ok(SealingCall::new(epoch, random))
     }
@@ -286,6 +292,10 @@ fn epoch_row(epoch: &Epoch, begun_ms: u64) -> [u8; EPOCH_ROW_BYTES] {
     row
 }
 
+fn row_key(name: &str) -> Result<TextKey, KeysError> {
+    TextKey::new(name).ok_or_else(|| KeysError::KeyRowUnknown { name: name.to_owned() })
+}
+
 fn wrap_place(vault: &VaultId, region: &str, name: &str) -> Vec<u8> {
     let mut place = b"tokenvault/wrap/1\0".to_vec();
     for field in [vault.as_str(), region, name] {
@@ -303,12 +313,12 @@ fn create_rows(
     clock: &dyn Clock,
     entropy: &dyn Entropy,
 ) -> Result<Batch, KeysError> {
-    let mut batch = Batch::new();
+    let mut batch = Batch::default();
     for name in names {
         let key = Key256::generate(entropy)?;
         let mut row = root.0.wrap(&key, &wrap_place(vault, region, name), entropy)?.to_vec();
         row.extend_from_slice(&clock.wall().0.to_be_bytes());
-        batch.put(Table::Keys, name.as_bytes(), &row);
+        batch.put(Keys, &row_key(name)?, &row);
     }
     Ok(batch)
 }
@@ -325,12 +335,19 @@ struct KeyRows {
 impl KeyRows {
     async fn read(root: &RootKey, vault: &VaultId, region: &str, reader: &Reader) -> Result<Self, KeysError> {
         let mut rows = Self::default();
-        for (name, value) in reader.scan_all(Table::Keys, KEY_ROWS_MAX).await? {
-            let name = String::from_utf8(name)
-                .map_err(|error| KeysError::KeyRowUnknown { name: format!("{:?}", error.as_bytes()) })?;
-            rows.take(root, vault, region, &name, &value)?;
+        let snapshot = reader.snapshot();
+        let mut after = Bound::Unbounded;
+        for _ in 0..KEY_SCANS_MAX {
+            let found = snapshot.scan(Keys, (after, Bound::Unbounded), Direction::Forward, KEY_ROWS_READ).await?;
+            for (name, value) in found.iter() {
+                rows.take(root, vault, region, name.as_str(), value)?;
+            }
+            match found.last_key() {
+                Some(last) if found.more() => after = Bound::Excluded(last.clone()),
+                _ => return Ok(rows),
+            }
         }
-        Ok(rows)
+        Err(KeysError::TooManyKeys)
     }
 
     fn take(

@@ -54,7 +54,8 @@ impl RecordState {
         let flags = if self.suspended { SUSPENDED } else { 0 } | if self.revoked { REVOKED } else { 0 };
         let [_, _, expires @ ..] = self.expires.min(Millis::MAX).0.to_be_bytes();
         let mut row = [0; STATE_BYTES];
-        let fields = [[VERSION, flags].as_slice(), &expires, &self.uses.to_be_bytes(), &self.changes.to_be_bytes()];
+        let (first, uses, changes) = ([VERSION, flags], self.uses.to_be_bytes(), self.changes.to_be_bytes());
+        let fields = [first.as_slice(), &expires, &uses, &changes];
         let (head, tag) = row.split_at_mut(FIELD_BYTES);
         for (to, from) in head.iter_mut().zip(fields.into_iter().flatten()) {
             *to = *from;

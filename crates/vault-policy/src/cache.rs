@@ -1,5 +1,5 @@
-//! Decisions that were made before. Bounded by its construction, read without a lock, and never wrong: it belongs to one
-//! immutable set of policies, and its key holds everything that they can read.
+//! Decisions that were made before. Bounded by its construction, read without a lock, and never wrong: it belongs to
+//! one immutable set of policies, and its key holds everything that they can read.
 //!
 //! A decision lies in one of a few slots that its key's hash selects; where they are taken, one is given up. So a read
 //! looks at a few slots at most, and a write throws away one decision at most.

@@ -80,8 +80,8 @@ impl Decision {
         self.reason
     }
 
-    /// The policies that decided, sorted, at most [`crate::POLICIES_MAX`]: those that permit what is allowed, those that
-    /// forbid what is forbidden, those that failed, none where none applied.
+    /// The policies that decided, sorted, at most [`crate::POLICIES_MAX`]: those that permit what is allowed, those
+    /// that forbid what is forbidden, those that failed, none where none applied.
     #[must_use]
     pub fn policies(&self) -> &Arc<[PolicyId]> {
         &self.policies

@@ -67,7 +67,7 @@ pub(crate) fn load(
         return loader.finish();
     }
     loader.validate(vocabulary);
-    loader.check_names(vocabulary, catalog);
+    
     loader.finish()
 }
 
@@ -104,17 +104,19 @@ impl Loader<'_> {
             }
         };
         for template in parsed.templates() {
-            let offset = text.find(template.to_cedar().as_str()).unwrap_or(0);
-            self.found(source, offset, None, Problem::Template);
+            let own = without_comments(&template.to_cedar());
+            self.found(source, without_comments(text).find(&own).unwrap_or(0), None, Problem::Template);
         }
         // Cedar numbers policies in the order of the text, but gives them back in none.
         let mut policies: Vec<&Policy> = parsed.policies().collect();
         policies.sort_by_key(|policy| policy.id().to_string().trim_start_matches("policy").parse().unwrap_or(u64::MAX));
+        // Where each of them stands: Cedar tells its text but not its place, and a comment may hold the same text.
+        let bare = without_comments(text);
         let mut end = 0;
         for policy in policies {
-            let own_text = policy.to_cedar().unwrap_or_default();
-            let start = text.get(end..).and_then(|rest| rest.find(&own_text)).map_or(end, |at| end + at);
-            end = start + own_text.len();
+            let own = without_comments(&policy.to_cedar().unwrap_or_default());
+            let start = bare.get(end..).and_then(|rest| rest.find(&own)).map_or(end, |at| end + at);
+            end = start + own.len();
             self.take(source, start..end, policy);
         }
     }
@@ -197,6 +199,7 @@ impl Loader<'_> {
             return Ok((self.policies, self.loaded));
         }
         self.found.sort_by_key(|found| (found.source, found.offset));
+        self.found.dedup_by(|a, b| (a.source, a.offset) == (b.source, b.offset) && a.problem == b.problem);
         let faults = self.found.iter().map(|found| {
             let (name, line, column) = self.position(found.source, found.offset);
             let policy = found.policy.as_ref().map(ToString::to_string);
@@ -220,16 +223,47 @@ impl Loader<'_> {
     }
 }
 
+/// The text with every comment blanked out, byte for byte, so that places stay the same.
+fn without_comments(text: &str) -> String {
+    let mut bare = String::with_capacity(text.len());
+    let (mut in_string, mut in_comment, mut escaped) = (false, false, false);
+    let mut previous = ' ';
+    for c in text.chars() {
+        if in_comment {
+            in_comment = c != '\n';
+        } else if in_string {
+            in_string = c != '"' || escaped;
+            escaped = c == '\\' && !escaped;
+        } else if c == '/' && previous == '/' {
+            in_comment = true;
+            bare.pop();
+            bare.push(' ');
+        } else {
+            in_string = c == '"';
+        }
+        previous = c;
+        match in_comment {
+            true => bare.extend(std::iter::repeat_n(' ', c.len_utf8())),
+            false => bare.push(c),
+        }
+    }
+    bare
+}
+
 /// The place that a diagnostic points to.
 fn span_of(diagnostic: &(impl Diagnostic + ?Sized)) -> Option<Range<usize>> {
     let label = diagnostic.labels()?.next()?;
     Some(label.offset()..label.offset() + label.len())
 }
 
-/// What a diagnostic says, with its advice.
+/// What a diagnostic says, with its advice; the policy is named by the fault itself.
 fn words_of(diagnostic: &(impl Diagnostic + ?Sized)) -> String {
-    let label =
-        diagnostic.labels().and_then(|mut labels| labels.next()).and_then(|label| label.label().map(str::to_owned));
+    let said = diagnostic.to_string();
+    let said = said
+        .strip_prefix("for policy `")
+        .and_then(|rest| rest.split_once("`, "))
+        .map_or(said.as_str(), |(_, rest)| rest);
+    let label = diagnostic.labels().and_then(|mut labels| labels.next()?.label().map(str::to_owned));
     let help = diagnostic.help().map(|help| help.to_string());
-    [Some(diagnostic.to_string()), label, help].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    [Some(said.to_owned()), label, help].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }

@@ -93,11 +93,14 @@ impl Batch {
         self.begin(DELETE, T::ID, key.as_ref());
     }
 
-    /// Removes the rows from `keys.start` up to, not including, `keys.end`. Cheap to write, but every later read of the
-    /// table pays a little until the engine has cleaned up: for whole days and tables, not for single rows.
+    /// Removes the rows from `keys.start` up to, not including, `keys.end`; none if the range is empty. Cheap to write,
+    /// but every later read of the table pays a little until the engine has cleaned up: for whole days, not for single
+    /// rows.
     pub fn delete_range<T: Table>(&mut self, _: T, keys: Range<&T::Key>) {
         let (from, to) = (keys.start.to_bytes(), keys.end.to_bytes());
-        self.push_delete_range(T::ID, from.as_ref(), to.as_ref());
+        if from.as_ref() < to.as_ref() {
+            self.push_delete_range(T::ID, from.as_ref(), to.as_ref());
+        }
     }
 
     /// Removes all rows of a table.

@@ -24,7 +24,9 @@ pub enum OpenError {
         detail: &'static str,
     },
     /// Another process, or this one, holds it open.
-    #[error("{path} is open in another process, or already in this one: stop the other one first; two must never share it")]
+    #[error(
+        "{path} is open in another process, or already in this one: stop the other one first; two must never share it"
+    )]
     InUse {
         /// The directory.
         path: PathBuf,

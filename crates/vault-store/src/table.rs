@@ -21,8 +21,10 @@ pub trait Table: Copy + fmt::Debug + Send + Sync + 'static + sealed::Table {
 
 /// What names a row, and its bytes on disk.
 pub trait Key: Clone + fmt::Debug + Send + Sync + sealed::Key {
+    /// The form of the bytes: a plain array wherever the length is fixed, so that thousands cost nothing.
+    type Bytes: AsRef<[u8]>;
     /// The bytes on disk.
-    fn to_bytes(&self) -> KeyBytes;
+    fn to_bytes(&self) -> Self::Bytes;
     /// The key that [`Key::to_bytes`] made these bytes of; `None` if it could not have.
     fn from_bytes(bytes: &[u8]) -> Option<Self>;
 }
@@ -109,51 +111,15 @@ impl fmt::Display for TableId {
     }
 }
 
-/// The bytes of one key, in place: at most [`TEXT_KEY_BYTES_MAX`].
-#[derive(Clone, Copy)]
-pub struct KeyBytes {
-    length: u8,
-    bytes: [u8; TEXT_KEY_BYTES_MAX],
-}
-
-impl KeyBytes {
-    /// `head` followed by `tail`. What does not fit is a fault of this module.
-    fn joined(head: &[u8], tail: &[u8]) -> Self {
-        let mut bytes = [0; TEXT_KEY_BYTES_MAX];
-        let all = head.iter().chain(tail);
-        let length = bytes.iter_mut().zip(all).map(|(to, from)| *to = *from).count();
-        assert!(length == head.len() + tail.len(), "a key is at most {TEXT_KEY_BYTES_MAX} bytes");
-        Self { length: u8::try_from(length).unwrap_or(u8::MAX), bytes }
-    }
-
-    /// The smallest key that is larger than this one, as a bound: its bytes and a zero.
-    pub(crate) fn successor(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.as_ref().len() + 1);
-        bytes.extend_from_slice(self.as_ref());
-        bytes.push(0);
-        bytes
-    }
-}
-
-impl AsRef<[u8]> for KeyBytes {
-    fn as_ref(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for KeyBytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyBytes({} bytes)", self.length)
-    }
-}
-
 macro_rules! number_keys {
     ($($key:ident: $get:expr, $new:expr;)*) => {$(
         impl sealed::Key for $key {}
         impl Key for $key {
-            fn to_bytes(&self) -> KeyBytes {
+            type Bytes = [u8; 8];
+
+            fn to_bytes(&self) -> [u8; 8] {
                 let get: fn(&$key) -> u64 = $get;
-                KeyBytes::joined(&get(self).to_be_bytes(), &[])
+                get(self).to_be_bytes()
             }
 
             fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -181,8 +147,10 @@ number_keys! {
 
 impl sealed::Key for [u8; 16] {}
 impl Key for [u8; 16] {
-    fn to_bytes(&self) -> KeyBytes {
-        KeyBytes::joined(self, &[])
+    type Bytes = [u8; 16];
+
+    fn to_bytes(&self) -> [u8; 16] {
+        *self
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -201,8 +169,14 @@ pub struct IdempotencyRow {
 
 impl sealed::Key for IdempotencyRow {}
 impl Key for IdempotencyRow {
-    fn to_bytes(&self) -> KeyBytes {
-        KeyBytes::joined(&self.day.to_be_bytes(), &self.hash)
+    type Bytes = [u8; 20];
+
+    fn to_bytes(&self) -> [u8; 20] {
+        let mut bytes = [0; 20];
+        let (day, hash) = bytes.split_at_mut(4);
+        day.copy_from_slice(&self.day.to_be_bytes());
+        hash.copy_from_slice(&self.hash);
+        bytes
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -222,8 +196,13 @@ pub struct TileNumber {
 
 impl sealed::Key for TileNumber {}
 impl Key for TileNumber {
-    fn to_bytes(&self) -> KeyBytes {
-        KeyBytes::joined(&[self.level], &self.number.to_be_bytes())
+    type Bytes = [u8; 9];
+
+    fn to_bytes(&self) -> [u8; 9] {
+        let mut bytes = [self.level; 9];
+        let (_, number) = bytes.split_at_mut(1);
+        number.copy_from_slice(&self.number.to_be_bytes());
+        bytes
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -259,8 +238,10 @@ impl fmt::Debug for TextKey {
 
 impl sealed::Key for TextKey {}
 impl Key for TextKey {
-    fn to_bytes(&self) -> KeyBytes {
-        KeyBytes::joined(self.0.as_bytes(), &[])
+    type Bytes = Vec<u8>;
+
+    fn to_bytes(&self) -> Vec<u8> {
+        self.0.clone().into_bytes()
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {

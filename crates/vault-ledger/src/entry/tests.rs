@@ -156,6 +156,21 @@ fn an_address_in_another_form_is_refused() {
 }
 
 #[test]
+fn a_flag_that_is_neither_0_nor_1_is_refused() {
+    let mut bytes = people().encode().unwrap();
+    // The last field is the parent, 8 bytes behind its flag.
+    let flag = bytes.len() - 9;
+    bytes[flag] = 2;
+    assert_eq!(People::decode(&bytes).err(), Some(LedgerError::FieldInvalid { field: "has parent" }));
+}
+
+#[test]
+fn more_bytes_than_an_entry_can_have_are_not_read() {
+    let bytes = vec![ENTRY_VERSION; limits::ENTRY_BYTES_MAX + 1];
+    assert_eq!(Entry::decode(&bytes), Err(LedgerError::EntryTooLarge));
+}
+
+#[test]
 fn people_are_not_printed() {
     let text = format!("{:?}", SealedPart::Clear(Box::new(people())));
     assert!(!text.contains("acme") && !text.contains("192.0.2.7"), "{text}");
@@ -239,6 +254,15 @@ fn what_does_not_fit_is_refused_and_goes_into_another_entry() {
     let decoded: Vec<_> = entries.iter().map(|entry| Entry::decode(entry).unwrap()).collect();
     let classes: HashSet<_> = decoded.iter().flat_map(|entry| &entry.groups).map(|group| &group.class).collect();
     assert_eq!(classes.len(), 1000);
+}
+
+#[test]
+fn what_the_builder_took_can_always_be_finished() {
+    let mut builder = largest_head();
+    let taken = (0..1000).take_while(|&index| builder.group(&longest_class(index), None, 1, [], []).is_ok()).count();
+    let entry = Entry::decode(&builder.finish(&largest_people()).unwrap()).unwrap();
+    assert_eq!(entry.groups.len(), taken);
+    assert!((GROUPS_ALWAYS_FIT..1000).contains(&taken), "{taken}");
 }
 
 #[test]

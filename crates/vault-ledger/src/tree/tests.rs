@@ -261,6 +261,16 @@ fn a_proof_that_stops_below_the_root_of_the_claimed_size_is_refuted() {
 }
 
 #[test]
+fn an_index_beyond_the_tree_is_refuted() {
+    let (log, leaf) = (ct_log(), leaf_hash(b""));
+    assert_eq!(verify_inclusion(&log.head(1), LogIndex(0), &leaf, &[]), Ok(()));
+    for (size, index) in [(1, 1), (0, 0)] {
+        let refuted = verify_inclusion(&log.head(size), LogIndex(index), &leaf, &[]);
+        assert_eq!(refuted, Err(LedgerError::InclusionRefuted), "entry {index} of {size}");
+    }
+}
+
+#[test]
 fn a_proof_beyond_the_tree_is_not_made() {
     let tiles = LARGE.tiles();
     assert_eq!(prove_inclusion(&tiles, LogIndex(9), TreeSize(9)), Err(LedgerError::OutOfTree));

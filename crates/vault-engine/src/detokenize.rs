@@ -1,0 +1,359 @@
+//! Tokens in, values out. No value leaves before the entry of its reveal is on disk.
+
+use vault_catalog::Format;
+use vault_crypto::CallRandom;
+use vault_domain::{
+    Action, Audience, DataClass, IdempotencyKey, Plaintext, Purpose, Reason, RecordNumber, Reference, Region, TokenText,
+    limits,
+};
+use vault_format::OpaqueToken;
+use vault_journal::Receipt;
+use vault_keys::{ClassKeys, Digest16, Finding, Presented, Record};
+use vault_ledger::TokenHash;
+use vault_store::table::{Records, States, Tokens};
+
+use crate::{
+    Engine,
+    authorize::Permit,
+    call::Call,
+    draft::Draft,
+    enter::Scope,
+    error::Error,
+    evidence::{About, Evidence, ItemEvidence},
+    idempotency::{Repeat, RequestHash},
+    region::RegionVault,
+    token::{self, ClassKeySet, StoredRecords, record_number_row},
+};
+
+/// A request to detokenize, parsed.
+pub struct DetokenizeRequest {
+    /// Where the records live.
+    pub region: Region,
+    /// Why.
+    pub purpose: Option<Purpose>,
+    /// The caller's reference.
+    pub reference: Option<Reference>,
+    /// The audience that the caller belongs to.
+    pub audience: Audience,
+    /// The caller's name for this request.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// The distinct classes named, at most `limits::REQUEST_CLASSES_MAX`; `None` for a text that is no class's name.
+    pub classes: Vec<Option<DataClass>>,
+    /// The items.
+    pub items: Vec<DetokenizeItem>,
+}
+
+/// A token to be revealed.
+pub struct DetokenizeItem {
+    /// Which of the request's classes.
+    pub class: usize,
+    /// The token.
+    pub token: TokenText,
+}
+
+/// The answer: one result for each item, and where the log holds the call.
+pub struct Detokenized {
+    /// In the order of the request.
+    pub results: Vec<Result<Plaintext, Error>>,
+    /// Where the log holds the entry.
+    pub receipt: Receipt,
+}
+
+/// What is known of an item before its record is read.
+enum Located {
+    /// Where its record would be, and what has to agree with that record's header.
+    At(RecordNumber, Seen),
+    Refused(Error),
+}
+
+/// What the caller presented.
+enum Seen {
+    Opaque { block: [u8; 16], check: u64 },
+    Text,
+}
+
+impl Engine {
+    /// Detokenizes a batch: one commit, one entry, a result for every item.
+    ///
+    /// # Errors
+    /// When the call as a whole is refused; the refusal is in the log then, if the log takes entries.
+    pub async fn detokenize(&self, call: &Call, request: &DetokenizeRequest) -> Result<Detokenized, Error> {
+        let scope = self.enter(call, Action::Detokenize, &request.region).await?;
+        let mut asked = scope.evidence(call, Action::Detokenize);
+        asked.purpose = request.purpose.as_ref();
+        asked.reference = request.reference.as_ref();
+        asked.audience = Some(&request.audience);
+        asked.classes = &request.classes;
+        let authorized = match self.authorize_data(&scope, &asked, &request.region, &request.audience) {
+            Ok(authorized) => authorized,
+            Err(error) => return Err(self.refuse(&scope, &asked, error).await),
+        };
+        asked.policies = &authorized.policies;
+        for _ in 0..limits::COMMIT_TRIES_MAX {
+            call.check_deadline(&*self.clock)?;
+            match self.try_detokenize(&scope, &asked, request, &authorized.permits).await {
+                Ok(detokenized) => {
+                    call.check_deadline(&*self.clock)?;
+                    return Ok(detokenized);
+                }
+                Err(error) if error.reason() == Reason::CommitConflict => {}
+                Err(error) if error.is_unrecorded() => return Err(error),
+                Err(error) => return Err(self.refuse(&scope, &asked, error).await),
+            }
+        }
+        Err(self.refuse(&scope, &asked, Error::new(Reason::CommitConflict)).await)
+    }
+
+    async fn try_detokenize(
+        &self,
+        scope: &Scope<'_>,
+        asked: &Evidence<'_>,
+        request: &DetokenizeRequest,
+        permits: &[Result<Permit<'_>, Reason>],
+    ) -> Result<Detokenized, Error> {
+        let vault = scope.vault;
+        let mut random = CallRandom::seeded(&*self.entropy)?;
+        let position = vault.journal.position();
+        let snapshot = vault.reader.snapshot();
+        let mut draft = Draft::new(position, self.clock.wall());
+        let sealing = vault.keys.sealing(&mut random, &mut draft.batch)?;
+        let hash = || request_hash(vault, request);
+        let key = request.idempotency_key.as_ref();
+        let repeat = Repeat::of(asked.call, scope, "Detokenize", key, hash, &snapshot, draft.now).await?;
+
+        let keys = token::class_keys(&vault.keys, permits);
+        let located = locate(&keys, permits, request, &snapshot).await?;
+        let numbers = located.iter().filter_map(Located::number).collect();
+        let stored = StoredRecords::read(&snapshot, numbers).await?;
+        drop(snapshot);
+        let checked = check(&keys, permits, request, located, &stored, &mut draft);
+        let tokens = request.items.iter().map(|item| item.token.expose());
+        let evidence: Vec<_> = checked
+            .iter()
+            .zip(&request.items)
+            .zip(tokens)
+            .map(|((checked, item), token)| checked.evidence(item.class, || vault.keys.token_hash(scope.account.tenant(), token)))
+            .collect();
+        if let Some(repeat) = &repeat {
+            repeat.remember(&evidence, &mut draft);
+        }
+        let entry = asked.with(&evidence).seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
+        let commit = vault.journal.commit(draft.submission(entry));
+        // Opened while the entry is on its way to the disk, and released only when it is there.
+        let opened: Vec<_> = checked
+            .into_iter()
+            .zip(&request.items)
+            .map(|(checked, item)| checked.open(&keys, permits, item.class, &stored))
+            .collect();
+        let receipt = commit.await?;
+        vault.keys.committed(&sealing);
+        Ok(Detokenized { results: opened, receipt })
+    }
+}
+
+impl Located {
+    fn number(&self) -> Option<RecordNumber> {
+        match self {
+            Self::At(number, _) => Some(*number),
+            Self::Refused(_) => None,
+        }
+    }
+}
+
+/// Finds where every item's record would be: a block for opaque tokens, a look-up for the others.
+async fn locate(
+    keys: &ClassKeySet,
+    permits: &[Result<Permit<'_>, Reason>],
+    request: &DetokenizeRequest,
+    snapshot: &vault_store::Snapshot<'_>,
+) -> Result<Vec<Located>, Error> {
+    let mut located: Vec<Located> = Vec::with_capacity(request.items.len());
+    let mut look_ups: Vec<(usize, Digest16)> = Vec::new();
+    for (at, item) in request.items.iter().enumerate() {
+        let permit = match permits.get(item.class) {
+            Some(Ok(permit)) => permit,
+            Some(Err(reason)) => {
+                located.push(Located::Refused(Error::new(*reason)));
+                continue;
+            }
+            None => return Err(Error::new(Reason::Internal)),
+        };
+        let keys = keys.get(item.class).and_then(Option::as_ref).ok_or(Reason::Internal)?;
+        located.push(match permit.class().format() {
+            Format::Opaque => locate_opaque(keys, permit, item.token.expose()),
+            Format::FormatPreserving(config) => {
+                let refused = if config.is_well_formed(item.token.expose()) {
+                    look_ups.push((at, keys.token_lookup(item.token.expose())));
+                    Reason::TokenUnknown
+                } else {
+                    Reason::TokenMalformed
+                };
+                Located::Refused(Error::new(refused))
+            }
+        });
+    }
+    if !look_ups.is_empty() {
+        let names: Vec<Digest16> = look_ups.iter().map(|(_, name)| *name).collect();
+        let rows = snapshot.get_many(Tokens, &names).await?;
+        for (row, (at, _)) in look_ups.into_iter().enumerate() {
+            let number = rows.get(row).and_then(record_number_row);
+            if let (Some(number), Some(slot)) = (number, located.get_mut(at)) {
+                *slot = Located::At(number, Seen::Text);
+            }
+        }
+    }
+    Ok(located)
+}
+
+fn locate_opaque(keys: &ClassKeys, permit: &Permit<'_>, text: &str) -> Located {
+    let token = match OpaqueToken::parse(text) {
+        Ok(token) => token,
+        Err(malformed) => return Located::Refused(Error::new(malformed.reason())),
+    };
+    if token.region() != permit.region().as_str() {
+        // The text says where it belongs, to everybody: to say so gives nothing away and helps the honest.
+        return Located::Refused(match Region::parse(token.region()) {
+            Ok(region) => Error::elsewhere(region, None),
+            Err(_) => Error::new(Reason::TokenMalformed),
+        });
+    }
+    if token.generation() != keys.generation() {
+        return Located::Refused(Error::new(Reason::TokenUnknown));
+    }
+    match keys.record_number(token.block()) {
+        Some(number) => Located::At(number, Seen::Opaque { block: *token.block(), check: token.check() }),
+        None => Located::Refused(Error::new(Reason::TokenUnknown)),
+    }
+}
+
+/// What the headers said of an item.
+enum Checked {
+    /// May be opened: the place among the records read.
+    Reveal(usize, RecordNumber),
+    /// Refused; the record that it led to, if the token was that record's.
+    Refused(Error, Option<RecordNumber>),
+}
+
+/// Holds every item against its record's header. Nothing is opened here.
+fn check(
+    keys: &ClassKeySet,
+    permits: &[Result<Permit<'_>, Reason>],
+    request: &DetokenizeRequest,
+    located: Vec<Located>,
+    stored: &StoredRecords,
+    draft: &mut Draft,
+) -> Vec<Checked> {
+    let mut row = 0;
+    let mut checked = Vec::with_capacity(located.len());
+    for (located, item) in located.into_iter().zip(&request.items) {
+        let (number, seen) = match located {
+            Located::Refused(error) => {
+                checked.push(Checked::Refused(error, None));
+                continue;
+            }
+            Located::At(number, seen) => (number, seen),
+        };
+        let (Some(Ok(permit)), Some(Some(keys))) = (permits.get(item.class), keys.get(item.class)) else { continue };
+        let presented = match &seen {
+            Seen::Opaque { block, check } => Presented::Opaque { block, check: *check },
+            Seen::Text => Presented::Text(item.token.expose()),
+        };
+        checked.push(match check_one(keys, permit, presented, stored, row, draft) {
+            Ok(()) => {
+                draft.must_stay(States, &number);
+                draft.must_stay(Records, &number);
+                Checked::Reveal(row, number)
+            }
+            Err((error, its_own)) => Checked::Refused(error, its_own.then_some(number)),
+        });
+        row += 1;
+    }
+    checked
+}
+
+/// One item's header checks, in the order of the policy: token, tenant, class, audience, then its life. The error comes
+/// with whether the token was the record's.
+fn check_one(
+    keys: &ClassKeys,
+    permit: &Permit<'_>,
+    presented: Presented<'_>,
+    stored: &StoredRecords,
+    row: usize,
+    draft: &mut Draft,
+) -> Result<(), (Error, bool)> {
+    let record = match stored.record(row) {
+        Some(record) => record.map_err(|error| (error, false))?,
+        None => return Err((Error::new(Reason::TokenUnknown), false)),
+    };
+    let reason = match keys.check(&record, presented, permit.audience()) {
+        Finding::Matches => {
+            let life = stored.life(row, keys, &record, permit.audience(), draft.now);
+            let expires = life.map_err(|error| (error, true))?;
+            draft.must_precede(expires);
+            return Ok(());
+        }
+        Finding::OtherToken => return Err((Error::new(Reason::TokenUnknown), false)),
+        Finding::CheckFailed => Reason::TokenCheckFailed,
+        Finding::OtherTenant => Reason::TokenOfAnotherTenant,
+        Finding::OtherClass => Reason::TokenOfAnotherClass,
+        Finding::OtherAudience => Reason::TokenOfAnotherAudience,
+        Finding::Corrupt => Reason::RecordCorrupt,
+    };
+    Err((Error::new(reason), true))
+}
+
+impl Checked {
+    fn evidence(&self, class: usize, token_hash: impl FnOnce() -> Digest16) -> ItemEvidence {
+        let (outcome, number) = match self {
+            Self::Reveal(_, number) => (None, Some(*number)),
+            Self::Refused(error, number) => (Some(error.reason()), *number),
+        };
+        let about = match (number, outcome) {
+            (Some(number), _) => About::Record(number),
+            // Of an item that was refused before its token was looked at, the log keeps nothing of the token.
+            (None, Some(Reason::AccessDenied | Reason::DataClassUnknown | Reason::PurposeRequired)) => About::Nothing,
+            (None, _) => About::Token(TokenHash(token_hash())),
+        };
+        ItemEvidence { class, outcome, about }
+    }
+
+    fn open(
+        self,
+        keys: &ClassKeySet,
+        permits: &[Result<Permit<'_>, Reason>],
+        class: usize,
+        stored: &StoredRecords,
+    ) -> Result<Plaintext, Error> {
+        let row = match self {
+            Self::Reveal(row, _) => row,
+            Self::Refused(error, _) => return Err(error),
+        };
+        let (Some(Ok(permit)), Some(Some(keys))) = (permits.get(class), keys.get(class)) else {
+            return Err(Error::new(Reason::Internal));
+        };
+        let record: Record<'_> = stored.record(row).ok_or(Reason::Internal)??;
+        open_permitted(permit, keys, &record)
+    }
+}
+
+/// Opens one record. Takes the permit, as everything does that touches data.
+fn open_permitted(permit: &Permit<'_>, keys: &ClassKeys, record: &Record<'_>) -> Result<Plaintext, Error> {
+    if permit.action() != Action::Detokenize {
+        return Err(Error::new(Reason::Internal));
+    }
+    Ok(keys.open(record, permit.audience())?.value)
+}
+
+/// The keyed hash of the request in its canonical form.
+fn request_hash(vault: &RegionVault, request: &DetokenizeRequest) -> Digest16 {
+    let mut hash = RequestHash::default();
+    hash.field(request.audience.as_str().as_bytes());
+    hash.field(request.purpose.as_ref().map_or("", Purpose::as_str).as_bytes());
+    hash.field(request.reference.as_ref().map_or("", Reference::as_str).as_bytes());
+    for item in &request.items {
+        let class = request.classes.get(item.class).and_then(Option::as_ref);
+        hash.field(class.map_or("", DataClass::as_str).as_bytes());
+        hash.field(item.token.expose().as_bytes());
+    }
+    hash.finish(&vault.keys)
+}

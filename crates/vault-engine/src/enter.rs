@@ -1,0 +1,117 @@
+//! The way into the engine: is the caller somebody, is the region served here; and the way out when it is not.
+
+use vault_catalog::Account;
+use vault_crypto::CallRandom;
+use vault_domain::{Action, Audience, Reason, Region};
+use vault_journal::Submission;
+use vault_store::Batch;
+
+use crate::{
+    Engine,
+    authorize::{Authorized, DataRequest, account, authorize},
+    call::Call,
+    error::Error,
+    evidence::Evidence,
+    region::RegionVault,
+};
+
+/// A caller with an account, at a region that is served here.
+pub(crate) struct Scope<'a> {
+    pub(crate) account: &'a Account,
+    pub(crate) vault: &'a RegionVault,
+    policy_set: [u8; 8],
+}
+
+impl<'a> Scope<'a> {
+    /// The call as the log will see it, as far as it is known by now.
+    pub(crate) fn evidence(&self, call: &'a Call, action: Action) -> Evidence<'a> {
+        Evidence {
+            tenant: Some(self.account.tenant()),
+            policy_set: self.policy_set,
+            ..Evidence::new(call, action)
+        }
+    }
+}
+
+impl Engine {
+    /// Lets a call in.
+    ///
+    /// # Errors
+    /// When the caller has no account, or the region is not served here: the node's log has the refusal.
+    pub(crate) async fn enter<'a>(
+        &'a self,
+        call: &'a Call,
+        action: Action,
+        region: &Region,
+    ) -> Result<Scope<'a>, Error> {
+        let account = match account(self.policies.catalog(), call) {
+            Ok(account) => account,
+            Err(error) => return Err(self.turn_away(call, action, error).await),
+        };
+        let Some(vault) = self.regions.get(region) else {
+            let error = match self.policies.catalog().region(region.as_str()) {
+                Some(known) => Error::elsewhere(region.clone(), known.endpoint()),
+                None => Error::new(Reason::RegionUnknown),
+            };
+            return Err(self.turn_away(call, action, error).await);
+        };
+        Ok(Scope { account, vault, policy_set: self.policies.fingerprint() })
+    }
+
+    /// Writes the refusal of a call that belongs to no region into the node's log, and gives the error back.
+    pub(crate) async fn turn_away(&self, call: &Call, action: Action, error: Error) -> Error {
+        match self.node.record(call, action, error.reason()).await {
+            Ok(()) => error,
+            Err(unrecorded) => unrecorded,
+        }
+    }
+
+    /// Refuses a call whose request could not be read by its door: the region's log has it if a region was named that is
+    /// served here and the caller has an account, the node's log otherwise.
+    pub async fn refuse_unread(&self, call: &Call, action: Action, region: &str, error: Error) -> Error {
+        let scope = match Region::parse(region) {
+            Ok(region) => self.enter(call, action, &region).await,
+            Err(_) => return self.turn_away(call, action, error).await,
+        };
+        match scope {
+            Ok(scope) => {
+                let evidence = scope.evidence(call, action);
+                self.refuse(&scope, &evidence, error).await
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// Writes the refusal of a whole call into the region's log, and gives the error back: or the log's own, if it does
+    /// not take the entry.
+    pub(crate) async fn refuse(&self, scope: &Scope<'_>, asked: &Evidence<'_>, error: Error) -> Error {
+        match self.record_refusal(scope, asked, error.reason()).await {
+            Ok(()) => error,
+            Err(unrecorded) => unrecorded,
+        }
+    }
+
+    async fn record_refusal(&self, scope: &Scope<'_>, asked: &Evidence<'_>, reason: Reason) -> Result<(), Error> {
+        let vault = scope.vault;
+        let mut random = CallRandom::seeded(&*self.entropy)?;
+        let mut batch = Batch::default();
+        let sealing = vault.keys.sealing(&mut random, &mut batch)?;
+        let entry = asked.refused(reason).seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
+        vault.journal.commit(Submission { batch, entry, ..Submission::default() }).await?;
+        vault.keys.committed(&sealing);
+        Ok(())
+    }
+
+    /// Decides on the data that a call asks for.
+    pub(crate) fn authorize_data<'a>(
+        &'a self,
+        scope: &Scope<'a>,
+        asked: &Evidence<'a>,
+        region: &'a Region,
+        audience: &'a Audience,
+    ) -> Result<Authorized<'a>, Error> {
+        let request =
+            DataRequest { action: asked.action, region, audience, purpose: asked.purpose, classes: asked.classes };
+        authorize(&self.policies, asked.call, scope.account, &request)
+    }
+}

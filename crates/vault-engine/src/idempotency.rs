@@ -1,0 +1,173 @@
+//! Requests that come again under the same idempotency key.
+//!
+//! # Layout of an idempotency row, version 1
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 1 | version = 1 |
+//! | 1 | 6 | when, ms since 1970 |
+//! | 7 | 16 | keyed hash of the canonical request |
+//! | 23 | 8 each | outcomes, in the order of the items: kind (1 new record, 2 known record, 3 refused), then 7 bytes: the record number, or the reason's number |
+//!
+//! The row's key is the day and a keyed hash of tenant, principal, method and key; rows are looked for under today and
+//! yesterday. No token and no value is ever kept: an answer is rebuilt from the records, authorized and recorded anew.
+
+use vault_domain::{IdempotencyKey, Millis, Reason, RecordNumber, limits};
+use vault_keys::{Digest16, RegionKeys};
+use vault_store::{
+    Snapshot,
+    table::{Idempotency, IdempotencyRow},
+};
+
+use crate::{
+    call::Call,
+    draft::Draft,
+    enter::Scope,
+    error::Error,
+    evidence::{About, ItemEvidence},
+};
+
+const VERSION: u8 = 1;
+const HEAD_BYTES: usize = 23;
+const DAY_MS: u64 = 24 * 3600 * 1000;
+const NEW_RECORD: u8 = 1;
+const KNOWN_RECORD: u8 = 2;
+const REFUSED: u8 = 3;
+
+/// What became of one item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoredOutcome {
+    /// It led to a record.
+    Record {
+        /// Which.
+        number: RecordNumber,
+        /// Whether the request made it.
+        created: bool,
+    },
+    /// It was refused.
+    Refused(Reason),
+}
+
+impl StoredOutcome {
+    pub(crate) fn record(&self) -> Option<RecordNumber> {
+        match self {
+            Self::Record { number, .. } => Some(*number),
+            Self::Refused(_) => None,
+        }
+    }
+
+    fn encode(&self) -> [u8; 8] {
+        let (kind, number) = match self {
+            Self::Record { number, created: true } => (NEW_RECORD, number.get()),
+            Self::Record { number, created: false } => (KNOWN_RECORD, number.get()),
+            Self::Refused(reason) => (REFUSED, u64::from(*reason as u16)),
+        };
+        let [_, a, b, c, d, e, f, g] = number.to_be_bytes();
+        [kind, a, b, c, d, e, f, g]
+    }
+
+    fn decode([kind, a, b, c, d, e, f, g]: [u8; 8]) -> Option<Self> {
+        let number = u64::from_be_bytes([0, a, b, c, d, e, f, g]);
+        match kind {
+            NEW_RECORD => Some(Self::Record { number: RecordNumber::new(number)?, created: true }),
+            KNOWN_RECORD => Some(Self::Record { number: RecordNumber::new(number)?, created: false }),
+            REFUSED => Some(Self::Refused(Reason::from_number(u16::try_from(number).ok()?)?)),
+            _ => None,
+        }
+    }
+}
+
+/// A request in its canonical form: each field behind its 32-bit length.
+#[derive(Default)]
+pub(crate) struct RequestHash(zeroize::Zeroizing<Vec<u8>>);
+
+impl RequestHash {
+    pub(crate) fn field(&mut self, field: &[u8]) {
+        self.0.extend_from_slice(&u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
+        self.0.extend_from_slice(field);
+    }
+
+    pub(crate) fn finish(self, keys: &RegionKeys) -> Digest16 {
+        keys.request_hash(&[&self.0])
+    }
+}
+
+/// A request that came with an idempotency key.
+pub(crate) struct Repeat {
+    row: IdempotencyRow,
+    hash: Digest16,
+    outcomes: Option<Vec<StoredOutcome>>,
+}
+
+impl Repeat {
+    /// Looks whether this request was answered before; `None` if it came without a key.
+    ///
+    /// # Errors
+    /// When the key was used with another request.
+    pub(crate) async fn of(
+        call: &Call,
+        scope: &Scope<'_>,
+        method: &'static str,
+        key: Option<&IdempotencyKey>,
+        hash: impl FnOnce() -> Digest16,
+        snapshot: &Snapshot<'_>,
+        now: Millis,
+    ) -> Result<Option<Self>, Error> {
+        let Some(key) = key else { return Ok(None) };
+        let name = scope.vault.keys.idempotency_name(scope.account.tenant(), &call.principal, method, key);
+        let today = u32::try_from(now.0 / DAY_MS).map_err(|_| Reason::Internal)?;
+        let row = |day| IdempotencyRow { day, hash: name };
+        let rows =
+            snapshot.get_many(Idempotency, &[row(today), row(today.saturating_sub(1))]).await?;
+        let hash = hash();
+        for (at, day) in [today, today.saturating_sub(1)].into_iter().enumerate() {
+            let Some(stored) = rows.get(at) else { continue };
+            let (when, stored_hash, outcomes) = decode(stored).ok_or(Reason::RecordCorrupt)?;
+            let window = Millis(when.0).saturating_add(limits::IDEMPOTENCY_WINDOW);
+            if now >= window {
+                continue;
+            }
+            if !vault_crypto::same(&stored_hash, &hash) {
+                return Err(Error::new(Reason::IdempotencyKeyReused));
+            }
+            return Ok(Some(Self { row: row(day), hash, outcomes: Some(outcomes) }));
+        }
+        Ok(Some(Self { row: row(today), hash, outcomes: None }))
+    }
+
+    /// What became of the items the first time.
+    pub(crate) fn outcomes(&self) -> Option<&[StoredOutcome]> {
+        self.outcomes.as_deref()
+    }
+
+    /// Puts the row of a first answer into the draft. Of two that race, the second finds the first one's.
+    pub(crate) fn remember(&self, items: &[ItemEvidence], draft: &mut Draft) {
+        if self.outcomes.is_some() {
+            return;
+        }
+        let mut value = Vec::with_capacity(HEAD_BYTES + 8 * items.len());
+        value.push(VERSION);
+        let [_, _, when @ ..] = draft.now.min(Millis::MAX).0.to_be_bytes();
+        value.extend_from_slice(&when);
+        value.extend_from_slice(&self.hash);
+        for item in items {
+            let outcome = match (item.outcome, item.about) {
+                (None, About::Record(number)) => StoredOutcome::Record { number, created: true },
+                (Some(reason), _) => StoredOutcome::Refused(reason),
+                (None, _) => StoredOutcome::Refused(Reason::Internal),
+            };
+            value.extend_from_slice(&outcome.encode());
+        }
+        draft.batch.put(Idempotency, &self.row, &value);
+        draft.must_stay(Idempotency, &self.row);
+    }
+}
+
+fn decode(row: &[u8]) -> Option<(Millis, Digest16, Vec<StoredOutcome>)> {
+    let ([VERSION, a, b, c, d, e, f, hash @ ..], outcomes) = row.split_first_chunk::<HEAD_BYTES>()? else {
+        return None;
+    };
+    let (outcomes, []) = outcomes.as_chunks::<8>() else { return None };
+    let when = Millis(u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]));
+    Some((when, *hash, outcomes.iter().map(|outcome| StoredOutcome::decode(*outcome)).collect::<Option<_>>()?))
+}

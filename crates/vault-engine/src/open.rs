@@ -1,0 +1,224 @@
+//! Putting the engine together: stores, keys, journals, policies; and taking it apart in good order.
+
+use std::{collections::HashMap, fs, io, num::NonZeroU32, path::PathBuf, sync::Arc};
+
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use vault_crypto::CallRandom;
+use vault_domain::{Action, Clock, Decision, Entropy, Region, RequestId, VaultId};
+use vault_journal::{FIRST_LIFE, Journal, JournalError, Parts, Submission, next_record_number};
+use vault_keys::{KeysError, NodeKeys, RegionKeys, RootKey};
+use vault_ledger::{LedgerError, Origin, SealedPart, Signer};
+use vault_policy::PolicySet;
+use vault_store::{Batch, Identity, Memory, Options, ReadError, Recovery, Scope, Store, WriteError, wait};
+
+use crate::{
+    Engine,
+    error::Error as EngineError,
+    node::{Node, plain_entry},
+    outside,
+    region::{Numbers, RegionVault},
+};
+
+/// What an engine is made of.
+pub struct EngineConfig {
+    /// The vault's name.
+    pub vault: VaultId,
+    /// This node's name, in the origin of its log.
+    pub node: String,
+    /// Where the stores are: one folder for each region, one for the node.
+    pub data_directory: PathBuf,
+    /// Where the newest checkpoints are kept, outside the stores.
+    pub checkpoint_directory: PathBuf,
+    /// The regions to serve.
+    pub regions: Vec<Region>,
+    /// The policies, and the catalog they were loaded with.
+    pub policies: PolicySet,
+    /// Memory for each region's store.
+    pub memory: Memory,
+    /// The size of each store's reserve file, in bytes.
+    pub ballast_bytes: u64,
+    /// Below this much free space, in bytes, everything that needs an entry is refused.
+    pub free_bytes_min: u64,
+}
+
+/// Why an engine could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// A folder can't be made or read.
+    #[error("{path}: {source}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A store can't be opened.
+    #[error(transparent)]
+    Store(#[from] vault_store::OpenError),
+    /// A store can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A store can't be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The keys can't be had.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// A log is not in order.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A name does not fit its place in the log.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The first entry could not be written.
+    #[error("the start could not be written into the log")]
+    Start(#[source] EngineError),
+}
+
+/// What has to be ended when the engine is not needed any more.
+pub struct Running {
+    engine: Arc<Engine>,
+    logs: Vec<RunningLog>,
+}
+
+/// The threads of one log, and the file of its checkpoints.
+struct RunningLog {
+    journal: Journal,
+    running: vault_journal::Running,
+    checkpoint_file: PathBuf,
+    follower: JoinHandle<()>,
+}
+
+impl Engine {
+    /// Opens everything and writes the start into every log. Reads and writes files: to be called on a thread that may
+    /// block, inside of a runtime.
+    ///
+    /// # Errors
+    /// When anything is not as it must be; nothing is served then.
+    pub fn open(
+        config: EngineConfig,
+        root: &RootKey,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<(Arc<Self>, Running), OpenError> {
+        for path in [&config.data_directory, &config.checkpoint_directory] {
+            fs::create_dir_all(path).map_err(|source| OpenError::Folder { path: path.clone(), source })?;
+        }
+        let vault = &config.vault;
+        let mut logs = Vec::new();
+        let mut regions = HashMap::new();
+        for region in &config.regions {
+            let store = open_store(&config, Scope::Region(region.clone()), || {
+                RegionKeys::create(root, vault, region, &*clock, &*entropy)
+            })?;
+            let keys = RegionKeys::open(root, vault, region, &store.reader, clock.clone(), entropy.clone());
+            let keys = Arc::new(wait(keys)?);
+            let numbers = Numbers::from(next_record_number(&store.reader)?);
+            let reader = store.reader.clone();
+            let origin = Origin::of_region(vault, region, FIRST_LIFE);
+            let log = open_log(&config, store, region.as_str(), origin, keys.clone(), &clock)?;
+            let journal = log.journal.clone();
+            logs.push(log);
+            regions.insert(region.clone(), RegionVault { reader, keys, journal, numbers });
+        }
+        let store = open_store(&config, Scope::Node, || NodeKeys::create(root, vault, &*clock, &*entropy))?;
+        let keys = Arc::new(wait(NodeKeys::open(root, vault, &store.reader))?);
+        let origin = Origin::of_node(vault, &config.node)?;
+        let log = open_log(&config, store, "node", origin, keys, &clock)?;
+        let node = Node::new(log.journal.clone(), clock.clone(), entropy.clone());
+        logs.push(log);
+        let engine = Arc::new(Self { policies: config.policies, regions, node, clock, entropy });
+        wait(engine.note_life(Action::Start)).map_err(OpenError::Start)?;
+        Ok((engine.clone(), Running { engine, logs }))
+    }
+
+    /// Writes start or stop into every log.
+    async fn note_life(&self, action: Action) -> Result<(), EngineError> {
+        let mut random = CallRandom::seeded(&*self.entropy)?;
+        let request_id = RequestId(random.bytes());
+        let journals = self.regions.values().map(|vault| &vault.journal).chain([&self.node.journal]);
+        for journal in journals {
+            let what = (action, Decision::Allowed, None);
+            let entry =
+                plain_entry(&mut random, self.clock.wall(), what, request_id, NonZeroU32::MIN, &SealedPart::None)?;
+            journal.commit(Submission { entry, ..Submission::default() }).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Running {
+    /// Writes what waits, notes the stop in every log, signs the last checkpoints and ends the threads. Calls that come
+    /// now are refused.
+    pub async fn stop(self) {
+        let Self { engine, logs } = self;
+        for ended in [engine.node.flush(true).await, engine.note_life(Action::Stop).await] {
+            if let Err(error) = ended {
+                tracing::error!(reason = error.reason().name(), "the stop could not be written into the log");
+            }
+        }
+        drop(engine);
+        let stopped = tokio::task::spawn_blocking(move || logs.into_iter().for_each(RunningLog::stop)).await;
+        if stopped.is_err() {
+            tracing::error!("a journal did not end in good order");
+        }
+    }
+}
+
+impl RunningLog {
+    fn stop(self) {
+        let Self { journal, running, checkpoint_file, follower } = self;
+        running.stop();
+        follower.abort();
+        let newest = journal.checkpoints().borrow().clone();
+        if let Some(newest) = newest
+            && let Err(error) = outside::write(&checkpoint_file, &newest.note)
+        {
+            tracing::error!(error = &error as &dyn std::error::Error, "the last checkpoint can't be written to its file");
+        }
+    }
+}
+
+/// Opens a store; a new one gets its keys first.
+fn open_store(
+    config: &EngineConfig,
+    scope: Scope,
+    new_keys: impl FnOnce() -> Result<Batch, KeysError>,
+) -> Result<Store, OpenError> {
+    let path = config.data_directory.join(scope.as_str());
+    let options = Options {
+        create: true,
+        identity: Identity { vault: config.vault.clone(), scope },
+        memory: config.memory.clone(),
+        ballast_bytes: config.ballast_bytes,
+    };
+    let mut store = Store::open(&path, &options)?;
+    if let Recovery::TailDropped { detail } = &store.recovery {
+        tracing::warn!(path = %path.display(), detail, "the end of the write-ahead log was torn, as after a crash");
+    }
+    if wait(RegionKeys::is_new(&store.reader))? {
+        store.writer.commit([&new_keys()?])?;
+    }
+    Ok(store)
+}
+
+fn open_log(
+    config: &EngineConfig,
+    store: Store,
+    name: &str,
+    origin: Origin,
+    signer: Arc<dyn Signer>,
+    clock: &Arc<dyn Clock>,
+) -> Result<RunningLog, OpenError> {
+    let checkpoint_file = outside::path(&config.checkpoint_directory, name);
+    let known_outside = outside::read(&checkpoint_file)
+        .map_err(|source| OpenError::Folder { path: checkpoint_file.clone(), source })?;
+    let Store { reader, writer, summaries, .. } = store;
+    let free_bytes_min = config.free_bytes_min;
+    let clock = clock.clone();
+    let parts = Parts { writer, free_bytes_min, summaries, reader, origin, signer, clock, known_outside };
+    let (journal, running) = Journal::open(parts)?;
+    let follower = outside::follow(checkpoint_file.clone(), journal.checkpoints());
+    Ok(RunningLog { journal, running, checkpoint_file, follower })
+}

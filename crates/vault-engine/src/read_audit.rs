@@ -1,0 +1,340 @@
+//! Reading the log: who saw what, when and why. To ask is itself an entry, which is on disk before the answer leaves.
+
+use std::sync::Arc;
+
+use vault_domain::{
+    Action, DataClass, Decision, LogIndex, Millis, PrincipalId, Purpose, Reason, Reference, Region, Tenant, TokenText, limits,
+};
+use vault_format::OpaqueToken;
+use vault_journal::{Receipt, SignedCheckpoint, Submission};
+use vault_keys::RegionKeys;
+use vault_ledger::{
+    Entry, EntryOpener, ItemFilter, People, Query, SUMMARY_ENTRIES, SealedPart, Summary, TokenHash, leaf_hash,
+};
+use vault_policy::Log;
+use vault_store::{
+    Batch, Direction, Reader,
+    table::{Entries, RunNumber, Summaries, Tokens},
+    wait,
+};
+
+use crate::{
+    Engine,
+    authorize::{account, authorize_log},
+    call::Call,
+    enter::Scope,
+    error::Error,
+    evidence::Evidence,
+    token::record_number_row,
+};
+
+/// A question to the log of a region.
+#[derive(Debug)]
+pub struct AccessLogQuery {
+    /// Whose log.
+    pub region: Region,
+    /// Why.
+    pub purpose: Option<Purpose>,
+    /// The caller's reference.
+    pub reference: Option<Reference>,
+    /// At or after this log time.
+    pub from: Option<Millis>,
+    /// Before this log time.
+    pub until: Option<Millis>,
+    /// Of this principal.
+    pub principal: Option<PrincipalId>,
+    /// Of this action.
+    pub action: Option<Action>,
+    /// With this decision.
+    pub decision: Option<Decision>,
+    /// With an item of this data class.
+    pub data_class: Option<DataClass>,
+    /// About this token, which needs the data class.
+    pub token: Option<TokenText>,
+    /// Entries in the page, 1 to `limits::QUERY_PAGE_ENTRIES_MAX`.
+    pub page_size: usize,
+    /// Where the page begins, as the page before said it.
+    pub page_token: Option<String>,
+}
+
+/// One entry of an answer.
+#[derive(Debug)]
+pub struct FoundEntry {
+    /// Where it stands in the log.
+    pub receipt: Receipt,
+    /// Its open part.
+    pub entry: Entry,
+    /// Its people part, opened.
+    pub people: Option<People>,
+}
+
+/// A page of entries, newest first.
+#[derive(Debug)]
+pub struct AccessLogPage {
+    /// The entries.
+    pub entries: Vec<FoundEntry>,
+    /// For the next page, if there is one.
+    pub next_page_token: Option<String>,
+    /// The size of the log that the answer was taken from.
+    pub log_size: u64,
+    /// Where the log holds the entry of this question.
+    pub receipt: Receipt,
+}
+
+impl Engine {
+    /// Asks the log of a region.
+    ///
+    /// # Errors
+    /// When the call is refused; the refusal is in the log then, if the log takes entries.
+    pub async fn query_access_log(&self, call: &Call, query: AccessLogQuery) -> Result<AccessLogPage, Error> {
+        let region = query.region.clone();
+        let scope = self.enter(call, Action::QueryAccessLog, &region).await?;
+        let (purpose, reference) = (query.purpose.clone(), query.reference.clone());
+        let mut asked = scope.evidence(call, Action::QueryAccessLog);
+        asked.purpose = purpose.as_ref();
+        asked.reference = reference.as_ref();
+        let (permit, deciding) = authorize_log(
+            &self.policies,
+            call,
+            scope.account,
+            Action::QueryAccessLog,
+            Log::Region(&region),
+            purpose.as_ref(),
+        );
+        asked.policies = &deciding;
+        let permit = match permit {
+            Ok(permit) => permit,
+            Err(error) => return Err(self.refuse(&scope, &asked, error).await),
+        };
+        let search = Search::new(&scope, permit.tenant().clone(), query).await;
+        let found = match search {
+            // A page can read a million entries: not on a thread that serves other calls.
+            Ok(search) => tokio::task::spawn_blocking(move || search.run())
+                .await
+                .map_err(|error| Error::because(Reason::Internal, error))?,
+            Err(error) => Err(error),
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return Err(self.refuse(&scope, &asked, error).await),
+        };
+        call.check_deadline(&*self.clock)?;
+        let receipt = self.record(&scope, &asked).await?;
+        call.check_deadline(&*self.clock)?;
+        let Page { entries, next_page_token, log_size } = found;
+        Ok(AccessLogPage { entries, next_page_token, log_size, receipt })
+    }
+
+    /// The newest checkpoint of a region's log, signed afresh if there is news. It needs no entry: it tells no more than
+    /// what every receipt's holder may know, and it must stay available when the log takes no entries.
+    ///
+    /// # Errors
+    /// When the caller may not have it; that is in the log.
+    pub async fn checkpoint(&self, call: &Call, region: &Region) -> Result<(Arc<SignedCheckpoint>, String), Error> {
+        let scope = self.enter(call, Action::GetCheckpoint, region).await?;
+        let (permit, deciding) =
+            authorize_log(&self.policies, call, scope.account, Action::GetCheckpoint, Log::Region(region), None);
+        if let Err(error) = permit {
+            let mut asked = scope.evidence(call, Action::GetCheckpoint);
+            asked.policies = &deciding;
+            return Err(self.refuse(&scope, &asked, error).await);
+        }
+        newest(&scope.vault.journal).await
+    }
+
+    /// The newest checkpoint of the node's own log.
+    ///
+    /// # Errors
+    /// When the caller may not have it; that is in the node's log.
+    pub async fn node_checkpoint(&self, call: &Call) -> Result<(Arc<SignedCheckpoint>, String), Error> {
+        let account = match account(self.policies.catalog(), call) {
+            Ok(account) => account,
+            Err(error) => return Err(self.turn_away(call, Action::GetCheckpoint, error).await),
+        };
+        let (permit, _) = authorize_log(&self.policies, call, account, Action::GetCheckpoint, Log::Node, None);
+        if let Err(error) = permit {
+            return Err(self.turn_away(call, Action::GetCheckpoint, error).await);
+        }
+        newest(&self.node.journal).await
+    }
+
+    async fn record(&self, scope: &Scope<'_>, asked: &Evidence<'_>) -> Result<Receipt, Error> {
+        let mut random = vault_crypto::CallRandom::seeded(&*self.entropy)?;
+        let mut batch = Batch::default();
+        let sealing = scope.vault.keys.sealing(&mut random, &mut batch)?;
+        let entry = asked.seal(&scope.vault.keys, &sealing, &mut random, &*self.clock)?;
+        let receipt = scope.vault.journal.commit(Submission { batch, entry, ..Submission::default() }).await?;
+        scope.vault.keys.committed(&sealing);
+        Ok(receipt)
+    }
+}
+
+/// The newest checkpoint, over all that is on disk; the last one signed if the journal takes no more.
+async fn newest(journal: &vault_journal::Journal) -> Result<(Arc<SignedCheckpoint>, String), Error> {
+    let checkpoint = match journal.checkpoint().await {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => journal.checkpoints().borrow().clone().ok_or(Error::from(error))?,
+    };
+    Ok((checkpoint, journal.verifier_key().to_string()))
+}
+
+/// A page before its receipt.
+struct Page {
+    entries: Vec<FoundEntry>,
+    next_page_token: Option<String>,
+    log_size: u64,
+}
+
+/// A question, ready to be answered on a thread of its own.
+struct Search {
+    reader: Reader,
+    keys: Arc<RegionKeys>,
+    tenant: Tenant,
+    query: Query,
+    page_size: usize,
+    /// Entries from here on are not looked at.
+    upper: u64,
+    size: u64,
+    indexed: u64,
+    fingerprint: [u8; 8],
+}
+
+impl Search {
+    async fn new(scope: &Scope<'_>, tenant: Tenant, asked: AccessLogQuery) -> Result<Self, Error> {
+        let vault = scope.vault;
+        let (reader, keys) = (vault.reader.clone(), vault.keys.clone());
+        let fingerprint = fingerprint(&keys, &tenant, &asked);
+        let size = vault.journal.size();
+        let upper = match &asked.page_token {
+            Some(text) => read_page_token(text, fingerprint).filter(|upper| *upper <= size),
+            None => Some(size),
+        };
+        let upper = upper.ok_or(Reason::PageTokenInvalid)?;
+        let items = match (&asked.token, &asked.data_class) {
+            (None, _) => None,
+            (Some(token), Some(class)) => Some(items(&reader, &keys, &tenant, class, token).await?),
+            (Some(_), None) => return Err(Error::field("data_class", "must be named when a token is")),
+        };
+        let query = Query {
+            from: asked.from,
+            until: asked.until,
+            tenants: Some(vec![keys.tenant_tag(&tenant)]),
+            principals: asked.principal.as_ref().map(|principal| vec![keys.principal_tag(&tenant, principal)]),
+            action: asked.action,
+            decision: asked.decision,
+            data_class: asked.data_class,
+            items,
+        };
+        let indexed = vault.journal.index_progress().entries();
+        let page_size = asked.page_size.clamp(1, limits::QUERY_PAGE_ENTRIES_MAX);
+        Ok(Self { reader, keys, tenant, query, page_size, upper, size, indexed, fingerprint })
+    }
+
+    fn run(self) -> Result<Page, Error> {
+        let run = u64::from(SUMMARY_ENTRIES);
+        let mut entries = Vec::new();
+        let (mut upper, mut looked_at) = (self.upper, 0_u64);
+        while upper > 0 && entries.len() < self.page_size && looked_at < limits::QUERY_SCAN_ENTRIES_MAX {
+            let low = (upper - 1) / run * run;
+            if upper <= self.indexed && self.skip(low / run)? {
+                (upper, looked_at) = (low, looked_at + 1);
+                continue;
+            }
+            looked_at += upper - low;
+            upper = self.read_run(low, upper, &mut entries)?;
+        }
+        let next_page_token = (upper > 0).then(|| write_page_token(upper, self.fingerprint));
+        Ok(Page { entries, next_page_token, log_size: self.size })
+    }
+
+    /// Whether the summary of a run says that nothing in it is asked for.
+    fn skip(&self, run: u64) -> Result<bool, Error> {
+        let summary = wait(self.reader.snapshot().get(Summaries, &RunNumber(run)))?;
+        // The index is derived: what is missing or does not decode is read from the entries themselves.
+        Ok(summary.and_then(|row| Summary::decode(&row).ok()).is_some_and(|summary| !summary.may_match(&self.query)))
+    }
+
+    /// Reads the entries from `low` to `upper`, newest first; returns where to go on, zero when nothing older can match.
+    fn read_run(&self, low: u64, upper: u64, entries: &mut Vec<FoundEntry>) -> Result<u64, Error> {
+        let snapshot = self.reader.snapshot();
+        let range = LogIndex(low)..LogIndex(upper);
+        let rows = wait(snapshot.scan(Entries, range, Direction::Backward, usize::from(SUMMARY_ENTRIES)))?;
+        let mut next = upper;
+        for (index, bytes) in rows.iter() {
+            if entries.len() >= self.page_size {
+                return Ok(next);
+            }
+            next = index.0;
+            let entry = Entry::decode(bytes)?;
+            if self.query.from.is_some_and(|from| entry.log_time < from) {
+                return Ok(0);
+            }
+            if self.query.matches(&entry) {
+                let people = self.people(&entry)?;
+                let receipt = Receipt { index: *index, leaf: leaf_hash(bytes), log_time: entry.log_time };
+                entries.push(FoundEntry { receipt, entry, people });
+            }
+        }
+        Ok(if rows.is_empty() { low } else { next })
+    }
+
+    fn people(&self, entry: &Entry) -> Result<Option<People>, Error> {
+        Ok(match &entry.people {
+            SealedPart::None => None,
+            SealedPart::Clear(people) => Some((**people).clone()),
+            SealedPart::Sealed(sealed) => Some(self.keys.open(&self.tenant, &entry.head.salt, sealed)?),
+        })
+    }
+}
+
+/// What a token can stand as in the log: the number of its record, or its keyed hash.
+async fn items(
+    reader: &Reader,
+    keys: &RegionKeys,
+    tenant: &Tenant,
+    class: &DataClass,
+    token: &TokenText,
+) -> Result<ItemFilter, Error> {
+    let class = keys.class(tenant, class);
+    let by_block = OpaqueToken::parse(token.expose()).ok().and_then(|token| class.record_number(token.block()));
+    let row = reader.snapshot().get(Tokens, &class.token_lookup(token.expose())).await?;
+    let by_row = row.as_deref().and_then(record_number_row);
+    Ok(ItemFilter {
+        numbers: by_block.into_iter().chain(by_row).collect(),
+        token_hashes: vec![TokenHash(keys.token_hash(tenant, token.expose()))],
+    })
+}
+
+/// What ties a page token to its question.
+fn fingerprint(keys: &RegionKeys, tenant: &Tenant, asked: &AccessLogQuery) -> [u8; 8] {
+    let number = |time: Option<Millis>| time.map_or([0xFF; 8], |time| time.0.to_be_bytes());
+    let (from, until) = (number(asked.from), number(asked.until));
+    let fields: [&[u8]; 8] = [
+        tenant.as_str().as_bytes(),
+        &from,
+        &until,
+        asked.principal.as_ref().map_or("", PrincipalId::as_str).as_bytes(),
+        asked.action.map_or("", Action::name).as_bytes(),
+        asked.decision.map_or("", Decision::name).as_bytes(),
+        asked.data_class.as_ref().map_or("", DataClass::as_str).as_bytes(),
+        asked.token.as_ref().map_or("", TokenText::expose).as_bytes(),
+    ];
+    let mut hash = crate::idempotency::RequestHash::default();
+    hash.field(b"access log page");
+    for field in fields {
+        hash.field(field);
+    }
+    let [a, b, c, d, e, f, g, h, ..] = hash.finish(keys);
+    [a, b, c, d, e, f, g, h]
+}
+
+/// `upper` and the fingerprint, as 32 hex digits.
+fn write_page_token(upper: u64, fingerprint: [u8; 8]) -> String {
+    format!("{upper:016x}{:016x}", u64::from_be_bytes(fingerprint))
+}
+
+fn read_page_token(text: &str, fingerprint: [u8; 8]) -> Option<u64> {
+    let (upper, tied) = text.split_at_checked(16)?;
+    let upper = u64::from_str_radix(upper, 16).ok()?;
+    (text == write_page_token(upper, fingerprint) && tied.len() == 16).then_some(upper)
+}

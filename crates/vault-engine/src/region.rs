@@ -1,0 +1,45 @@
+//! One region at work: its reader, keys, journal and record numbers.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use vault_domain::{Reason, RecordNumber};
+use vault_journal::Journal;
+use vault_keys::RegionKeys;
+use vault_store::Reader;
+
+use crate::error::Error;
+
+/// A region that this vault serves.
+pub(crate) struct RegionVault {
+    pub(crate) reader: Reader,
+    pub(crate) keys: Arc<RegionKeys>,
+    pub(crate) journal: Journal,
+    pub(crate) numbers: Numbers,
+}
+
+/// Hands out record numbers: rising, none twice. The journal keeps a bound on disk that is above every number in use;
+/// after a start they go on from there.
+pub(crate) struct Numbers(AtomicU64);
+
+impl Numbers {
+    /// Goes on at `next`.
+    pub(crate) fn from(next: u64) -> Self {
+        Self(AtomicU64::new(next))
+    }
+
+    /// Takes `count` numbers in a row.
+    pub(crate) fn take(&self, count: usize) -> Result<Vec<RecordNumber>, Error> {
+        let count = u64::try_from(count).map_err(|_| Reason::RecordNumbersExhausted)?;
+        let room = |next: u64| next.checked_add(count).filter(|end| *end <= RecordNumber::MAX.get());
+        let first = self
+            .0
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, room)
+            .map_err(|_| Reason::RecordNumbersExhausted)?;
+        (first..first + count)
+            .map(|number| RecordNumber::new(number).ok_or(Error::new(Reason::RecordNumbersExhausted)))
+            .collect()
+    }
+}

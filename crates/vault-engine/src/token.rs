@@ -1,0 +1,109 @@
+//! What both verbs know of tokens: the keys of permitted classes, a record's life, and how a token is given again.
+
+use std::sync::Arc;
+
+use vault_domain::{Audience, Millis, Reason, RecordNumber, Region, TokenText};
+use vault_format::OpaqueToken;
+use vault_keys::{ClassKeys, MintedToken, Record, RecordFormat, RecordState, RegionKeys};
+use vault_store::{
+    Found, Snapshot,
+    table::{Records, States},
+};
+
+use crate::{authorize::Permit, error::Error};
+
+/// The keys of a request's classes, in their order: a class that is not permitted has none.
+pub(crate) type ClassKeySet = Vec<Option<Arc<ClassKeys>>>;
+
+/// The keys of every permitted class.
+pub(crate) fn class_keys(keys: &RegionKeys, permits: &[Result<Permit<'_>, Reason>]) -> ClassKeySet {
+    permits
+        .iter()
+        .map(|permit| permit.as_ref().ok().map(|permit| keys.class(permit.tenant(), permit.class().id())))
+        .collect()
+}
+
+/// The text of an opaque token.
+pub(crate) fn opaque_text(region: &Region, token: &MintedToken) -> Result<TokenText, Error> {
+    let token = OpaqueToken::new(region, token.generation, token.block, token.check).ok_or(Reason::Internal)?;
+    Ok(token.to_text())
+}
+
+/// The token of a record of this class and audience, as it was issued.
+pub(crate) fn text_of(
+    region: &Region,
+    keys: &ClassKeys,
+    record: &Record<'_>,
+    audience: &Audience,
+) -> Result<TokenText, Error> {
+    match record.format() {
+        RecordFormat::Opaque => opaque_text(region, &keys.token_of(record)),
+        RecordFormat::FormatPreserving => {
+            Ok(keys.open(record, audience)?.token.ok_or(Error::new(Reason::RecordCorrupt))?)
+        }
+    }
+}
+
+/// Records and their state rows, read together from one snapshot.
+pub(crate) struct StoredRecords {
+    numbers: Vec<RecordNumber>,
+    records: Found,
+    states: Found,
+}
+
+impl StoredRecords {
+    pub(crate) async fn read(snapshot: &Snapshot<'_>, numbers: Vec<RecordNumber>) -> Result<Self, Error> {
+        let records = snapshot.get_many(Records, &numbers).await?;
+        let states = snapshot.get_many(States, &numbers).await?;
+        Ok(Self { numbers, records, states })
+    }
+
+    /// The record that was asked for at this place; `None` if there is none.
+    pub(crate) fn record(&self, at: usize) -> Option<Result<Record<'_>, Error>> {
+        let number = *self.numbers.get(at)?;
+        let row = self.records.get(at)?;
+        Some(Record::parse(number, row).ok_or_else(|| {
+            tracing::error!(record = number.get(), "a stored record does not decode");
+            Error::new(Reason::RecordCorrupt)
+        }))
+    }
+
+    /// Whether the record's life allows a reveal now, and until when.
+    pub(crate) fn life(
+        &self,
+        at: usize,
+        keys: &ClassKeys,
+        record: &Record<'_>,
+        audience: &Audience,
+        now: Millis,
+    ) -> Result<Millis, Error> {
+        let state = match self.states.get(at) {
+            Some(row) => Some(keys.state(record, audience, row)?),
+            None => None,
+        };
+        Ok(life(record, state.as_ref(), now)?)
+    }
+}
+
+/// The record number in a row of `values` or `tokens`.
+pub(crate) fn record_number_row(row: &[u8]) -> Option<RecordNumber> {
+    RecordNumber::new(u64::from_be_bytes(row.try_into().ok()?))
+}
+
+/// When the record expires (zero for never), if it may be revealed now.
+fn life(record: &Record<'_>, state: Option<&RecordState>, now: Millis) -> Result<Millis, Reason> {
+    let expires = state.map_or(record.expires(), |state| state.expires);
+    if state.is_some_and(|state| state.revoked) {
+        return Err(Reason::TokenRevoked);
+    }
+    if expires != Millis::default() && now >= expires {
+        return Err(Reason::TokenExpired);
+    }
+    if now < record.not_before() {
+        return Err(Reason::TokenNotYetValid);
+    }
+    if state.is_some_and(|state| state.suspended) {
+        return Err(Reason::TokenSuspended);
+    }
+    Ok(expires)
+}

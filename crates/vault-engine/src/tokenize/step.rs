@@ -1,0 +1,187 @@
+//! What every item of a request comes to before the commit.
+
+use std::collections::HashMap;
+
+use vault_catalog::Determinism;
+use vault_domain::{Millis, Reason, RecordNumber, limits};
+use vault_keys::Digest16;
+use vault_store::{Snapshot, table::Values};
+
+use super::{Issued, TokenizeItem, TokenizeRequest};
+use crate::{
+    authorize::Permit,
+    error::Error,
+    evidence::{About, ItemEvidence},
+    idempotency::StoredOutcome,
+    token::{self, ClassKeySet, StoredRecords},
+};
+
+/// How far an item has come.
+pub(super) enum Step {
+    /// Needs a new record; with a blind index if its class is deterministic.
+    Fresh(Option<Digest16>),
+    /// Has a token.
+    Done(Issued, RecordNumber),
+    /// The same value of the same class stands earlier in the request.
+    SameAs(usize),
+    Refused(Error),
+}
+
+impl Step {
+    pub(super) fn evidence(&self, class: usize) -> ItemEvidence {
+        match self {
+            Self::Done(_, number) => ItemEvidence { class, outcome: None, about: About::Record(*number) },
+            Self::Refused(error) => ItemEvidence { class, outcome: Some(error.reason()), about: About::Nothing },
+            Self::Fresh(_) | Self::SameAs(_) => {
+                ItemEvidence { class, outcome: Some(Reason::Internal), about: About::Nothing }
+            }
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<Issued, Error> {
+        match self {
+            Self::Done(issued, _) => Ok(issued),
+            Self::Refused(error) => Err(error),
+            Self::Fresh(_) | Self::SameAs(_) => Err(Error::new(Reason::Internal)),
+        }
+    }
+}
+
+/// Validates every item, and finds the tokens that deterministic classes have already.
+pub(super) async fn prepare(
+    keys: &ClassKeySet,
+    permits: &[Result<Permit<'_>, Reason>],
+    request: &TokenizeRequest,
+    snapshot: &Snapshot<'_>,
+    now: Millis,
+) -> Result<Vec<Step>, Error> {
+    let mut first_of = HashMap::new();
+    let mut steps: Vec<Step> = Vec::with_capacity(request.items.len());
+    for (at, item) in request.items.iter().enumerate() {
+        let step = match validate(keys, permits, item) {
+            Err(error) => Step::Refused(error),
+            Ok(None) => Step::Fresh(None),
+            Ok(Some(index)) => match first_of.insert(index, at) {
+                None => Step::Fresh(Some(index)),
+                Some(first) => {
+                    first_of.insert(index, first);
+                    Step::SameAs(first)
+                }
+            },
+        };
+        steps.push(step);
+    }
+    find_known(keys, permits, request, &mut steps, snapshot, now).await?;
+    Ok(steps)
+}
+
+/// Checks one item; gives its blind index if its class is deterministic.
+fn validate(
+    keys: &ClassKeySet,
+    permits: &[Result<Permit<'_>, Reason>],
+    item: &TokenizeItem,
+) -> Result<Option<Digest16>, Error> {
+    let permit = permits.get(item.class).ok_or(Reason::Internal)?.as_ref().map_err(|reason| *reason)?;
+    if item.value.len() > limits::VALUE_BYTES_MAX {
+        return Err(Error::new(Reason::ValueTooLarge));
+    }
+    let class = permit.class();
+    class.rule().validate(item.value.expose())?;
+    Ok(match class.determinism() {
+        Determinism::None => None,
+        Determinism::PerAudience => {
+            let keys = keys.get(item.class).and_then(Option::as_ref).ok_or(Reason::Internal)?;
+            let canonical = class.rule().canonical(item.value.expose());
+            Some(keys.blind_index(permit.audience(), canonical.expose()))
+        }
+    })
+}
+
+/// Gives live tokens again, as they are; a value whose token has expired or was revoked stays fresh.
+async fn find_known(
+    keys: &ClassKeySet,
+    permits: &[Result<Permit<'_>, Reason>],
+    request: &TokenizeRequest,
+    steps: &mut [Step],
+    snapshot: &Snapshot<'_>,
+    now: Millis,
+) -> Result<(), Error> {
+    let (places, indexes): (Vec<usize>, Vec<Digest16>) = steps
+        .iter()
+        .enumerate()
+        .filter_map(|(at, step)| match step {
+            Step::Fresh(Some(index)) => Some((at, *index)),
+            _ => None,
+        })
+        .unzip();
+    if indexes.is_empty() {
+        return Ok(());
+    }
+    let rows = snapshot.get_many(Values, &indexes).await?;
+    let (places, numbers): (Vec<usize>, Vec<RecordNumber>) = places
+        .into_iter()
+        .enumerate()
+        .filter_map(|(row, place)| Some((place, token::record_number_row(rows.get(row)?)?)))
+        .unzip();
+    let stored = StoredRecords::read(snapshot, numbers).await?;
+    for (row, place) in places.into_iter().enumerate() {
+        let (Some(item), Some(step)) = (request.items.get(place), steps.get_mut(place)) else { continue };
+        if let Some(done) = give_again(keys, permits, item.class, &stored, row, now, false)? {
+            *step = done;
+        }
+    }
+    Ok(())
+}
+
+/// The token of a stored record, if it is one of this class and audience and alive.
+fn give_again(
+    keys: &ClassKeySet,
+    permits: &[Result<Permit<'_>, Reason>],
+    class: usize,
+    stored: &StoredRecords,
+    row: usize,
+    now: Millis,
+    created: bool,
+) -> Result<Option<Step>, Error> {
+    let Some(Ok(permit)) = permits.get(class) else { return Ok(None) };
+    let Some(keys) = keys.get(class).and_then(Option::as_ref) else { return Ok(None) };
+    let Some(record) = stored.record(row) else { return Ok(None) };
+    let record = record?;
+    if !keys.is_of(&record, permit.audience()) {
+        return Ok(None);
+    }
+    match stored.life(row, keys, &record, permit.audience(), now) {
+        Ok(expires) => {
+            let token = token::text_of(permit.region(), keys, &record, permit.audience())?;
+            Ok(Some(Step::Done(Issued { token, created, expires }, record.number())))
+        }
+        Err(error) if error.outside() == Reason::TokenNotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Rebuilds the answer of a request that was answered before. What is gone since is not found.
+pub(super) async fn rebuild(
+    keys: &ClassKeySet,
+    permits: &[Result<Permit<'_>, Reason>],
+    request: &TokenizeRequest,
+    outcomes: &[StoredOutcome],
+    snapshot: &Snapshot<'_>,
+    now: Millis,
+) -> Result<Vec<Step>, Error> {
+    let numbers = outcomes.iter().filter_map(StoredOutcome::record).collect();
+    let stored = StoredRecords::read(snapshot, numbers).await?;
+    let mut row = 0;
+    let mut steps = Vec::with_capacity(outcomes.len());
+    for (item, outcome) in request.items.iter().zip(outcomes) {
+        steps.push(match outcome {
+            StoredOutcome::Refused(reason) => Step::Refused(Error::new(*reason)),
+            StoredOutcome::Record { created, .. } => {
+                let step = give_again(keys, permits, item.class, &stored, row, now, *created)?;
+                row += 1;
+                step.unwrap_or(Step::Refused(Error::new(Reason::TokenUnknown)))
+            }
+        });
+    }
+    Ok(steps)
+}

@@ -1,0 +1,68 @@
+//! What can't be brought about through the door: stores that another build or program wrote.
+
+use rocksdb::{ColumnFamilyDescriptor, DB, Options as EngineOptions};
+use vault_domain::{Region, VaultId};
+
+use super::*;
+use crate::identity::Scope;
+
+fn options() -> Options {
+    let identity =
+        Identity { vault: VaultId::parse("acme").unwrap(), scope: Scope::Region(Region::parse("eu").unwrap()) };
+    Options { create: true, identity, memory: Memory::new(1 << 20, 1 << 20), ballast_bytes: 0 }
+}
+
+fn reopened(path: &Path) -> OpenError {
+    match Store::open(path, &options()) {
+        Ok(_) => panic!("it opened"),
+        Err(error) => error,
+    }
+}
+
+fn set_meta_row(path: &Path, name: &str, value: &str) {
+    let memory = Memory::default();
+    let options = engine::store_options(&memory, false, DBRecoveryMode::AbsoluteConsistency);
+    let db = DB::open_cf_descriptors(&options, path, engine::table_descriptors(&memory)).unwrap();
+    db.put_cf(db.cf_handle("meta").unwrap(), name, value).unwrap();
+}
+
+#[test]
+fn a_newer_format_within_the_store_is_refused_too() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(Store::open(directory.path(), &options()).unwrap());
+    set_meta_row(directory.path(), FORMAT_ROW, "2");
+    let error = reopened(directory.path());
+    assert!(matches!(error, OpenError::NewerFormat { found: 2, supported: FORMAT, .. }), "{error}");
+    set_meta_row(directory.path(), FORMAT_ROW, "one");
+    assert!(matches!(reopened(directory.path()), OpenError::Damaged { .. }));
+}
+
+#[test]
+fn a_store_that_numbers_its_tables_otherwise_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(Store::open(&directory.path().join("eu"), &options()).unwrap());
+    let other = directory.path().join("other");
+    let mut engine_options = EngineOptions::default();
+    engine_options.create_if_missing(true);
+    engine_options.create_missing_column_families(true);
+    let families = TableId::ALL.iter().rev().map(|t| ColumnFamilyDescriptor::new(t.name(), EngineOptions::default()));
+    drop(DB::open_cf_descriptors(&engine_options, &other, families).unwrap());
+    std::fs::copy(directory.path().join("eu/STORE"), other.join("STORE")).unwrap();
+    let error = reopened(&other);
+    assert!(error.to_string().contains("numbered differently"), "{error}");
+}
+
+#[test]
+fn a_store_with_a_table_that_this_build_does_not_know_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(Store::open(directory.path(), &options()).unwrap());
+    {
+        let memory = Memory::default();
+        let engine_options = engine::store_options(&memory, false, DBRecoveryMode::AbsoluteConsistency);
+        let tables = engine::table_descriptors(&memory);
+        let mut db = DB::open_cf_descriptors(&engine_options, directory.path(), tables).unwrap();
+        db.create_cf("subjects", &EngineOptions::default()).unwrap();
+    }
+    let error = reopened(directory.path());
+    assert!(matches!(&error, OpenError::Damaged { detail, .. } if detail.contains("subjects")), "{error}");
+}
