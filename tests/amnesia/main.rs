@@ -11,7 +11,9 @@ mod speed;
 
 use std::{
     fs::{self, File},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use tempfile::TempDir;
@@ -39,7 +41,7 @@ impl Machine {
     fn start(&self, options: Options) -> Amnesia {
         match self.try_start(options) {
             Ok(running) => running,
-            Err(error) => panic!("{error}"),
+            Err(error) => panic!("{error} ({error:?})"),
         }
     }
 
@@ -86,6 +88,18 @@ fn a_mount_over_its_own_disk_is_refused() {
 }
 
 #[test]
+fn a_mount_point_that_is_not_empty_is_refused() {
+    let machine = Machine::new();
+    let mount = machine.dir.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    fs::write(mount.join("file"), "bytes").unwrap();
+    assert!(
+        matches!(machine.try_start(Options::default()).unwrap_err(), Error::Directory { path, .. } if path == mount)
+    );
+    assert_eq!(names(&mount), ["file"]);
+}
+
+#[test]
 fn a_missing_program_is_an_error() {
     let machine = Machine::new();
     let mount = machine.dir.path().join("mount");
@@ -100,9 +114,47 @@ fn dropping_the_handle_is_a_cut_that_leaves_no_mount_behind() {
     write_synced(&running.path().join("file"), b"never named");
     drop(running);
     assert!(machine.names().is_empty());
-    assert_eq!(names(machine.dir.path()), ["disk", "mount"], "limbo is gone");
-    assert!(names(&machine.dir.path().join("mount")).is_empty(), "the mount is gone");
+    assert_eq!(names(machine.dir.path()), ["disk"], "limbo and mount point are gone");
     assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains(&*machine.dir.path().to_string_lossy()));
+}
+
+#[test]
+fn the_mount_goes_with_the_process_that_held_it() {
+    let machine = Machine::new();
+    let mount = machine.dir.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_amnesiafs"))
+        .args([&machine.disk(), &mount])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut output = BufReader::new(daemon.stdout.take().unwrap());
+    output.read_line(&mut said).unwrap();
+    let open = File::create(mount.join("file")).unwrap();
+    // As the kernel does when that process dies, however it dies.
+    drop(daemon.stdin.take());
+    output.read_line(&mut said).unwrap();
+    assert!(daemon.wait().unwrap().success());
+    assert_eq!(said, "mounted\nlost 0 1\n");
+    assert_eq!(names(machine.dir.path()), ["disk", "mount"]);
+    assert!(names(&mount).is_empty(), "it is gone though a file was open");
+    drop(open);
+}
+
+#[test]
+fn a_disk_is_mounted_once_at_a_time() {
+    let machine = Machine::new();
+    let running = machine.start(Options::default());
+    write_synced(&running.path().join("file"), b"bytes");
+    let binary = Path::new(env!("CARGO_BIN_EXE_amnesiafs"));
+    let second = Amnesia::mount(binary, &machine.disk(), &machine.dir.path().join("second"), Options::default());
+    let error = second.unwrap_err();
+    assert!(matches!(&error, Error::NotMounted { reason } if reason.contains("mounted already")), "{error}");
+    sync(running.path());
+    running.power_cut().unwrap();
+    assert_eq!(machine.names(), ["file"], "the first is none the worse");
 }
 
 #[test]

@@ -1,0 +1,40 @@
+//! The typed client of the vault: TLS 1.3 with a client certificate, deadlines, bounded retries, decoded refusals,
+//! receipts.
+//!
+//! Nothing here decides about access, and nothing here keeps a value longer than its call: values and tokens travel in
+//! types that are wiped and show nothing when they are printed for debugging.
+//!
+//! | module | what |
+//! |---|---|
+//! | `config` | [`ClientConfig`]: where the vault is, who we are, how long we wait |
+//! | `connect` | the connection |
+//! | `attempt` | one logical call: its deadline, its repeats |
+//! | `call` | [`CallContext`] and what is known of calls that were made: [`CallMade`], [`Receipt`] |
+//! | `split` | more items than one request may hold |
+//! | `tokenize`, `detokenize`, `read_audit` | the calls |
+//! | `error` | [`ClientError`] and [`Refusal`] |
+#![deny(missing_docs)]
+
+mod attempt;
+mod call;
+mod client;
+mod config;
+mod connect;
+mod detokenize;
+mod error;
+mod read_audit;
+mod split;
+mod tokenize;
+
+pub use attempt::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
+pub use call::{Answer, CallContext, CallMade, Idempotency, Receipt};
+pub use client::{ANSWER_BYTES_MAX, Client};
+pub use config::{ClientConfig, Endpoint, FOLLOWED_ENDPOINTS_MAX, IN_FLIGHT_DEFAULT, IN_FLIGHT_MAX};
+pub use detokenize::HeldToken;
+pub use error::{ClientError, Refusal, Violation};
+pub use read_audit::{AccessLogPage, AccessLogQuery, LogName, VerifiedCheckpoint};
+pub use tokenize::{IssuedToken, NewValue};
+/// The code of a refusal, as gRPC numbers it.
+pub use tonic::Code;
+/// An entry of the access log, as the contract states it: its words are the server's, which may be newer than ours.
+pub use vault_proto::v1::{AccessLogEntry, AccessLogItems};

@@ -25,8 +25,6 @@ mod tokenize;
 use std::{collections::HashMap, sync::Arc};
 
 use vault_domain::{Clock, Entropy, Region};
-use vault_policy::PolicySet;
-
 use crate::{node::Node, region::RegionVault};
 
 pub use authorize::{LogPermit, Permit};
@@ -36,6 +34,12 @@ pub use error::Error;
 pub use node::{REPEATS_WINDOW, Refusal};
 pub use open::{EngineConfig, OpenError, Running};
 pub use read_audit::{AccessLogPage, AccessLogQuery, FoundEntry};
+pub use vault_journal::{Receipt, SignedCheckpoint};
+pub use vault_keys::{KeysError, RootKey};
+pub use vault_ledger::{CertificateSha256, Entry, Group, Issuer, People, TraceId};
+pub use vault_policy::{PolicyError, PolicySet, PolicySource};
+pub use vault_store::{Memory, Statistics};
+
 pub use tokenize::{Issued, TokenizeItem, TokenizeRequest, Tokenized};
 
 /// The vault at work. Doors share it.

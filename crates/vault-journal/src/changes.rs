@@ -14,7 +14,7 @@ use crate::submission::Condition;
 const KEY_BYTES_MAX: usize = 20;
 
 /// A row's key, as short as those that can be a condition.
-type RowKey = ([u8; KEY_BYTES_MAX], u8);
+pub(crate) type RowKey = ([u8; KEY_BYTES_MAX], u8);
 
 /// Rows that are remembered at once.
 const CHANGES_MAX: usize = 1 << 20;
@@ -43,7 +43,8 @@ impl Changes {
             let since = condition.since.0;
             since >= self.newest
                 || since >= self.known_since
-                    && row_key(condition.key.as_ref())
+                    && condition
+                        .key
                         .is_some_and(|key| self.last.get(&(condition.table, key)).is_none_or(|last| *last <= since))
         })
     }
@@ -80,7 +81,7 @@ impl Changes {
     }
 }
 
-fn row_key(key: &[u8]) -> Option<RowKey> {
+pub(crate) fn row_key(key: &[u8]) -> Option<RowKey> {
     let mut bytes = [0; KEY_BYTES_MAX];
     bytes.get_mut(..key.len())?.copy_from_slice(key);
     Some((bytes, u8::try_from(key.len()).ok()?))

@@ -2,12 +2,9 @@
 
 use vault_domain::{LogIndex, Millis};
 use vault_ledger::TreeHash;
-use vault_store::{
-    Batch, Table, TableId,
-    table::{Key, KeyBytes},
-};
+use vault_store::{Batch, Table, TableId, table::Key};
 
-use crate::changes::Position;
+use crate::changes::{Position, RowKey, row_key};
 
 /// One call's rows and entry: committed together or not at all.
 #[derive(Debug, Default)]
@@ -26,7 +23,8 @@ pub struct Submission {
 #[derive(Clone, Copy, Debug)]
 pub struct Condition {
     pub(crate) table: TableId,
-    pub(crate) key: KeyBytes,
+    /// `None` for a row that is never remembered: its condition never holds.
+    pub(crate) key: Option<RowKey>,
     pub(crate) since: Position,
 }
 
@@ -34,7 +32,7 @@ impl Condition {
     /// The condition on one row, read after the journal stood at `since`.
     #[must_use]
     pub fn unchanged<T: Table>(_: T, key: &T::Key, since: Position) -> Self {
-        Self { table: T::ID, key: key.to_bytes(), since }
+        Self { table: T::ID, key: row_key(key.to_bytes().as_ref()), since }
     }
 }
 

@@ -104,10 +104,10 @@ impl PolicySet {
         let response = self.authorizer.is_authorized(&request, &self.policies, &entities);
         let diagnostics = response.diagnostics();
         // Cedar skips a policy whose evaluation fails, a forbid too: such a decision must not open anything.
-        let failed = self.ids(diagnostics.errors().map(|error| match error {
-            cedar::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
-        }));
-        if !failed.is_empty() {
+        if diagnostics.errors().next().is_some() {
+            let failed = self.ids(diagnostics.errors().map(|error| match error {
+                cedar::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
+            }));
             return Decision::failed(failed.into_iter().map(|policy| policy.id.clone()).collect());
         }
         let decisive = self.ids(diagnostics.reason());

@@ -67,7 +67,7 @@ pub(crate) fn load(
         return loader.finish();
     }
     loader.validate(vocabulary);
-    
+    loader.check_names(vocabulary, catalog);
     loader.finish()
 }
 

@@ -1,0 +1,20 @@
+//! The gRPC door: TLS, identity, messages in and out, configuration, telemetry.
+//!
+//! Handlers decode, make one call and encode; nothing is decided here but who the caller is. This is the only crate that
+//! knows [`tonic::Status`].
+#![allow(missing_debug_implementations, reason = "servers hold keys")]
+
+mod config;
+mod convert;
+mod door;
+mod identity;
+mod rpc;
+mod server;
+mod status;
+mod telemetry;
+mod tls;
+
+pub use config::{Config, ConfigError, Finding, LogFormat, Severity};
+pub use identity::Peer;
+pub use server::{Server, StartError};
+pub use telemetry::start_telemetry;

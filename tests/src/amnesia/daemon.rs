@@ -1,7 +1,8 @@
 //! The program `amnesiafs`: mounts, waits for the word to cut the power, cuts, ends.
 //!
-//! It says `mounted`, and after a cut `lost BYTES NAMES`, each on a line of its standard output. It cuts at a line on its
-//! standard input or at its end: when the test that started it dies, so does the mount.
+//! It says `mounted`, and after a cut `lost BYTES NAMES`, each on a line of its standard output. It cuts at a line on
+//! its standard input and leaves the mount to who asked; at the end of the input, when the test that started it has
+//! died, it takes the mount away too.
 
 use std::{
     ffi::OsString,
@@ -25,6 +26,7 @@ use nix::{
 use super::{
     Error,
     filesystem::{AmnesiaFs, locked},
+    limbo::Limbo,
     options::CommandLine,
     tree::Tree,
 };
@@ -40,14 +42,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     if backing.starts_with(&mountpoint) || mountpoint.starts_with(&backing) {
         return Err(Error::Nested { backing, mountpoint });
     }
-    let limbo = limbo_of(&backing);
-    prepare_limbo(&limbo)?;
+    let limbo = Limbo::prepare(&backing)?;
     // Every file that is open in the mount is open here too. And the kernel has applied the caller's umask already.
     let limit = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     limit.map_err(|errno| Error::Io { what: "raising the limit of open files", source: errno.into() })?;
     umask(Mode::empty());
 
-    let tree = Tree::load(&backing, &limbo, options).map_err(|source| Error::Directory {
+    let tree = Tree::load(&backing, limbo.path(), options).map_err(|source| Error::Directory {
         path: backing,
         what: "the backing directory can't be read",
         source,
@@ -60,21 +61,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     say("mounted")?;
 
     // Neither a line nor an end but an error: then the power goes too.
-    let _ = io::stdin().read_line(&mut String::new());
+    let asked = io::stdin().read_line(&mut String::new()).is_ok_and(|bytes| bytes > 0);
     let cut = locked(&tree).cut().map_err(|source| Error::Io { what: "writing what survives the cut", source });
-    // Dropped, the session would unmount once more, and perhaps what someone else has mounted there since.
+    // Dropped, the session would wait for its turn to unmount, and perhaps take what is mounted there since.
     std::mem::forget(session);
-    unmount(&mountpoint).map_err(|source| Error::NotUnmounted { mountpoint, source })?;
+    if !asked {
+        unmount(&mountpoint).map_err(|source| Error::NotUnmounted { mountpoint, source })?;
+    }
     let lost = cut?;
     say(&format!("lost {} {}", lost.bytes, lost.names))
-}
-
-/// Where files and directories without a durable name are kept: beside the backing directory, on the same disk.
-pub(super) fn limbo_of(backing: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(backing.file_name().unwrap_or_default());
-    name.push(".limbo");
-    backing.with_file_name(name)
 }
 
 /// The one true path of a directory that is there.
@@ -82,19 +77,6 @@ pub(super) fn canonical(path: &Path) -> Result<PathBuf, Error> {
     fs::canonicalize(path).map_err(|source| Error::Directory {
         path: path.to_owned(),
         what: "the directory can't be found",
-        source,
-    })
-}
-
-/// An empty limbo; one may be left from a process that was killed.
-fn prepare_limbo(limbo: &Path) -> Result<(), Error> {
-    let emptied = match fs::remove_dir_all(limbo) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => fs::create_dir(limbo),
-    };
-    emptied.map_err(|source| Error::Directory {
-        path: limbo.to_owned(),
-        what: "the place for what has no durable name can't be made",
         source,
     })
 }

@@ -54,7 +54,6 @@ impl Tree {
             lost.names = self.changes.len();
             self.lost = Some(lost);
         }
-        fs::remove_dir_all(&self.limbo)?;
         Ok(lost)
     }
 

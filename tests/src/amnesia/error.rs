@@ -57,8 +57,8 @@ pub enum Error {
         /// What the program wrote to its standard error.
         reason: String,
     },
-    /// The dead mount could not be taken away.
-    #[error("{mountpoint} can't be unmounted; try `umount -l` on it")]
+    /// The dead mount, or its empty mount point, could not be taken away.
+    #[error("{mountpoint} can't be unmounted and removed; try `umount -l` on it, and look for files in it")]
     NotUnmounted {
         /// The mount point.
         mountpoint: PathBuf,

@@ -5,14 +5,15 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::mpsc::{self, Receiver},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
     time::Duration,
 };
 
 use super::{
     Error, Options,
-    daemon::{canonical, limbo_of, unmount},
+    daemon::{canonical, unmount},
+    limbo::Limbo,
 };
 
 /// The kernel's door for file systems outside of it.
@@ -40,8 +41,9 @@ pub struct Amnesia {
 }
 
 impl Amnesia {
-    /// Mounts what `backing` holds on `mountpoint`; both are created if absent. `binary` is the program `amnesiafs`:
-    /// in an integration test of this package `env!("CARGO_BIN_EXE_amnesiafs")`.
+    /// Mounts what `backing` holds on `mountpoint`; both are created if absent, and the mount point, which must be
+    /// empty, is removed with the mount. `binary` is the program `amnesiafs`: in an integration test of this package
+    /// `env!("CARGO_BIN_EXE_amnesiafs")`.
     ///
     /// # Errors
     /// [`Error::FuseUnavailable`] if this machine has no usable FUSE: let the test fail with its text. Any other if the
@@ -49,11 +51,12 @@ impl Amnesia {
     pub fn mount(binary: &Path, backing: &Path, mountpoint: &Path, options: Options) -> Result<Self, Error> {
         require_fuse(Path::new(DEVICE))?;
         for path in [backing, mountpoint] {
-            fs::create_dir_all(path).map_err(|source| Error::Directory {
-                path: path.to_owned(),
-                what: "the directory can't be created",
-                source,
-            })?;
+            let unusable = |what| move |source| Error::Directory { path: path.to_owned(), what, source };
+            fs::create_dir_all(path).map_err(unusable("the directory can't be created"))?;
+        }
+        if fs::read_dir(mountpoint).is_ok_and(|mut entries| entries.next().is_some()) {
+            let source = io::ErrorKind::DirectoryNotEmpty.into();
+            return Err(Error::Directory { path: mountpoint.to_owned(), what: "a mount point must be empty", source });
         }
         let (backing, mountpoint) = (canonical(backing)?, canonical(mountpoint)?);
         let started = Command::new(binary)
@@ -73,10 +76,15 @@ impl Amnesia {
             // Ends with the program, or when nobody listens any more.
             BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
-        let mut mounted = Self { daemon, control, answers, backing, mountpoint };
-        match mounted.answers.recv_timeout(ANSWER_WAIT).as_deref() {
-            Ok("mounted") => Ok(mounted),
-            _ => Err(Error::NotMounted { reason: mounted.last_words() }),
+        match answers.recv_timeout(ANSWER_WAIT).as_deref() {
+            Ok("mounted") => Ok(Self { daemon, control, answers, backing, mountpoint }),
+            // It ended, and took with it what it had made.
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => Err(Error::NotMounted { reason: last_words(&mut daemon) }),
+            Err(RecvTimeoutError::Timeout) => {
+                let mut hanging = Self { daemon, control, answers, backing, mountpoint };
+                hanging.end()?;
+                Err(Error::NotMounted { reason: last_words(&mut hanging.daemon) })
+            }
         }
     }
 
@@ -88,47 +96,34 @@ impl Amnesia {
 
     /// Cuts the power: nothing in the mount works any more, the backing directory holds what was durable, and nothing
     /// else changes it. Stop the process under test after the cut, not before it: what it might do at its end would
-    /// otherwise still count.
+    /// otherwise still count. Let it work in a directory inside the mount: one that creates files by path in the mount
+    /// point itself could, in the moment after the unmount, do so outside of it.
     ///
     /// # Errors
-    /// [`Error::NoAnswer`] if the program did not do it, [`Error::NotUnmounted`] if the mount stays.
+    /// [`Error::NoAnswer`] if the program did not do it, [`Error::NotUnmounted`] if the mount stays, or if a process
+    /// wrote into the bare mount point.
     pub fn power_cut(mut self) -> Result<Lost, Error> {
         // A program that is gone already gives no answer; that is the error to report.
         let _ = self.control.write_all(b"cut\n");
         let answer = self.answers.recv_timeout(ANSWER_WAIT).ok();
         let Some(lost) = answer.as_deref().and_then(parse_lost) else {
-            return Err(Error::NoAnswer { reason: self.last_words() });
+            self.end()?;
+            return Err(Error::NoAnswer { reason: last_words(&mut self.daemon) });
         };
         self.end()?;
         Ok(lost)
     }
 
-    /// Kills the program and takes the mount away; does no harm twice.
+    /// Kills the program and takes the mount and its mount point away; does no harm twice.
     fn end(&mut self) -> Result<(), Error> {
         // Both fail only if it has ended, which is what is wanted.
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
-        match fs::remove_dir_all(limbo_of(&self.backing)) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::Io { what: "removing what the power cut left in limbo", source });
-            }
-            _ => {}
-        }
-        unmount(&self.mountpoint).map_err(|source| Error::NotUnmounted { mountpoint: self.mountpoint.clone(), source })
-    }
-
-    /// Ends the program and tells what it wrote to its standard error.
-    fn last_words(&mut self) -> String {
-        // What went wrong first is what counts.
-        let _ = self.end();
-        let mut words = String::new();
-        if let Some(mut stderr) = self.daemon.stderr.take() {
-            let _ = stderr.read_to_string(&mut words);
-        }
-        match words.trim() {
-            "" => "it said nothing".to_owned(),
-            words => words.to_owned(),
-        }
+        // With the mount point gone, a process that opens files by path finds nothing where it could go on.
+        let unmounted = unmount(&self.mountpoint).and_then(|()| if_there(fs::remove_dir(&self.mountpoint)));
+        unmounted.map_err(|source| Error::NotUnmounted { mountpoint: self.mountpoint.clone(), source })?;
+        if_there(fs::remove_dir_all(Limbo::path_for(&self.backing)))
+            .map_err(|source| Error::Io { what: "removing what the power cut left in limbo", source })
     }
 }
 
@@ -136,6 +131,28 @@ impl Drop for Amnesia {
     fn drop(&mut self) {
         // A destructor has nobody to tell; the temporary directory that can't be removed will.
         let _ = self.end();
+    }
+}
+
+/// The outcome of a removal, where nothing to remove is as good.
+fn if_there(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// What the program wrote to its standard error, until it ended.
+fn last_words(daemon: &mut Child) -> String {
+    let mut words = String::new();
+    if let Some(mut stderr) = daemon.stderr.take() {
+        // What went wrong first is what counts.
+        let _ = stderr.read_to_string(&mut words);
+    }
+    let _ = daemon.wait();
+    match words.trim() {
+        "" => "it said nothing".to_owned(),
+        words => words.to_owned(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use sha2::{Digest as _, Sha256};
 use vault_domain::limits;
 
 use crate::error::LedgerError;
@@ -54,6 +55,12 @@ pub struct TokenHash(pub [u8; 16]);
 pub struct CertificateSha256([u8; 32]);
 
 impl CertificateSha256 {
+    /// The hash of a certificate in DER form.
+    #[must_use]
+    pub fn of(certificate: &[u8]) -> Option<Self> {
+        Self::new(Sha256::digest(certificate).into())
+    }
+
     /// The hash, unless it is all zeros, which means that there was no certificate.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Option<Self> {

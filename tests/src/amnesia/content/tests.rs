@@ -84,7 +84,8 @@ proptest! {
             prop_assert_eq!(content.len(), seen.len() as u64);
             prop_assert_eq!(&content.read(&file, 0, 8192).unwrap(), &seen);
             let (from, to) = (seen.len() / 3, seen.len() / 2);
-            prop_assert_eq!(content.read(&file, from as u64, (to - from) as u32).unwrap(), &seen[from..to]);
+            let size = u32::try_from(to - from).unwrap();
+            prop_assert_eq!(content.read(&file, from as u64, size).unwrap(), &seen[from..to]);
             prop_assert_eq!(&fs::read(&path).unwrap(), &synced);
         }
     }
@@ -99,7 +100,7 @@ proptest! {
         content.write(old as u64, &vec![2; new]);
         let survived = content.tear(&file, &mut Chance::new(seed)).unwrap();
         let left = fs::read(&path).unwrap();
-        prop_assert!(left.len() >= old && left.len() - old == survived as usize);
+        prop_assert!(left.len() >= old && (left.len() - old) as u64 == survived);
         prop_assert!(left.len() % SECTOR == 0 || left.len() == old || left.len() == old + new, "{} bytes", left.len());
         prop_assert!(left[..old].iter().all(|&byte| byte == 1) && left[old..].iter().all(|&byte| byte == 2));
     }

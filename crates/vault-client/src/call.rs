@@ -1,0 +1,87 @@
+//! What a call is made for, and what is known of it afterwards.
+
+use std::{ops::Range, time::Duration};
+
+use vault_domain::{Audience, IdempotencyKey, LogIndex, Purpose, Reference, Region, RequestId};
+use vault_ledger::{Origin, TreeHash};
+use vault_proto::v1;
+
+use crate::error::ClientError;
+
+/// Where, for whom and why a call is made.
+#[derive(Clone, Debug)]
+pub struct CallContext {
+    /// Where the records live, or shall live.
+    pub region: Region,
+    /// Who shall be able to reveal the tokens; for a reveal, the audience that the caller belongs to.
+    pub audience: Audience,
+    /// Why.
+    pub purpose: Option<Purpose>,
+    /// A free reference for the log.
+    pub reference: Option<Reference>,
+    /// How a repeat is recognised.
+    pub idempotency: Idempotency,
+}
+
+/// How the vault recognises the repeat of a request.
+#[derive(Clone, Debug, Default)]
+pub enum Idempotency {
+    /// The client names every Tokenize request by itself, so that it can repeat one without making tokens twice. A
+    /// Detokenize request needs no name: its repeat does no harm.
+    #[default]
+    Automatic,
+    /// The caller names the request, so that it can repeat it itself, after a restart for instance. A batch that needs
+    /// several calls names them `<key>/0`, `<key>/1` and so on.
+    Key(IdempotencyKey),
+    /// Nothing names it; a Tokenize request is then never repeated.
+    Off,
+}
+
+/// Where the log holds the entry of a call. Whoever keeps it can prove later that the entry was removed or changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The name of the log.
+    pub origin: Origin,
+    /// The entry's place in it, from 0.
+    pub index: LogIndex,
+    /// The entry's leaf hash (RFC 6962 section 2.1).
+    pub leaf: TreeHash,
+}
+
+impl Receipt {
+    /// Reads the receipt of an answer.
+    ///
+    /// # Errors
+    /// When there is none, or it is malformed.
+    pub fn read(receipt: Option<&v1::Receipt>) -> Result<Self, ClientError> {
+        let receipt = receipt.ok_or(ClientError::AnswerMalformed("it bears no receipt"))?;
+        let malformed = || ClientError::AnswerMalformed("its receipt is malformed");
+        let leaf: [u8; 32] = receipt.leaf_hash.as_slice().try_into().map_err(|_| malformed())?;
+        let origin = Origin::parse(&receipt.origin).map_err(|_| malformed())?;
+        Ok(Self { origin, index: LogIndex(receipt.index), leaf: TreeHash(leaf) })
+    }
+}
+
+/// One call of a batch: which items it carried, and how it ended.
+#[derive(Clone, Debug)]
+pub struct CallMade {
+    /// The items, by their place in the batch.
+    pub items: Range<usize>,
+    /// Its receipt, or why it was refused as a whole; then every item of it has that error.
+    pub outcome: Result<Receipt, ClientError>,
+    /// The id under which the vault knows it, if the vault answered.
+    pub request_id: Option<RequestId>,
+    /// How often it was attempted. An attempt before the last one may have been carried out, and stand in the log.
+    pub attempts: u32,
+    /// How long it took, all attempts and pauses included.
+    pub took: Duration,
+}
+
+/// The answer to a batch.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// A result for each item, in order.
+    pub results: Vec<Result<T, ClientError>>,
+    /// The calls that were made, in the order of their items.
+    pub calls: Vec<CallMade>,
+}

@@ -1,0 +1,98 @@
+//! Domain types to messages.
+
+use vault_domain::Reason;
+use vault_engine::{AccessLogPage, Detokenized, Entry, FoundEntry, Group, People, Receipt, Tokenized};
+use vault_proto::v1;
+
+use crate::status::item_status;
+
+/// The answer to Tokenize.
+pub(crate) fn tokenized(answer: Tokenized, origin: &str) -> v1::TokenizeResponse {
+    use v1::tokenize_result::Outcome;
+    let results = answer.results.into_iter().map(|result| {
+        let outcome = match result {
+            Ok(issued) => Outcome::Issued(v1::TokenIssued {
+                token: issued.token.into_exposed(),
+                created: issued.created,
+                expires_at_ms: issued.expires.0,
+            }),
+            Err(error) => Outcome::Error(item_status(&error)),
+        };
+        v1::TokenizeResult { outcome: Some(outcome) }
+    });
+    v1::TokenizeResponse { results: results.collect(), receipt: Some(receipt(&answer.receipt, origin)) }
+}
+
+/// The answer to Detokenize.
+pub(crate) fn detokenized(answer: Detokenized, origin: &str) -> v1::DetokenizeResponse {
+    use v1::detokenize_result::Outcome;
+    let results = answer.results.into_iter().map(|result| {
+        let outcome = match result {
+            Ok(value) => Outcome::Revealed(v1::ValueRevealed { value: value.into_exposed() }),
+            Err(error) => Outcome::Error(item_status(&error)),
+        };
+        v1::DetokenizeResult { outcome: Some(outcome) }
+    });
+    v1::DetokenizeResponse { results: results.collect(), receipt: Some(receipt(&answer.receipt, origin)) }
+}
+
+/// The answer to QueryAccessLog.
+pub(crate) fn page(answer: AccessLogPage, origin: &str) -> v1::QueryAccessLogResponse {
+    v1::QueryAccessLogResponse {
+        entries: answer.entries.into_iter().map(|found| entry(found, origin)).collect(),
+        next_page_token: answer.next_page_token.unwrap_or_default(),
+        log_size: answer.log_size,
+        receipt: Some(receipt(&answer.receipt, origin)),
+    }
+}
+
+fn receipt(receipt: &Receipt, origin: &str) -> v1::Receipt {
+    v1::Receipt { origin: origin.to_owned(), index: receipt.index.0, leaf_hash: receipt.leaf.0.to_vec() }
+}
+
+fn entry(found: FoundEntry, origin: &str) -> v1::AccessLogEntry {
+    let FoundEntry { receipt: place, entry: Entry { log_time, head, policies, groups, .. }, people } = found;
+    let People { tenant, principal, certificate, source, reference, .. } = people.unwrap_or_default();
+    v1::AccessLogEntry {
+        receipt: Some(receipt(&place, origin)),
+        log_time_ms: log_time.0,
+        wall_time_ms: head.wall_time.0,
+        request_id: head.request_id.to_string(),
+        tenant: text(tenant),
+        principal: text(principal),
+        certificate_sha256: certificate.map_or_else(String::new, |hash| hex(&hash.get())),
+        source: text(source),
+        action: head.action.to_string(),
+        decision: head.decision.to_string(),
+        reason: text(head.reason),
+        purpose: text(head.purpose),
+        reference: text(reference),
+        audience: text(head.audience),
+        policy_ids: policies.iter().map(|policy| policy.as_ref().to_owned()).collect(),
+        policy_version: hex(&head.policy_set.0),
+        items: groups.iter().map(items).collect(),
+        count: head.count.get().into(),
+    }
+}
+
+fn items(group: &Group) -> v1::AccessLogItems {
+    v1::AccessLogItems {
+        data_class: group.class.to_string(),
+        outcome: group.outcome.map_or("ok", Reason::name).to_owned(),
+        count: group.items,
+        record_numbers: group.numbers.numbers().map(|number| number.get()).collect(),
+        token_hashes: group.token_hashes.iter().map(|hash| hash.0.to_vec()).collect(),
+    }
+}
+
+fn text(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
+        let _infallible = write!(out, "{byte:02x}");
+        out
+    })
+}

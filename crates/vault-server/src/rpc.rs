@@ -1,0 +1,44 @@
+//! The services. A handler decodes, makes one call and encodes.
+
+pub(crate) mod audit;
+pub(crate) mod token;
+
+use std::{sync::Arc, time::Duration};
+
+use tonic::{Request, Status};
+use vault_domain::{Reason, Region};
+use vault_engine::{Call, Engine, Error};
+
+use crate::status;
+
+/// What the door has put beside a request.
+#[derive(Clone)]
+pub(crate) struct Entered(pub(crate) Arc<Call>);
+
+/// The call that a request belongs to.
+pub(crate) fn call<T>(request: &Request<T>) -> Result<Arc<Call>, Status> {
+    let entered = request.extensions().get::<Entered>();
+    entered.map(|entered| entered.0.clone()).ok_or_else(|| Status::internal("the request did not come through the door"))
+}
+
+/// Runs a verb until the call's deadline. A verb that is cut off has written its entry or nothing.
+pub(crate) async fn within_deadline<T>(
+    engine: &Engine,
+    call: &Call,
+    verb: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Status> {
+    let left = call.deadline.saturating_sub(engine.clock().monotonic());
+    match tokio::time::timeout(left.min(LONGEST_WAIT), verb).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(status::status(&error, call.request_id)),
+        Err(_) => Err(status::bare(Reason::DeadlineExceeded, call.request_id)),
+    }
+}
+
+/// Timers do not reach further than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// The origin of a region's log, as receipts name it.
+pub(crate) fn origin<'a>(engine: &'a Engine, region: &Region) -> &'a str {
+    engine.origin(region).unwrap_or_default()
+}

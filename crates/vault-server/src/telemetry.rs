@@ -1,0 +1,19 @@
+//! The log of the process: structured, with request ids, and never a value or a token. What goes in are named fields;
+//! nobody formats a request into a message.
+
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::config::{Config, LogFormat};
+
+/// Starts writing the log of the process to standard error. Only the first call in a process counts.
+pub fn start_telemetry(config: &Config) {
+    let filter = EnvFilter::builder().parse_lossy(config.log_level());
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = match config.log_format() {
+        LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
+        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+    };
+    if started.is_err() {
+        tracing::debug!("the log of the process was started before");
+    }
+}

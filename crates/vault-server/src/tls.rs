@@ -1,0 +1,70 @@
+//! TLS 1.3 with client certificates, always. No resumption: every connection is verified afresh.
+
+use std::{path::Path, sync::Arc};
+
+use rustls::{
+    RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
+};
+use thiserror::Error;
+
+use crate::config::TlsConfig;
+
+/// Why the TLS configuration can't be used. Texts name files, never their contents.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A file can't be read or holds something else.
+    #[error("{what} {path}: {problem}")]
+    File {
+        /// What the file is for.
+        what: &'static str,
+        /// The file.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Certificate and key do not fit, or the client CA is of no use.
+    #[error("the TLS configuration does not work: {0}")]
+    Refused(String),
+}
+
+/// Builds the server's side.
+pub(crate) fn server_config(config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut roots = RootCertStore::empty();
+    for path in &config.client_ca {
+        for certificate in certificates("the client CA", path)? {
+            roots.add(certificate).map_err(|error| file("the client CA", path, &error))?;
+        }
+    }
+    let refused = |error: &dyn std::fmt::Display| TlsError::Refused(error.to_string());
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
+        .build()
+        .map_err(|error| refused(&error))?;
+    let chain = certificates("the server certificate", &config.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| file("the server key", &config.key, &error))?;
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| refused(&error))?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .map_err(|error| refused(&error))?;
+    server.alpn_protocols = vec![b"h2".to_vec()];
+    server.send_tls13_tickets = 0;
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(Arc::new(server))
+}
+
+fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read = CertificateDer::pem_file_iter(path).map_err(|error| file(what, path, &error))?;
+    let read: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| file(what, path, &error))?;
+    if read.is_empty() {
+        return Err(file(what, path, &"holds no certificate in PEM form"));
+    }
+    Ok(read)
+}
+
+fn file(what: &'static str, path: &Path, problem: &dyn std::fmt::Display) -> TlsError {
+    TlsError::File { what, path: path.display().to_string(), problem: problem.to_string() }
+}
