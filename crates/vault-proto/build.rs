@@ -8,10 +8,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={}", proto.display());
     let descriptors = protox::compile(files, [&proto])?;
     let out = std::env::var("OUT_DIR")?;
-    std::fs::write(
-        Path::new(&out).join("descriptors.bin"),
-        prost::Message::encode_to_vec(&descriptors),
-    )?;
+    std::fs::write(Path::new(&out).join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
     tonic_prost_build::configure()
         .codec_path("crate::codec::StrictCodec")
         .build_transport(false)

@@ -3,8 +3,8 @@
 use vault_catalog::Format;
 use vault_crypto::CallRandom;
 use vault_domain::{
-    Action, Audience, DataClass, IdempotencyKey, Plaintext, Purpose, Reason, RecordNumber, Reference, Region, TokenText,
-    limits,
+    Action, Audience, DataClass, IdempotencyKey, Plaintext, Purpose, Reason, RecordNumber, Reference, Region,
+    TokenText, limits,
 };
 use vault_format::OpaqueToken;
 use vault_journal::Receipt;
@@ -132,7 +132,9 @@ impl Engine {
             .iter()
             .zip(&request.items)
             .zip(tokens)
-            .map(|((checked, item), token)| checked.evidence(item.class, || vault.keys.token_hash(scope.account.tenant(), token)))
+            .map(|((checked, item), token)| {
+                checked.evidence(item.class, || vault.keys.token_hash(scope.account.tenant(), token))
+            })
             .collect();
         if let Some(repeat) = &repeat {
             repeat.remember(&evidence, &mut draft);

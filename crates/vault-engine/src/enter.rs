@@ -25,11 +25,7 @@ pub(crate) struct Scope<'a> {
 impl<'a> Scope<'a> {
     /// The call as the log will see it, as far as it is known by now.
     pub(crate) fn evidence(&self, call: &'a Call, action: Action) -> Evidence<'a> {
-        Evidence {
-            tenant: Some(self.account.tenant()),
-            policy_set: self.policy_set,
-            ..Evidence::new(call, action)
-        }
+        Evidence { tenant: Some(self.account.tenant()), policy_set: self.policy_set, ..Evidence::new(call, action) }
     }
 }
 

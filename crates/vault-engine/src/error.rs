@@ -172,4 +172,3 @@ impl From<LedgerError> for Error {
         Self::because(Reason::Internal, error)
     }
 }
-

@@ -183,7 +183,9 @@ fn is_denial(reason: Reason) -> bool {
     matches!(reason.code(), Code::Denied | Code::Unauthenticated)
         || matches!(
             reason,
-            Reason::TokenOfAnotherAudience | Reason::TokenOfAnotherClass | Reason::TokenOfAnotherTenant
+            Reason::TokenOfAnotherAudience
+                | Reason::TokenOfAnotherClass
+                | Reason::TokenOfAnotherTenant
                 | Reason::WrongRegion
         )
 }

@@ -117,8 +117,7 @@ impl Repeat {
         let name = scope.vault.keys.idempotency_name(scope.account.tenant(), &call.principal, method, key);
         let today = u32::try_from(now.0 / DAY_MS).map_err(|_| Reason::Internal)?;
         let row = |day| IdempotencyRow { day, hash: name };
-        let rows =
-            snapshot.get_many(Idempotency, &[row(today), row(today.saturating_sub(1))]).await?;
+        let rows = snapshot.get_many(Idempotency, &[row(today), row(today.saturating_sub(1))]).await?;
         let hash = hash();
         for (at, day) in [today, today.saturating_sub(1)].into_iter().enumerate() {
             let Some(stored) = rows.get(at) else { continue };

@@ -24,8 +24,8 @@ mod tokenize;
 
 use std::{collections::HashMap, sync::Arc};
 
-use vault_domain::{Clock, Entropy, Region};
 use crate::{node::Node, region::RegionVault};
+use vault_domain::{Clock, Entropy, Region};
 
 pub use authorize::{LogPermit, Permit};
 pub use call::Call;

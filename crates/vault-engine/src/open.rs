@@ -175,7 +175,10 @@ impl RunningLog {
         if let Some(newest) = newest
             && let Err(error) = outside::write(&checkpoint_file, &newest.note)
         {
-            tracing::error!(error = &error as &dyn std::error::Error, "the last checkpoint can't be written to its file");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the last checkpoint can't be written to its file"
+            );
         }
     }
 }

@@ -43,10 +43,7 @@ pub(crate) fn write(path: &Path, note: &str) -> io::Result<()> {
 }
 
 /// Writes every new checkpoint of a log to its file, until the journal ends.
-pub(crate) fn follow(
-    path: PathBuf,
-    mut checkpoints: watch::Receiver<Option<Arc<SignedCheckpoint>>>,
-) -> JoinHandle<()> {
+pub(crate) fn follow(path: PathBuf, mut checkpoints: watch::Receiver<Option<Arc<SignedCheckpoint>>>) -> JoinHandle<()> {
     tokio::spawn(async move {
         while checkpoints.changed().await.is_ok() {
             let newest = checkpoints.borrow_and_update().clone();

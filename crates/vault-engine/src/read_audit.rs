@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use vault_domain::{
-    Action, DataClass, Decision, LogIndex, Millis, PrincipalId, Purpose, Reason, Reference, Region, Tenant, TokenText, limits,
+    Action, DataClass, Decision, LogIndex, Millis, PrincipalId, Purpose, Reason, Reference, Region, Tenant, TokenText,
+    limits,
 };
 use vault_format::OpaqueToken;
 use vault_journal::{Receipt, SignedCheckpoint, Submission};

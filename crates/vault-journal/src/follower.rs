@@ -97,8 +97,7 @@ impl Follower {
         while next < end {
             let snapshot = self.reader.snapshot();
             let limit = usize::from(SUMMARY_ENTRIES);
-            let rows =
-                wait(snapshot.scan(Entries, LogIndex(next)..LogIndex(end), Direction::Forward, limit))?;
+            let rows = wait(snapshot.scan(Entries, LogIndex(next)..LogIndex(end), Direction::Forward, limit))?;
             for (index, entry) in rows.iter() {
                 summary.push(&Entry::decode(entry)?)?;
                 next = index.0.saturating_add(1);

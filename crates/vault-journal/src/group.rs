@@ -76,7 +76,20 @@ impl Scribe {
     ) -> Self {
         let last_checkpoint = clock.monotonic();
         let changes = Changes::default();
-        Self { writer, reader, free_bytes_min, log, numbers, changes, clock, group: 0, last_checkpoint, shared, failed, checkpoints }
+        Self {
+            writer,
+            reader,
+            free_bytes_min,
+            log,
+            numbers,
+            changes,
+            clock,
+            group: 0,
+            last_checkpoint,
+            shared,
+            failed,
+            checkpoints,
+        }
     }
 
     /// Runs until it is told to stop, every handle is gone, or a write fails.

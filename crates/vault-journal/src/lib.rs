@@ -244,3 +244,6 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 
 /// The number of lives of a log, from 1: a restored store goes on under the next one.
 pub const FIRST_LIFE: NonZeroU32 = NonZeroU32::MIN;
+
+#[cfg(test)]
+mod tests;

@@ -78,7 +78,12 @@ impl Log {
     }
 
     /// Appends an entry: gives it its time and index, hashes it, and puts it and the tiles it fills into `batch`.
-    pub(crate) fn append(&mut self, mut entry: Vec<u8>, time: Millis, batch: &mut Batch) -> Result<Receipt, JournalError> {
+    pub(crate) fn append(
+        &mut self,
+        mut entry: Vec<u8>,
+        time: Millis,
+        batch: &mut Batch,
+    ) -> Result<Receipt, JournalError> {
         patch_log_time(&mut entry, time)?;
         let (index, leaf) = (self.size(), leaf_hash(&entry));
         self.frontier.append(leaf, &mut self.tiles);
@@ -137,8 +142,7 @@ impl<'a> LogReader<'a> {
     /// # Errors
     /// When it is not there.
     pub fn entry(&self, index: u64) -> Result<Vec<u8>, JournalError> {
-        wait(self.reader.snapshot().get(Entries, &LogIndex(index)))?
-            .ok_or_else(|| JournalError::EntryMissing { index })
+        wait(self.reader.snapshot().get(Entries, &LogIndex(index)))?.ok_or_else(|| JournalError::EntryMissing { index })
     }
 
     /// The newest checkpoint in the store.

@@ -6,7 +6,9 @@ use std::{
 };
 
 use vault_crypto::{AeadKey, Block, CallRandom, Info, MacKey, same};
-use vault_domain::{Audience, DataClass, Generation, KeyVersion, Plaintext, RecordNumber, Region, Tenant, TokenText, VaultId};
+use vault_domain::{
+    Audience, DataClass, Generation, KeyVersion, Plaintext, RecordNumber, Region, Tenant, TokenText, VaultId,
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -313,8 +315,7 @@ impl ClassKeys {
                 salt: &salt,
             })
         };
-        let keys =
-            Arc::new(EpochKeys { value: AeadKey::new(&derive("value")), state: MacKey::new(&derive("state")) });
+        let keys = Arc::new(EpochKeys { value: AeadKey::new(&derive("value")), state: MacKey::new(&derive("state")) });
         let mut kept = self.epochs.write().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= EPOCH_KEYS_KEPT_MAX {
             kept.clear();

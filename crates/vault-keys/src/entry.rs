@@ -39,9 +39,7 @@ impl RegionKeys {
     /// The tag by which entries of a tenant are found.
     #[must_use]
     pub fn tenant_tag(&self, tenant: &Tenant) -> TenantTag {
-        remembered(&self.entries.tenants, tenant, || {
-            TenantTag(self.rings.lookup.entry_tag(b't', &[tenant.as_str()]))
-        })
+        remembered(&self.entries.tenants, tenant, || TenantTag(self.rings.lookup.entry_tag(b't', &[tenant.as_str()])))
     }
 
     /// The tag by which entries of a principal of a tenant are found.
@@ -108,10 +106,8 @@ impl EntrySealer for CallSealer<'_> {
 
     fn seal(&self, tenant: &Tenant, salt: &EntrySalt, people: &People) -> Result<SealedPeople, KeysError> {
         let epoch = &self.call.epoch;
-        let key = self
-            .keys
-            .entry_key(tenant, epoch.version, epoch.id, || Some(epoch.salt))
-            .ok_or(KeysError::EntryCorrupt)?;
+        let key =
+            self.keys.entry_key(tenant, epoch.version, epoch.id, || Some(epoch.salt)).ok_or(KeysError::EntryCorrupt)?;
         let tenant_tag = self.keys.tenant_tag(tenant);
         let principal_tag = match &people.principal {
             Some(principal) => self.keys.principal_tag(tenant, principal),

@@ -125,14 +125,13 @@ mod tests {
         let clock = ManualClock::at(Millis(1_000));
         let epoch = epoch(&clock);
         let calls: Vec<_> = (0..4).map(|_| SealingCall { epoch: epoch.clone(), tail: [7; 8] }).collect();
-        let seen: HashSet<_> =
-            std::thread::scope(|scope| {
-                let handles: Vec<_> = calls
-                    .iter()
-                    .map(|call| scope.spawn(|| (0..1000).map(|_| call.nonce().unwrap()).collect::<Vec<_>>()))
-                    .collect();
-                handles.into_iter().flat_map(|handle| handle.join().unwrap()).collect()
-            });
+        let seen: HashSet<_> = std::thread::scope(|scope| {
+            let handles: Vec<_> = calls
+                .iter()
+                .map(|call| scope.spawn(|| (0..1000).map(|_| call.nonce().unwrap()).collect::<Vec<_>>()))
+                .collect();
+            handles.into_iter().flat_map(|handle| handle.join().unwrap()).collect()
+        });
         assert_eq!(seen.len(), 4000);
     }
 

@@ -66,4 +66,3 @@ pub enum KeysError {
     #[error("a name does not fit its layout")]
     Layout(#[from] vault_ledger::LedgerError),
 }
-

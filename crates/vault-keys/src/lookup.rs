@@ -194,7 +194,9 @@ impl ClassLookup {
     /// The checks of many blocks at once; `blocks` holds their images afterwards.
     pub(crate) fn checks(&self, blocks: &mut [Block]) -> impl Iterator<Item = u64> {
         self.check.encrypt_all(blocks);
-        blocks.iter().map(|[a, b, c, d, e, f, g, h, ..]| u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) % CHECK_VALUES)
+        blocks
+            .iter()
+            .map(|[a, b, c, d, e, f, g, h, ..]| u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) % CHECK_VALUES)
     }
 
     /// `HMAC(token look-up key, token)`: the row of `tokens` for a format that can't carry the record number.

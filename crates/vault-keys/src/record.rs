@@ -99,8 +99,8 @@ pub(crate) fn put_header(out: &mut Vec<u8>, record: &NewRecord<'_>, seal: &SealF
         TokenForm::Block(_) => RecordFormat::Opaque,
         TokenForm::Text(_) => RecordFormat::FormatPreserving,
     };
-    let flags = if record.subject.is_some() { HAS_SUBJECT } else { 0 }
-        | if record.parent.is_some() { HAS_PARENT } else { 0 };
+    let flags =
+        if record.subject.is_some() { HAS_SUBJECT } else { 0 } | if record.parent.is_some() { HAS_PARENT } else { 0 };
     out.extend_from_slice(&[VERSION, format as u8, seal.generation.get(), flags]);
     out.extend_from_slice(&seal.key_version.0.to_be_bytes());
     out.extend_from_slice(&seal.epoch);

@@ -46,9 +46,7 @@ impl RootKey {
             return Err(refuse("belongs to another user than the one who runs the vault: chown it".to_owned()));
         }
         let mut text = Zeroizing::new(Vec::with_capacity(READ_BYTES_MAX as usize));
-        file.take(READ_BYTES_MAX)
-            .read_to_end(&mut text)
-            .map_err(|error| refuse(format!("can't be read: {error}")))?;
+        file.take(READ_BYTES_MAX).read_to_end(&mut text).map_err(|error| refuse(format!("can't be read: {error}")))?;
         parse(&text).ok_or_else(|| refuse("must hold 64 hex digits (0-9, a-f) and nothing else".to_owned()))
     }
 
@@ -68,8 +66,7 @@ impl RootKey {
             text.extend([hex_digit(byte >> 4), hex_digit(byte & 15)]);
         }
         text.push(b'\n');
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(refuse)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(refuse)?;
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(refuse)
     }
 }

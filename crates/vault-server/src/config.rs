@@ -138,8 +138,8 @@ impl Config {
     /// # Errors
     /// When the file can't be read, or holds a key or value that can't be used.
     pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
         read::read(path, &text, env)
     }
 

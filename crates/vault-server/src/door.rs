@@ -46,8 +46,7 @@ impl<H: Health> Door<H> {
         let token = TokenServiceServer::new(TokenRpc(engine.clone())).max_decoding_message_size(most);
         let audit = AuditServiceServer::new(AuditRpc(engine.clone())).max_decoding_message_size(most);
         // An answer holds at most what 1000 values of 64 KiB are; requests are bounded, answers follow from them.
-        let (token, audit) =
-            (token.max_encoding_message_size(usize::MAX), audit.max_encoding_message_size(usize::MAX));
+        let (token, audit) = (token.max_encoding_message_size(usize::MAX), audit.max_encoding_message_size(usize::MAX));
         Self { engine, token, audit, health }
     }
 

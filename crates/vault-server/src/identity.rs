@@ -79,7 +79,8 @@ fn is_spiffe(uri: &str) -> bool {
 fn is_host(host: &str) -> bool {
     (1..=253).contains(&host.len())
         && host.split('.').all(|label| {
-            (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         })
 }
 
@@ -93,9 +94,20 @@ mod tests {
             assert!(is_spiffe(good), "{good}");
         }
         for bad in [
-            "spiffe://", "spiffe:///a", "spiffe://a/", "spiffe://a//b", "spiffe://a/../b", "spiffe://a/./b",
-            "spiffe://a/b?c", "spiffe://a/b#c", "spiffe://A/b", "spiffe://a:1/b", "spiffe://u@a/b", "https://a/b",
-            "spiffe://a/%2e%2e/b", "spiffe://a/b c",
+            "spiffe://",
+            "spiffe:///a",
+            "spiffe://a/",
+            "spiffe://a//b",
+            "spiffe://a/../b",
+            "spiffe://a/./b",
+            "spiffe://a/b?c",
+            "spiffe://a/b#c",
+            "spiffe://A/b",
+            "spiffe://a:1/b",
+            "spiffe://u@a/b",
+            "https://a/b",
+            "spiffe://a/%2e%2e/b",
+            "spiffe://a/b c",
         ] {
             assert!(!is_spiffe(bad), "{bad}");
         }

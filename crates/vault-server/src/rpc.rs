@@ -18,7 +18,9 @@ pub(crate) struct Entered(pub(crate) Arc<Call>);
 /// The call that a request belongs to.
 pub(crate) fn call<T>(request: &Request<T>) -> Result<Arc<Call>, Status> {
     let entered = request.extensions().get::<Entered>();
-    entered.map(|entered| entered.0.clone()).ok_or_else(|| Status::internal("the request did not come through the door"))
+    entered
+        .map(|entered| entered.0.clone())
+        .ok_or_else(|| Status::internal("the request did not come through the door"))
 }
 
 /// Runs a verb until the call's deadline. A verb that is cut off has written its entry or nothing.

@@ -12,11 +12,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tonic_health::{
-    ServingStatus,
-    pb::health_server::Health,
-    server::HealthReporter,
-};
+use tonic_health::{ServingStatus, pb::health_server::Health, server::HealthReporter};
 use vault_domain::{Action, Clock, Entropy, Reason, RequestId, limits};
 use vault_engine::{Engine, Refusal, Running};
 
@@ -82,15 +78,13 @@ impl Server {
     pub async fn start(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, StartError> {
         let tls = tls::server_config(config.tls())?;
         let address = config.address();
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+        let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
         let opening = move || {
             let (engine_config, root) = config.open()?;
             Ok::<_, StartError>(Engine::open(engine_config, &root, clock, entropy)?)
         };
-        let (engine, running) =
-            tokio::task::spawn_blocking(opening).await.map_err(|_| StartError::Interrupted)??;
+        let (engine, running) = tokio::task::spawn_blocking(opening).await.map_err(|_| StartError::Interrupted)??;
         let (health, health_server) = tonic_health::server::health_reporter();
         report(&health, ServingStatus::Serving).await;
         let (stop, stopping) = watch::channel(false);

@@ -139,7 +139,10 @@ pub(super) fn read(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>
     let client_ca: Vec<_> =
         source.list("tls.client_ca", file.tls.client_ca).iter().map(|path| source.base.join(path)).collect();
     if client_ca.is_empty() {
-        return Err(refuse("tls.client_ca", "is missing: name at least one file with a CA that signs client certificates"));
+        return Err(refuse(
+            "tls.client_ca",
+            "is missing: name at least one file with a CA that signs client certificates",
+        ));
     }
     let cache_bytes = source.number("store.cache_bytes", file.store.cache_bytes, CACHE_BYTES)?;
     let memtable_bytes = source.number("store.memtable_bytes", file.store.memtable_bytes, MEMTABLE_BYTES)?;

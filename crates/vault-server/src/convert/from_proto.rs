@@ -6,9 +6,7 @@ use vault_domain::{
     Action, Audience, DataClass, Decision, IdempotencyKey, Millis, Plaintext, PrincipalId, Purpose, Reason, Reference,
     Region, TokenText, limits,
 };
-use vault_engine::{
-    AccessLogQuery, DetokenizeItem, DetokenizeRequest, Error, TokenizeItem, TokenizeRequest,
-};
+use vault_engine::{AccessLogQuery, DetokenizeItem, DetokenizeRequest, Error, TokenizeItem, TokenizeRequest};
 use vault_proto::v1;
 
 /// Parses a request to tokenize.
