@@ -1,6 +1,6 @@
 //! Tokens in, values out. No value leaves before the entry of its reveal is on disk.
 
-use vault_catalog::Format;
+use vault_catalog::{Catalog, Format};
 use vault_crypto::CallRandom;
 use vault_domain::{
     Action, Audience, DataClass, IdempotencyKey, Plaintext, Purpose, Reason, RecordNumber, Reference, Region,
@@ -122,7 +122,7 @@ impl Engine {
         let repeat = Repeat::of(asked.call, scope, "Detokenize", key, hash, &snapshot, draft.now).await?;
 
         let keys = token::class_keys(&vault.keys, permits);
-        let located = locate(&keys, permits, request, &snapshot).await?;
+        let located = locate(self.policies.catalog(), &keys, permits, request, &snapshot).await?;
         let numbers = located.iter().filter_map(Located::number).collect();
         let stored = StoredRecords::read(&snapshot, numbers).await?;
         drop(snapshot);
@@ -137,7 +137,7 @@ impl Engine {
             })
             .collect();
         if let Some(repeat) = &repeat {
-            repeat.remember(&evidence, &mut draft);
+            repeat.remember(&evidence, vault, &mut draft);
         }
         let entry = asked.with(&evidence).seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
         let commit = vault.journal.commit(draft.submission(entry));
@@ -164,6 +164,7 @@ impl Located {
 
 /// Finds where every item's record would be: a block for opaque tokens, a look-up for the others.
 async fn locate(
+    catalog: &Catalog,
     keys: &ClassKeySet,
     permits: &[Result<Permit<'_>, Reason>],
     request: &DetokenizeRequest,
@@ -182,7 +183,7 @@ async fn locate(
         };
         let keys = keys.get(item.class).and_then(Option::as_ref).ok_or(Reason::Internal)?;
         located.push(match permit.class().format() {
-            Format::Opaque => locate_opaque(keys, permit, item.token.expose()),
+            Format::Opaque => locate_opaque(catalog, keys, permit, item.token.expose()),
             Format::FormatPreserving(config) => {
                 let refused = if config.is_well_formed(item.token.expose()) {
                     look_ups.push((at, keys.token_lookup(item.token.expose())));
@@ -207,16 +208,16 @@ async fn locate(
     Ok(located)
 }
 
-fn locate_opaque(keys: &ClassKeys, permit: &Permit<'_>, text: &str) -> Located {
+fn locate_opaque(catalog: &Catalog, keys: &ClassKeys, permit: &Permit<'_>, text: &str) -> Located {
     let token = match OpaqueToken::parse(text) {
         Ok(token) => token,
         Err(malformed) => return Located::Refused(Error::new(malformed.reason())),
     };
     if token.region() != permit.region().as_str() {
-        // The text says where it belongs, to everybody: to say so gives nothing away and helps the honest.
-        return Located::Refused(match Region::parse(token.region()) {
-            Ok(region) => Error::elsewhere(region, None),
-            Err(_) => Error::new(Reason::TokenMalformed),
+        // The text says where it belongs, to everybody: to repeat it gives nothing away and helps the honest.
+        return Located::Refused(match catalog.region(token.region()) {
+            Some(region) => Error::elsewhere(region.id().clone(), region.endpoint()),
+            None => Error::new(Reason::TokenMalformed),
         });
     }
     if token.generation() != keys.generation() {

@@ -12,6 +12,8 @@
 //! The row's key is the day and a keyed hash of tenant, principal, method and key; rows are looked for under today and
 //! yesterday. No token and no value is ever kept: an answer is rebuilt from the records, authorized and recorded anew.
 
+use std::sync::atomic::Ordering;
+
 use vault_domain::{IdempotencyKey, Millis, Reason, RecordNumber, limits};
 use vault_keys::{Digest16, RegionKeys};
 use vault_store::{
@@ -25,6 +27,7 @@ use crate::{
     enter::Scope,
     error::Error,
     evidence::{About, ItemEvidence},
+    region::RegionVault,
 };
 
 const VERSION: u8 = 1;
@@ -140,7 +143,7 @@ impl Repeat {
     }
 
     /// Puts the row of a first answer into the draft. Of two that race, the second finds the first one's.
-    pub(crate) fn remember(&self, items: &[ItemEvidence], draft: &mut Draft) {
+    pub(crate) fn remember(&self, items: &[ItemEvidence], vault: &RegionVault, draft: &mut Draft) {
         if self.outcomes.is_some() {
             return;
         }
@@ -156,6 +159,11 @@ impl Repeat {
                 (None, _) => StoredOutcome::Refused(Reason::Internal),
             };
             value.extend_from_slice(&outcome.encode());
+        }
+        // Once a day the rows that nobody looks for any more go, with whichever call comes first.
+        if vault.swept.fetch_max(self.row.day, Ordering::Relaxed) < self.row.day {
+            let row = |day| IdempotencyRow { day, hash: [0; 16] };
+            draft.batch.delete_range(Idempotency, &row(0)..&row(self.row.day.saturating_sub(1)));
         }
         draft.batch.put(Idempotency, &self.row, &value);
         draft.must_stay(Idempotency, &self.row);

@@ -1,6 +1,12 @@
 //! Putting the engine together: stores, keys, journals, policies; and taking it apart in good order.
 
-use std::{collections::HashMap, fs, io, num::NonZeroU32, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs, io,
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU32},
+};
 
 use thiserror::Error;
 use tokio::task::JoinHandle;
@@ -120,7 +126,7 @@ impl Engine {
             let log = open_log(&config, store, region.as_str(), origin, keys.clone(), &clock)?;
             let journal = log.journal.clone();
             logs.push(log);
-            regions.insert(region.clone(), RegionVault { reader, keys, journal, numbers });
+            regions.insert(region.clone(), RegionVault { reader, keys, journal, numbers, swept: AtomicU32::new(0) });
         }
         let store = open_store(&config, Scope::Node, || NodeKeys::create(root, vault, &*clock, &*entropy))?;
         let keys = Arc::new(wait(NodeKeys::open(root, vault, &store.reader))?);

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use vault_domain::{Reason, RecordNumber};
@@ -18,6 +18,8 @@ pub(crate) struct RegionVault {
     pub(crate) keys: Arc<RegionKeys>,
     pub(crate) journal: Journal,
     pub(crate) numbers: Numbers,
+    /// The last day whose outdated idempotency rows were deleted.
+    pub(crate) swept: AtomicU32,
 }
 
 /// Hands out record numbers: rising, none twice. The journal keeps a bound on disk that is above every number in use;

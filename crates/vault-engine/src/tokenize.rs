@@ -134,7 +134,7 @@ impl Engine {
 
         let evidence: Vec<_> = steps.iter().zip(&request.items).map(|(step, item)| step.evidence(item.class)).collect();
         if let Some(repeat) = &repeat {
-            repeat.remember(&evidence, &mut draft);
+            repeat.remember(&evidence, vault, &mut draft);
         }
         let entry = asked.with(&evidence).seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
         let receipt = vault.journal.commit(draft.submission(entry)).await?;

@@ -199,7 +199,7 @@ impl Scribe {
     fn sign_now(&mut self, wanted: Vec<Reply<Arc<SignedCheckpoint>>>) -> Result<(), JournalError> {
         let mut batch = Batch::default();
         if let Some(checkpoint) = self.log.sign(&mut batch)? {
-            self.writer.commit([&batch].into_iter())?;
+            self.writer.commit([&batch])?;
             self.publish(checkpoint);
         }
         if let Some(checkpoint) = self.log.newest_checkpoint() {

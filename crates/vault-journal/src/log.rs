@@ -142,7 +142,7 @@ impl<'a> LogReader<'a> {
     /// # Errors
     /// When it is not there.
     pub fn entry(&self, index: u64) -> Result<Vec<u8>, JournalError> {
-        wait(self.reader.snapshot().get(Entries, &LogIndex(index)))?.ok_or_else(|| JournalError::EntryMissing { index })
+        wait(self.reader.snapshot().get(Entries, &LogIndex(index)))?.ok_or(JournalError::EntryMissing { index })
     }
 
     /// The newest checkpoint in the store.

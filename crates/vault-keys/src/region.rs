@@ -112,10 +112,10 @@ impl RegionKeys {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, KeysError> {
-        let rows = KeyRows::read(root, vault, region.as_str(), reader).await?;
+        let mut rows = KeyRows::read(root, vault, region.as_str(), reader).await?;
         let missing = |name: &str| KeysError::KeyRowUnknown { name: name.to_owned() };
         let version = rows.seal.keys().last().copied().ok_or_else(|| missing("seal"))?;
-        let (generation, ring) = rows.lookup.into_iter().last().ok_or_else(|| missing("lookup"))?;
+        let (generation, ring) = rows.lookup.pop_last().ok_or_else(|| missing("lookup"))?;
         let rings = Arc::new(Rings {
             seal: rows.seal,
             lookup: RegionLookup::new(generation, ring),

@@ -20,7 +20,7 @@ use crate::error::KeysError;
 /// Hex digits of the key.
 const DIGITS: usize = 64;
 /// What is read at most: the digits, a line end, and one more to notice that there is too much.
-const READ_BYTES_MAX: u64 = 67;
+const READ_BYTES_MAX: usize = 67;
 
 /// The key that wraps every key of a region.
 pub struct RootKey(pub(crate) Key256);
@@ -45,8 +45,8 @@ impl RootKey {
         if metadata.uid() != Uid::effective().as_raw() {
             return Err(refuse("belongs to another user than the one who runs the vault: chown it".to_owned()));
         }
-        let mut text = Zeroizing::new(Vec::with_capacity(READ_BYTES_MAX as usize));
-        file.take(READ_BYTES_MAX).read_to_end(&mut text).map_err(|error| refuse(format!("can't be read: {error}")))?;
+        let mut text = Zeroizing::new(Vec::with_capacity(READ_BYTES_MAX));
+        file.take(READ_BYTES_MAX as u64).read_to_end(&mut text).map_err(|error| refuse(format!("can't be read: {error}")))?;
         parse(&text).ok_or_else(|| refuse("must hold 64 hex digits (0-9, a-f) and nothing else".to_owned()))
     }
 
