@@ -114,3 +114,6 @@ impl Engine {
         self.regions.get(region).map(|vault| vault.reader.statistics())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,10 @@
 
 use std::{
     hash::{DefaultHasher, Hasher as _},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use arc_swap::ArcSwapOption;
@@ -67,24 +70,33 @@ impl Key {
     }
 }
 
+/// A place for one decision.
+struct Slot {
+    /// The hash of the key whose decision lies here: it saves the look at decisions of other keys. The two are not
+    /// changed as one, so a match proves nothing and a mismatch costs an evaluation at worst.
+    hash: AtomicU64,
+    kept: ArcSwapOption<Kept>,
+}
+
 struct Kept {
     key: Box<[u8]>,
     decision: Decision,
 }
 
 pub(crate) struct DecisionCache {
-    slots: Box<[ArcSwapOption<Kept>]>,
+    slots: Box<[Slot]>,
 }
 
 impl DecisionCache {
     /// A cache of at most `capacity` decisions.
     pub(crate) fn new(capacity: usize) -> Self {
-        let sets = capacity / WAYS;
-        Self { slots: (0..sets * WAYS).map(|_| ArcSwapOption::empty()).collect() }
+        let slots = (0..capacity / WAYS * WAYS).map(|_| Slot { hash: AtomicU64::new(0), kept: ArcSwapOption::empty() });
+        Self { slots: slots.collect() }
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Decision> {
-        self.set(key).iter().find_map(|slot| match &*slot.load() {
+        let mut likely = self.set(key).iter().filter(|slot| slot.hash.load(Relaxed) == key.hash);
+        likely.find_map(|slot| match &*slot.kept.load() {
             Some(kept) if *kept.key == *key.bytes() => Some(kept.decision.clone()),
             _ => None,
         })
@@ -92,19 +104,20 @@ impl DecisionCache {
 
     pub(crate) fn insert(&self, key: &Key, decision: &Decision) {
         let set = self.set(key);
-        let free = set.iter().find(|slot| slot.load().is_none());
+        let free = set.iter().find(|slot| slot.kept.load().is_none());
         // The upper half of the hash did not choose the set, so it spreads the victims within it.
         let victim = || set.get(index(key.hash >> 32, set.len()));
         if let Some(slot) = free.or_else(victim) {
-            slot.store(Some(Arc::new(Kept { key: key.bytes().into(), decision: decision.clone() })));
+            slot.kept.store(Some(Arc::new(Kept { key: key.bytes().into(), decision: decision.clone() })));
+            slot.hash.store(key.hash, Relaxed);
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.load().is_some()).count()
+        self.slots.iter().filter(|slot| slot.kept.load().is_some()).count()
     }
 
-    fn set(&self, key: &Key) -> &[ArcSwapOption<Kept>] {
+    fn set(&self, key: &Key) -> &[Slot] {
         let first = index(key.hash & 0xffff_ffff, self.slots.len() / WAYS) * WAYS;
         self.slots.get(first..first + WAYS).unwrap_or_default()
     }
