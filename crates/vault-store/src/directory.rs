@@ -40,7 +40,7 @@ impl Claim {
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
-                let made = DirBuilder::new().recursive(true).mode(0o755).create(&path);
+                let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
                 made.map_err(|error| from_io(&path, error))?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::Missing { path }),

@@ -68,8 +68,6 @@ pub(crate) fn store_options(memory: &Memory, create: bool, recovery: DBRecoveryM
     options.set_write_buffer_manager(&memory.memtables);
     options.set_max_background_jobs(BACKGROUND_JOBS_MAX);
     options.set_max_open_files(OPEN_FILES_MAX);
-    // Table files go to the disk as they are written, not in one burst that the log's sync would wait behind.
-    options.set_bytes_per_sync(MIB as u64);
     // A snapshot or scan that was the last to need a file does not pay for its deletion.
     options.set_avoid_unnecessary_blocking_io(true);
     options.enable_statistics();

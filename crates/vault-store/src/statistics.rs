@@ -9,7 +9,8 @@ use crate::{store::Shared, table::TableId};
 /// What a store did since it was opened, and what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statistics {
-    /// Times that the write-ahead log was synced, by the engine's own count.
+    /// Times that the write-ahead log was synced, by the engine's own count: one for each commit, and now and then one
+    /// more when a log is full and closed.
     pub wal_syncs: u64,
     /// Bytes written to the write-ahead log.
     pub wal_bytes: u64,

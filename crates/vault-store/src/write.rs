@@ -149,3 +149,30 @@ impl std::fmt::Debug for SummaryWriter {
 fn from_engine(error: rocksdb::Error) -> WriteError {
     WriteError::Failed { detail: error.into_string().into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use rocksdb::{DB, Options as EngineOptions};
+    use vault_domain::{LogIndex, VaultId};
+
+    use super::*;
+    use crate::{Identity, Memory, Options, Scope, Store, table::Entries, wait};
+
+    /// RocksDB may heal itself, after a full disk for one, and take writes again. The writer must not.
+    #[test]
+    fn a_writer_that_failed_once_writes_no_more_even_if_the_engine_would() {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = Identity { vault: VaultId::parse("acme").unwrap(), scope: Scope::Node };
+        let options = Options { create: true, identity, memory: Memory::new(1 << 20, 1 << 20), ballast_bytes: 0 };
+        let mut store = Store::open(directory.path(), &options).unwrap();
+        let mut batch = Batch::default();
+        batch.put(Entries, &LogIndex(0), b"entry");
+
+        let cause = DB::list_cf(&EngineOptions::default(), directory.path().join("missing")).unwrap_err();
+        let first = store.writer.fail(cause);
+        assert_eq!(store.writer.commit([&batch]), Err(first.clone()));
+        assert_eq!(store.writer.commit([&batch]), Err(first.clone()));
+        assert_eq!(wait(store.reader.snapshot().get(Entries, &LogIndex(0))).unwrap(), None);
+        assert_eq!(store.writer.close(), Err(first));
+    }
+}

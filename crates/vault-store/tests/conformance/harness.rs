@@ -2,9 +2,13 @@
 //! that an environment variable names.
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsString,
     fs,
     path::Path,
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use vault_domain::{LogIndex, RecordNumber, Region, VaultId};
@@ -75,13 +79,22 @@ pub(crate) fn entry(index: u64) -> Vec<u8> {
     value
 }
 
-/// The store's files as a crash would leave them: copied while it is open.
+/// The store's files as a crash would leave them: copied while it is open. The engine may be merging files meanwhile;
+/// then the copy shows no single moment, and is made again.
 pub(crate) fn copy_directory(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for file in fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    let names =
+        || -> BTreeSet<OsString> { fs::read_dir(from).unwrap().map(|file| file.unwrap().file_name()).collect() };
+    for _ in 0..100 {
+        let before = names();
+        fs::create_dir_all(to).unwrap();
+        let copied = before.iter().all(|name| fs::copy(from.join(name), to.join(name)).is_ok());
+        if copied && names() == before {
+            return;
+        }
+        fs::remove_dir_all(to).unwrap();
+        thread::sleep(Duration::from_millis(10));
     }
+    panic!("the engine never came to rest");
 }
 
 /// This test binary, to run the test `name` alone, in the given role and place.

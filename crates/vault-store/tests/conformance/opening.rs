@@ -185,4 +185,5 @@ fn missing_engine_files_are_damage_not_a_new_store() {
     let error = refused(directory.path(), &options());
     assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("restore it from a backup"), "{error}");
+    assert!(!directory.path().join("CURRENT").exists(), "a new store was begun");
 }
