@@ -173,7 +173,9 @@ fn server_name(name: &str) -> Result<ServerName<'static>, ClientError> {
 fn tls(server_ca: &[u8], certificates: &[u8], key: &Zeroizing<Vec<u8>>) -> Result<rustls::ClientConfig, ClientError> {
     let mut roots = RootCertStore::empty();
     for authority in read_certificates("the server's CA", server_ca)? {
-        roots.add(authority).map_err(|error| ClientError::configuration("the server's CA", error.to_string()))?;
+        roots
+            .add(authority)
+            .map_err(|error| ClientError::configuration("the server's CA", format!("is of no use: {error}")))?;
     }
     let chain = read_certificates("the client certificate", certificates)?;
     let key = PrivateKeyDer::from_pem_slice(key)
@@ -181,10 +183,12 @@ fn tls(server_ca: &[u8], certificates: &[u8], key: &Zeroizing<Vec<u8>>) -> Resul
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| ClientError::configuration("TLS", error.to_string()))?
+        .map_err(|error| ClientError::configuration("TLS", format!("can't be set up: {error}")))?
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)
-        .map_err(|error| ClientError::configuration("the client certificate and key", error.to_string()))?;
+        .map_err(|error| {
+            ClientError::configuration("the client certificate", format!("is of no use with this key: {error}"))
+        })?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     Ok(config)
@@ -195,7 +199,7 @@ fn read_certificates(what: &'static str, pem: &[u8]) -> Result<Vec<CertificateDe
     match read {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) => Err(ClientError::configuration(what, "holds no certificate in PEM form")),
-        Err(error) => Err(ClientError::configuration(what, error.to_string())),
+        Err(error) => Err(ClientError::configuration(what, format!("is malformed: {error}"))),
     }
 }
 

@@ -1,10 +1,27 @@
 //! The connection: TCP, TLS 1.3 with our certificate, HTTP/2. It is made anew by itself when it breaks.
+//!
+//! In TLS 1.3 our side of the handshake is done before the server has looked at our certificate: that it refuses us comes
+//! later, as an alert in place of the first answer, which HTTP/2 reports as a closed connection. So alerts are noted
+//! where they are read.
 
-use std::{error::Error as StdError, io, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use rustls::{AlertDescription, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Uri};
 use vault_domain::limits;
@@ -21,13 +38,49 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(20);
 /// How long a probe may stay unanswered before the connection counts as broken.
 const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 
+/// A connection, and what is known of it.
+#[derive(Clone)]
+pub(crate) struct Link {
+    pub(crate) channel: Channel,
+    news: Arc<News>,
+}
+
+/// What happened on a connection.
+#[derive(Default)]
+struct News {
+    /// The alert that the server closed it with.
+    alert: Mutex<Option<AlertDescription>>,
+    /// Whether there was ever an answer.
+    answered: AtomicBool,
+}
+
+impl Link {
+    /// Says that the vault has answered on this connection.
+    pub(crate) fn answered(&self) {
+        self.news.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes more of a broken connection where more is known.
+    pub(crate) fn explain(&self, error: ClientError) -> ClientError {
+        let ClientError::Transport { problem } = error else { return error };
+        let alert = self.news.alert.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match alert {
+            Some(alert) => ClientError::CertificateRefused { alert: format!("{alert:?}") },
+            None if self.news.answered.load(Ordering::Relaxed) => ClientError::Transport { problem },
+            None => ClientError::Transport {
+                problem: format!("{problem}, before there was any; does the vault accept this client certificate?"),
+            },
+        }
+    }
+}
+
 /// Connects to the configured endpoint.
-pub(crate) async fn connect(config: &ClientConfig) -> Result<Channel, ClientError> {
+pub(crate) async fn connect(config: &ClientConfig) -> Result<Link, ClientError> {
     dial(&config.endpoint, config.server_name.clone(), &config.tls).await
 }
 
 /// Connects to an endpoint that a call is sent on to, under that endpoint's own name.
-pub(crate) async fn connect_elsewhere(config: &ClientConfig, endpoint: &Endpoint) -> Result<Channel, ClientError> {
+pub(crate) async fn connect_elsewhere(config: &ClientConfig, endpoint: &Endpoint) -> Result<Link, ClientError> {
     dial(endpoint, endpoint.server_name()?, &config.tls).await
 }
 
@@ -35,7 +88,7 @@ async fn dial(
     endpoint: &Endpoint,
     name: ServerName<'static>,
     tls: &Arc<rustls::ClientConfig>,
-) -> Result<Channel, ClientError> {
+) -> Result<Link, ClientError> {
     let refuse = |error: &(dyn StdError + 'static)| ClientError::Connect {
         endpoint: endpoint.to_string(),
         problem: innermost(error),
@@ -52,19 +105,17 @@ async fn dial(
         .keep_alive_timeout(PROBE_DEADLINE);
     let (host, port) = (Arc::<str>::from(endpoint.host()), endpoint.port());
     let tls = TlsConnector::from(tls.clone());
+    let news = Arc::new(News::default());
+    let noted = news.clone();
     let connector = tower::service_fn(move |_: Uri| {
-        let (host, name, tls) = (host.clone(), name.clone(), tls.clone());
-        async move { open(&host, port, name, tls).await.map(TokioIo::new) }
+        let (host, name, tls, news) = (host.clone(), name.clone(), tls.clone(), noted.clone());
+        async move { open(&host, port, name, tls).await.map(|stream| TokioIo::new(Watched { stream, news })) }
     });
-    transport.connect_with_connector(connector).await.map_err(|error| refuse(&error))
+    let channel = transport.connect_with_connector(connector).await.map_err(|error| refuse(&error))?;
+    Ok(Link { channel, news })
 }
 
-async fn open(
-    host: &str,
-    port: u16,
-    name: ServerName<'static>,
-    tls: TlsConnector,
-) -> io::Result<TlsStream<TcpStream>> {
+async fn open(host: &str, port: u16, name: ServerName<'static>, tls: TlsConnector) -> io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect((host.trim_start_matches('[').trim_end_matches(']'), port)).await?;
     stream.set_nodelay(true)?;
     tls.connect(name, stream).await
@@ -77,4 +128,47 @@ pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
         last = source;
     }
     last.to_string()
+}
+
+/// A stream that notes the alert by which it ends.
+struct Watched {
+    stream: TlsStream<TcpStream>,
+    news: Arc<News>,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        let failed = read.as_ref().err().and_then(|error| error.get_ref()?.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::AlertReceived(alert)) = failed {
+            *self.news.alert.lock().unwrap_or_else(PoisonError::into_inner) = Some(*alert);
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }

@@ -41,6 +41,9 @@ pub const QUERY_PAGE_ENTRIES_DEFAULT: usize = 100;
 /// Entries that one page of a query may read while it looks for matches; then it returns what it has and a page token.
 pub const QUERY_SCAN_ENTRIES_MAX: u64 = 1_000_000;
 
+/// Searches of a log that run at once; the next one waits.
+pub const SEARCHES_MAX: usize = 4;
+
 /// Submissions that may wait for the journal; the next one is told to come back.
 pub const JOURNAL_QUEUE_MAX: usize = 4096;
 /// Bytes of one commit group; what comes later waits for the next group.

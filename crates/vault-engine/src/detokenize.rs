@@ -20,7 +20,7 @@ use crate::{
     enter::Scope,
     error::Error,
     evidence::{About, Evidence, ItemEvidence},
-    idempotency::{Repeat, RequestHash},
+    idempotency::{Repeat, RequestHash, StoredOutcome},
     region::RegionVault,
     token::{self, ClassKeySet, StoredRecords, record_number_row},
 };
@@ -90,7 +90,9 @@ impl Engine {
         };
         asked.policies = &authorized.policies;
         for _ in 0..limits::COMMIT_TRIES_MAX {
-            call.check_deadline(&*self.clock)?;
+            if let Err(late) = call.check_deadline(&*self.clock) {
+                return Err(self.refuse(&scope, &asked, late).await);
+            }
             match self.try_detokenize(&scope, &asked, request, &authorized.permits).await {
                 Ok(detokenized) => {
                     call.check_deadline(&*self.clock)?;
@@ -115,7 +117,7 @@ impl Engine {
         let mut random = CallRandom::seeded(&*self.entropy)?;
         let position = vault.journal.position();
         let snapshot = vault.reader.snapshot();
-        let mut draft = Draft::new(position, self.clock.wall());
+        let mut draft = Draft::new(position, vault.journal.now(self.clock.wall()));
         let sealing = vault.keys.sealing(&mut random, &mut draft.batch)?;
         let hash = || request_hash(vault, request);
         let key = request.idempotency_key.as_ref();
@@ -137,7 +139,7 @@ impl Engine {
             })
             .collect();
         if let Some(repeat) = &repeat {
-            repeat.remember(&evidence, vault, &mut draft);
+            repeat.remember(evidence.iter().map(StoredOutcome::of), vault, &mut draft);
         }
         let entry = asked.with(&evidence).seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
         let commit = vault.journal.commit(draft.submission(entry));
@@ -349,7 +351,8 @@ fn open_permitted(permit: &Permit<'_>, keys: &ClassKeys, record: &Record<'_>) ->
 
 /// The keyed hash of the request in its canonical form.
 fn request_hash(vault: &RegionVault, request: &DetokenizeRequest) -> Digest16 {
-    let mut hash = RequestHash::default();
+    let bytes = request.items.iter().map(|item| item.token.expose().len()).sum();
+    let mut hash = RequestHash::with_capacity(request.items.len(), bytes);
     hash.field(request.audience.as_str().as_bytes());
     hash.field(request.purpose.as_ref().map_or("", Purpose::as_str).as_bytes());
     hash.field(request.reference.as_ref().map_or("", Reference::as_str).as_bytes());

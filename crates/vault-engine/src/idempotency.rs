@@ -52,6 +52,15 @@ pub(crate) enum StoredOutcome {
 }
 
 impl StoredOutcome {
+    /// The outcome of an item that makes no record.
+    pub(crate) fn of(item: &ItemEvidence) -> Self {
+        match (item.outcome, item.about) {
+            (None, About::Record(number)) => Self::Record { number, created: false },
+            (Some(reason), _) => Self::Refused(reason),
+            (None, About::Token(_) | About::Nothing) => Self::Refused(Reason::Internal),
+        }
+    }
+
     pub(crate) fn record(&self) -> Option<RecordNumber> {
         match self {
             Self::Record { number, .. } => Some(*number),
@@ -81,10 +90,16 @@ impl StoredOutcome {
 }
 
 /// A request in its canonical form: each field behind its 32-bit length.
-#[derive(Default)]
 pub(crate) struct RequestHash(zeroize::Zeroizing<Vec<u8>>);
 
 impl RequestHash {
+    /// Room for a request of so many items, which hold so many bytes of values or tokens: the buffer never grows, so that
+    /// no copy of it stays behind unwiped.
+    pub(crate) fn with_capacity(items: usize, bytes: usize) -> Self {
+        let names = (items + 3) * (2 * size_of::<u32>() + limits::NAME_BYTES_MAX);
+        Self(zeroize::Zeroizing::new(Vec::with_capacity(names + bytes)))
+    }
+
     pub(crate) fn field(&mut self, field: &[u8]) {
         self.0.extend_from_slice(&u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
         self.0.extend_from_slice(field);
@@ -143,21 +158,21 @@ impl Repeat {
     }
 
     /// Puts the row of a first answer into the draft. Of two that race, the second finds the first one's.
-    pub(crate) fn remember(&self, items: &[ItemEvidence], vault: &RegionVault, draft: &mut Draft) {
+    pub(crate) fn remember(
+        &self,
+        outcomes: impl ExactSizeIterator<Item = StoredOutcome>,
+        vault: &RegionVault,
+        draft: &mut Draft,
+    ) {
         if self.outcomes.is_some() {
             return;
         }
-        let mut value = Vec::with_capacity(HEAD_BYTES + 8 * items.len());
+        let mut value = Vec::with_capacity(HEAD_BYTES + 8 * outcomes.len());
         value.push(VERSION);
         let [_, _, when @ ..] = draft.now.min(Millis::MAX).0.to_be_bytes();
         value.extend_from_slice(&when);
         value.extend_from_slice(&self.hash);
-        for item in items {
-            let outcome = match (item.outcome, item.about) {
-                (None, About::Record(number)) => StoredOutcome::Record { number, created: true },
-                (Some(reason), _) => StoredOutcome::Refused(reason),
-                (None, _) => StoredOutcome::Refused(Reason::Internal),
-            };
+        for outcome in outcomes {
             value.extend_from_slice(&outcome.encode());
         }
         // Once a day the rows that nobody looks for any more go, with whichever call comes first.

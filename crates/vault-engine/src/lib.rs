@@ -25,6 +25,7 @@ mod tokenize;
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{node::Node, region::RegionVault};
+use tokio::sync::Semaphore;
 use vault_domain::{Clock, Entropy, Region};
 
 pub use authorize::{LogPermit, Permit};
@@ -47,6 +48,8 @@ pub struct Engine {
     policies: PolicySet,
     regions: HashMap<Region, RegionVault>,
     node: Node,
+    /// Searches of a log that may run at once.
+    searches: Semaphore,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }

@@ -92,7 +92,12 @@ impl Node {
         }
         if let Some(known) = repeats.get_mut(&kind) {
             known.count = known.count.saturating_add(1);
+            let other = known.last.principal != refusal.principal;
             known.last = refusal.clone();
+            if other {
+                // It stands for several callers: naming one would accuse it of what others did.
+                (known.last.principal, known.last.certificate) = (None, None);
+            }
             return true;
         }
         repeats.insert(kind, Repeats { last: refusal.clone(), count: 0, since: self.clock.monotonic() });

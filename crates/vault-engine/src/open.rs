@@ -9,14 +9,17 @@ use std::{
 };
 
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use vault_crypto::CallRandom;
-use vault_domain::{Action, Clock, Decision, Entropy, Region, RequestId, VaultId};
+use vault_domain::{Action, Clock, Decision, Entropy, Region, RequestId, VaultId, limits};
 use vault_journal::{FIRST_LIFE, Journal, JournalError, Parts, Submission, next_record_number};
 use vault_keys::{KeysError, NodeKeys, RegionKeys, RootKey};
 use vault_ledger::{LedgerError, Origin, SealedPart, Signer};
 use vault_policy::PolicySet;
-use vault_store::{Batch, Identity, Memory, Options, ReadError, Recovery, Scope, Store, WriteError, wait};
+use vault_store::{
+    Batch, Identity, Memory, Options, ReadError, Recovery, Scope, Store, WriteError, table::Entries, wait,
+};
 
 use crate::{
     Engine,
@@ -71,6 +74,15 @@ pub enum OpenError {
     /// The keys can't be had.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// A store has entries and no keys.
+    #[error("{path}: the store has a log and no keys; restore it whole from a backup")]
+    KeysGone {
+        /// The store.
+        path: PathBuf,
+    },
+    /// Two names of the catalog have the same code in record headers.
+    #[error("the names {0} can't be told apart in this region's record headers: rename one of them")]
+    NamesCollide(String),
     /// A log is not in order.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -120,6 +132,9 @@ impl Engine {
             })?;
             let keys = RegionKeys::open(root, vault, region, &store.reader, clock.clone(), entropy.clone());
             let keys = Arc::new(wait(keys)?);
+            if let Some(names) = keys.colliding_names(names(&config.policies)) {
+                return Err(OpenError::NamesCollide(names));
+            }
             let numbers = Numbers::from(next_record_number(&store.reader)?);
             let reader = store.reader.clone();
             let origin = Origin::of_region(vault, region, FIRST_LIFE);
@@ -134,7 +149,8 @@ impl Engine {
         let log = open_log(&config, store, "node", origin, keys, &clock)?;
         let node = Node::new(log.journal.clone(), clock.clone(), entropy.clone());
         logs.push(log);
-        let engine = Arc::new(Self { policies: config.policies, regions, node, clock, entropy });
+        let searches = Semaphore::new(limits::SEARCHES_MAX);
+        let engine = Arc::new(Self { policies: config.policies, regions, node, searches, clock, entropy });
         wait(engine.note_life(Action::Start)).map_err(OpenError::Start)?;
         Ok((engine.clone(), Running { engine, logs }))
     }
@@ -165,28 +181,37 @@ impl Running {
             }
         }
         drop(engine);
-        let stopped = tokio::task::spawn_blocking(move || logs.into_iter().for_each(RunningLog::stop)).await;
-        if stopped.is_err() {
-            tracing::error!("a journal did not end in good order");
+        for log in logs {
+            log.stop().await;
         }
     }
 }
 
 impl RunningLog {
-    fn stop(self) {
+    /// Ends the threads, then the follower of the checkpoints, which ends with them, then writes the last one.
+    async fn stop(self) {
         let Self { journal, running, checkpoint_file, follower } = self;
-        running.stop();
-        follower.abort();
+        let stopped = tokio::task::spawn_blocking(move || running.stop()).await;
+        if stopped.is_err() || follower.await.is_err() {
+            tracing::error!("a journal did not end in good order");
+        }
         let newest = journal.checkpoints().borrow().clone();
-        if let Some(newest) = newest
-            && let Err(error) = outside::write(&checkpoint_file, &newest.note)
-        {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the last checkpoint can't be written to its file"
-            );
+        let Some(newest) = newest else { return };
+        let written = tokio::task::spawn_blocking(move || outside::write(&checkpoint_file, &newest.note)).await;
+        if let Ok(Err(error)) = written {
+            tracing::error!(error = &error as &dyn std::error::Error, "the last checkpoint can't be written");
         }
     }
+}
+
+/// The catalog's names, by kind: what record headers hold codes of.
+fn names(policies: &PolicySet) -> [Vec<&str>; 3] {
+    let catalog = policies.catalog();
+    [
+        catalog.tenants().map(|tenant| tenant.id().as_str()).collect(),
+        catalog.classes().map(|class| class.id().as_str()).collect(),
+        catalog.audiences().map(|audience| audience.id().as_str()).collect(),
+    ]
 }
 
 /// Opens a store; a new one gets its keys first.
@@ -207,6 +232,9 @@ fn open_store(
         tracing::warn!(path = %path.display(), detail, "the end of the write-ahead log was torn, as after a crash");
     }
     if wait(RegionKeys::is_new(&store.reader))? {
+        if wait(store.reader.snapshot().last_key(Entries))?.is_some() {
+            return Err(OpenError::KeysGone { path });
+        }
         store.writer.commit([&new_keys()?])?;
     }
     Ok(store)
@@ -224,6 +252,10 @@ fn open_log(
     let known_outside = outside::read(&checkpoint_file)
         .map_err(|source| OpenError::Folder { path: checkpoint_file.clone(), source })?;
     let Store { reader, writer, summaries, .. } = store;
+    if known_outside.is_none() && wait(reader.snapshot().last_key(Entries))?.is_some() {
+        let file = checkpoint_file.display();
+        tracing::warn!(%file, "there is no checkpoint outside the store: an old copy of it could not be told from it");
+    }
     let free_bytes_min = config.free_bytes_min;
     let clock = clock.clone();
     let parts = Parts { writer, free_bytes_min, summaries, reader, origin, signer, clock, known_outside };

@@ -1,10 +1,10 @@
 //! Reading the log: who saw what, when and why. To ask is itself an entry, which is on disk before the answer leaves.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use vault_domain::{
-    Action, DataClass, Decision, LogIndex, Millis, PrincipalId, Purpose, Reason, Reference, Region, Tenant, TokenText,
-    limits,
+    Action, Clock, DataClass, Decision, LogIndex, Millis, PrincipalId, Purpose, Reason, Reference, Region, Tenant,
+    TokenText, limits,
 };
 use vault_format::OpaqueToken;
 use vault_journal::{Receipt, SignedCheckpoint, Submission};
@@ -107,7 +107,8 @@ impl Engine {
             Ok(permit) => permit,
             Err(error) => return Err(self.refuse(&scope, &asked, error).await),
         };
-        let search = Search::new(&scope, permit.tenant().clone(), query).await;
+        let search = Search::new(&scope, permit.tenant().clone(), query, (self.clock.clone(), call.deadline)).await;
+        let _slot = self.searches.acquire().await.map_err(|_| Reason::ShuttingDown)?;
         let found = match search {
             // A page can read a million entries: not on a thread that serves other calls.
             Ok(search) => tokio::task::spawn_blocking(move || search.run())
@@ -198,10 +199,17 @@ struct Search {
     size: u64,
     indexed: u64,
     fingerprint: [u8; 8],
+    clock: Arc<dyn Clock>,
+    deadline: Duration,
 }
 
 impl Search {
-    async fn new(scope: &Scope<'_>, tenant: Tenant, asked: AccessLogQuery) -> Result<Self, Error> {
+    async fn new(
+        scope: &Scope<'_>,
+        tenant: Tenant,
+        asked: AccessLogQuery,
+        (clock, deadline): (Arc<dyn Clock>, Duration),
+    ) -> Result<Self, Error> {
         let vault = scope.vault;
         let (reader, keys) = (vault.reader.clone(), vault.keys.clone());
         let fingerprint = fingerprint(&keys, &tenant, &asked);
@@ -228,7 +236,7 @@ impl Search {
         };
         let indexed = vault.journal.index_progress().entries();
         let page_size = asked.page_size.clamp(1, limits::QUERY_PAGE_ENTRIES_MAX);
-        Ok(Self { reader, keys, tenant, query, page_size, upper, size, indexed, fingerprint })
+        Ok(Self { reader, keys, tenant, query, page_size, upper, size, indexed, fingerprint, clock, deadline })
     }
 
     fn run(self) -> Result<Page, Error> {
@@ -236,6 +244,9 @@ impl Search {
         let mut entries = Vec::new();
         let (mut upper, mut looked_at) = (self.upper, 0_u64);
         while upper > 0 && entries.len() < self.page_size && looked_at < limits::QUERY_SCAN_ENTRIES_MAX {
+            if self.clock.monotonic() >= self.deadline {
+                return Err(Error::new(Reason::DeadlineExceeded));
+            }
             let low = (upper - 1) / run * run;
             if upper <= self.indexed && self.skip(low / run)? {
                 (upper, looked_at) = (low, looked_at + 1);
@@ -320,7 +331,8 @@ fn fingerprint(keys: &RegionKeys, tenant: &Tenant, asked: &AccessLogQuery) -> [u
         asked.data_class.as_ref().map_or("", DataClass::as_str).as_bytes(),
         asked.token.as_ref().map_or("", TokenText::expose).as_bytes(),
     ];
-    let mut hash = crate::idempotency::RequestHash::default();
+    let bytes = fields.iter().map(|field| field.len()).sum();
+    let mut hash = crate::idempotency::RequestHash::with_capacity(fields.len(), bytes);
     hash.field(b"access log page");
     for field in fields {
         hash.field(field);

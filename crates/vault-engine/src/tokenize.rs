@@ -91,7 +91,9 @@ impl Engine {
         };
         asked.policies = &authorized.policies;
         for _ in 0..limits::COMMIT_TRIES_MAX {
-            call.check_deadline(&*self.clock)?;
+            if let Err(late) = call.check_deadline(&*self.clock) {
+                return Err(self.refuse(&scope, &asked, late).await);
+            }
             let tried = self.try_tokenize(&scope, &asked, request, &authorized.permits).await;
             match tried {
                 Ok(tokenized) => {
@@ -117,7 +119,7 @@ impl Engine {
         let mut random = CallRandom::seeded(&*self.entropy)?;
         let position = vault.journal.position();
         let snapshot = vault.reader.snapshot();
-        let mut draft = Draft::new(position, self.clock.wall());
+        let mut draft = Draft::new(position, vault.journal.now(self.clock.wall()));
         let sealing = vault.keys.sealing(&mut random, &mut draft.batch)?;
         let hash = || request_hash(vault, request);
         let key = request.idempotency_key.as_ref();
@@ -134,7 +136,7 @@ impl Engine {
 
         let evidence: Vec<_> = steps.iter().zip(&request.items).map(|(step, item)| step.evidence(item.class)).collect();
         if let Some(repeat) = &repeat {
-            repeat.remember(&evidence, vault, &mut draft);
+            repeat.remember(steps.iter().map(Step::outcome), vault, &mut draft);
         }
         let entry = asked.with(&evidence).seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
         let receipt = vault.journal.commit(draft.submission(entry)).await?;
@@ -145,7 +147,8 @@ impl Engine {
 
 /// The keyed hash of the request in its canonical form.
 fn request_hash(vault: &RegionVault, request: &TokenizeRequest) -> Digest16 {
-    let mut hash = RequestHash::default();
+    let bytes = request.items.iter().map(|item| item.value.len()).sum();
+    let mut hash = RequestHash::with_capacity(request.items.len(), bytes);
     hash.field(request.audience.as_str().as_bytes());
     hash.field(request.purpose.as_ref().map_or("", Purpose::as_str).as_bytes());
     hash.field(request.reference.as_ref().map_or("", Reference::as_str).as_bytes());

@@ -14,7 +14,7 @@ use vault_domain::{Clock, Millis, limits};
 use vault_store::{Batch, Reader, Writer};
 
 use crate::{
-    Shared,
+    Life, Shared,
     changes::Changes,
     error::{CommitError, JournalError},
     log::{Log, SignedCheckpoint},
@@ -47,7 +47,7 @@ pub(crate) struct Scribe {
     group: u64,
     last_checkpoint: Duration,
     shared: Weak<Shared>,
-    failed: watch::Sender<bool>,
+    life: watch::Sender<Life>,
     checkpoints: watch::Sender<Option<Arc<SignedCheckpoint>>>,
 }
 
@@ -71,7 +71,7 @@ impl Scribe {
         numbers: NumberBound,
         clock: Arc<dyn Clock>,
         shared: Weak<Shared>,
-        failed: watch::Sender<bool>,
+        life: watch::Sender<Life>,
         checkpoints: watch::Sender<Option<Arc<SignedCheckpoint>>>,
     ) -> Self {
         let last_checkpoint = clock.monotonic();
@@ -87,7 +87,7 @@ impl Scribe {
             group: 0,
             last_checkpoint,
             shared,
-            failed,
+            life,
             checkpoints,
         }
     }
@@ -102,11 +102,14 @@ impl Scribe {
             };
             match self.collect(first, messages).and_then(|group| self.commit(group)) {
                 Ok(goes_on) if goes_on => {}
-                Ok(_) => return,
+                Ok(_) => {
+                    let _nobody_listens = self.life.send(Life::Stopped);
+                    return;
+                }
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "the journal can't write");
                     // The replies are dropped with the group: everybody who waits is refused.
-                    let _nobody_listens = self.failed.send(true);
+                    let _nobody_listens = self.life.send(Life::Failed);
                     return;
                 }
             }
@@ -181,6 +184,7 @@ impl Scribe {
             if let Some(shared) = self.shared.upgrade() {
                 shared.position.store(self.group, Ordering::Release);
                 shared.size.store(self.log.size(), Ordering::Release);
+                shared.log_time.store(self.log.last_time().0, Ordering::Release);
             }
         }
         for (receipt, reply) in group.accepted {

@@ -28,7 +28,7 @@ use std::{
 };
 
 use tokio::sync::{oneshot, watch};
-use vault_domain::{Clock, limits};
+use vault_domain::{Clock, Millis, limits};
 use vault_ledger::{Origin, Signer, VerifierKey};
 use vault_store::{Reader, SummaryWriter, Writer};
 
@@ -67,6 +67,16 @@ pub struct Parts {
     pub known_outside: Option<String>,
 }
 
+/// How the journal's thread is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    Running,
+    /// It ended in good order.
+    Stopped,
+    /// A write or fsync failed.
+    Failed,
+}
+
 /// A handle on the journal. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Journal {
@@ -80,7 +90,9 @@ struct Shared {
     position: AtomicU64,
     /// Entries that are on disk.
     size: Arc<AtomicU64>,
-    failed: watch::Receiver<bool>,
+    /// The time of the newest entry, ms since 1970.
+    log_time: AtomicU64,
+    life: watch::Receiver<Life>,
     checkpoint: watch::Receiver<Option<Arc<SignedCheckpoint>>>,
     progress: Arc<IndexProgress>,
     origin: Origin,
@@ -108,7 +120,7 @@ impl Journal {
         let log = Log::open(&reader, origin.clone(), signer, &verifier_key, known_outside.as_deref())?;
 
         let (queue, messages) = sync_channel(limits::JOURNAL_QUEUE_MAX);
-        let (failed_sender, failed) = watch::channel(false);
+        let (life_sender, life) = watch::channel(Life::Running);
         let (checkpoint_sender, checkpoint) = watch::channel(log.newest_checkpoint());
         let size = Arc::new(AtomicU64::new(log.size()));
         let progress = Arc::new(IndexProgress::default());
@@ -116,7 +128,8 @@ impl Journal {
             queue,
             position: AtomicU64::new(0),
             size: size.clone(),
-            failed,
+            log_time: AtomicU64::new(log.last_time().0),
+            life,
             checkpoint,
             progress: progress.clone(),
             origin,
@@ -131,7 +144,7 @@ impl Journal {
             NumberBound::open(&reader)?,
             clock,
             Arc::downgrade(&shared),
-            failed_sender,
+            life_sender,
             checkpoint_sender,
         );
         let scribe = spawn("journal", move || scribe.run(&messages))?;
@@ -189,19 +202,27 @@ impl Journal {
         answer.await.unwrap_or(Err(CommitError::Stopped))
     }
 
-    /// Resolves when a write or fsync has failed: the process must stop serving and end.
+    /// Resolves when a write or fsync has failed, or the journal's thread is gone: the process must stop serving and end.
     pub async fn failed(&self) {
-        let mut failed = self.shared.failed.clone();
-        if failed.wait_for(|failed| *failed).await.is_err() {
+        let mut life = self.shared.life.clone();
+        if life.wait_for(|life| *life == Life::Failed).await.is_err() && *life.borrow() == Life::Stopped {
             // The journal ended in good order: it can't fail any more.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Whether a write or fsync has failed.
+    /// Whether a write or fsync has failed, or the journal's thread is gone.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        *self.shared.failed.borrow()
+        let life = *self.shared.life.borrow();
+        life == Life::Failed || life == Life::Running && self.shared.life.has_changed().is_err()
+    }
+
+    /// The time that counts for lifetimes: the wall clock, but never before the newest entry, so that a clock that steps
+    /// back gives no token a second life.
+    #[must_use]
+    pub fn now(&self, wall: Millis) -> Millis {
+        wall.max(Millis(self.shared.log_time.load(Ordering::Acquire)))
     }
 
     /// The name of the log.

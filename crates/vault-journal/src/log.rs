@@ -68,6 +68,10 @@ impl Log {
         self.frontier.size().0
     }
 
+    pub(crate) fn last_time(&self) -> Millis {
+        self.last_time
+    }
+
     pub(crate) fn newest_checkpoint(&self) -> Option<Arc<SignedCheckpoint>> {
         self.checkpoint.clone()
     }

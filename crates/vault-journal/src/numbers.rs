@@ -30,17 +30,17 @@ pub fn next_record_number(reader: &Reader) -> Result<u64, ReadError> {
     }
 }
 
-/// The bound as it is on disk, and the highest number seen.
+/// The bound as it is on disk, and the highest number that waits to be written.
 #[derive(Debug)]
 pub(crate) struct NumberBound {
     stored: u64,
-    highest: u64,
+    highest: Option<u64>,
 }
 
 impl NumberBound {
     pub(crate) fn open(reader: &Reader) -> Result<Self, ReadError> {
         let stored = next_record_number(reader)?;
-        Ok(Self { stored, highest: stored.saturating_sub(1) })
+        Ok(Self { stored, highest: None })
     }
 
     /// Looks at the records that are about to be written.
@@ -49,15 +49,16 @@ impl NumberBound {
             if let Operation::Put { table: TableId::Records, key, .. } = operation
                 && let Ok(key) = key.try_into()
             {
-                self.highest = self.highest.max(u64::from_be_bytes(key));
+                self.highest = self.highest.max(Some(u64::from_be_bytes(key)));
             }
         }
     }
 
     /// Raises the bound, if a number reached it, with the batch that this number is written with.
     pub(crate) fn put(&mut self, batch: &mut Batch) {
-        let Some(key) = TextKey::new(ROW).filter(|_| self.highest >= self.stored || self.stored == 0) else { return };
-        self.stored = self.highest.saturating_add(limits::RECORD_NUMBER_BLOCK).min(RecordNumber::MAX.get() + 1);
+        let Some(highest) = self.highest.take().filter(|highest| *highest >= self.stored) else { return };
+        let Some(key) = TextKey::new(ROW) else { return };
+        self.stored = highest.saturating_add(limits::RECORD_NUMBER_BLOCK).min(RecordNumber::MAX.get() + 1);
         batch.put(Meta, &key, &self.stored.to_be_bytes());
     }
 }

@@ -143,7 +143,7 @@ impl RegionLookup {
         self.idempotency.tag(&all)
     }
 
-    /// `HMAC(token-hash key, 't' ‖ lp16(tenant) ‖ lp16(token))`, cut to 16 bytes: how the log names a token that leads
+    /// `HMAC(token-hash key, 't' ‖ lp16(tenant) ‖ token)`, cut to 16 bytes: how the log names a token that leads
     /// to no record.
     pub(crate) fn token_hash(&self, tenant: &Tenant, token: &str) -> Digest16 {
         self.token_hash.tag(&[b"t", &length(tenant.as_str()), tenant.as_str().as_bytes(), token.as_bytes()])

@@ -184,6 +184,21 @@ impl RegionKeys {
         }
     }
 
+    /// Two names of one kind whose 32-bit codes in record headers are the same, if there are any: tenants, classes,
+    /// audiences. Nothing could be opened by it, but the log would mistake one for the other.
+    #[must_use]
+    pub fn colliding_names(&self, [tenants, classes, audiences]: [Vec<&str>; 3]) -> Option<String> {
+        for (kind, names) in [(b't', tenants), (b'c', classes), (b'a', audiences)] {
+            let mut seen = HashMap::new();
+            for name in names {
+                if let Some(other) = seen.insert(self.rings.lookup.code(kind, name), name) {
+                    return Some(format!("{other} and {name}"));
+                }
+            }
+        }
+        None
+    }
+
     fn next_epoch(&self) -> Result<Arc<Epoch>, KeysError> {
         let _one_at_a_time = self.begin.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.epoch.load_full();

@@ -46,7 +46,9 @@ impl RootKey {
             return Err(refuse("belongs to another user than the one who runs the vault: chown it".to_owned()));
         }
         let mut text = Zeroizing::new(Vec::with_capacity(READ_BYTES_MAX));
-        file.take(READ_BYTES_MAX as u64).read_to_end(&mut text).map_err(|error| refuse(format!("can't be read: {error}")))?;
+        file.take(READ_BYTES_MAX as u64)
+            .read_to_end(&mut text)
+            .map_err(|error| refuse(format!("can't be read: {error}")))?;
         parse(&text).ok_or_else(|| refuse("must hold 64 hex digits (0-9, a-f) and nothing else".to_owned()))
     }
 
@@ -67,7 +69,9 @@ impl RootKey {
         }
         text.push(b'\n');
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(refuse)?;
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(refuse)
+        file.write_all(&text).and_then(|()| file.sync_all()).map_err(refuse)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(refuse)
     }
 }
 

@@ -66,7 +66,7 @@ impl PolicySet {
             loaded,
             vocabulary,
             authorizer: cedar::Authorizer::new(),
-            fingerprint: fingerprint(sources),
+            fingerprint: fingerprint(sources, catalog),
             cache: DecisionCache::new(limits::DECISIONS_CACHED_MAX),
         })
     }
@@ -162,9 +162,11 @@ impl fmt::Debug for PolicySet {
     }
 }
 
-fn fingerprint(sources: &[PolicySource<'_>]) -> [u8; 32] {
+/// Over schema, policies and catalog: an entry that names it pins which grants decided, too.
+fn fingerprint(sources: &[PolicySource<'_>], catalog: &Catalog) -> [u8; 32] {
     let mut digest = Sha256::new();
-    for text in std::iter::once(SCHEMA).chain(sources.iter().map(|source| source.text)) {
+    let texts = [SCHEMA, catalog.fingerprint()].into_iter();
+    for text in texts.chain(sources.iter().map(|source| source.text)) {
         digest.update((text.len() as u64).to_be_bytes());
         digest.update(text.as_bytes());
     }

@@ -170,6 +170,12 @@ impl Config {
     /// Reads catalog, policies and root key: all that an engine needs.
     pub(crate) fn open(&self) -> Result<(EngineConfig, RootKey), ConfigError> {
         let policies = self.load_policies()?;
+        for region in &self.regions {
+            if policies.catalog().region(region.as_str()).is_none() {
+                let problem = format!("{region} is served here, but the catalog does not declare it");
+                return Err(ConfigError::Key { key: "regions", problem });
+            }
+        }
         let root = RootKey::from_file(&self.root_key)?;
         let config = EngineConfig {
             vault: self.vault.clone(),

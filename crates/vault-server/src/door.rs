@@ -22,6 +22,8 @@ use crate::{
 
 const TOKEN_SERVICE: &str = "/tokenvault.v1.TokenService/";
 const AUDIT_SERVICE: &str = "/tokenvault.v1.AuditService/";
+/// How much longer than its deadline a call may take to bring its request.
+const BODY_GRACE: Duration = Duration::from_millis(200);
 const HEALTH_SERVICE: &str = "/grpc.health.v1.Health/";
 
 /// The services, behind their door. Clones share the engine.
@@ -41,7 +43,6 @@ impl<H> Clone for Door<H> {
 
 impl<H: Health> Door<H> {
     pub(crate) fn new(engine: Arc<Engine>, health: HealthServer<H>) -> Self {
-        // A little above the limit, so that the vault's own refusal is met first and named.
         let most = limits::REQUEST_BYTES_MAX;
         let token = TokenServiceServer::new(TokenRpc(engine.clone())).max_decoding_message_size(most);
         let audit = AuditServiceServer::new(AuditRpc(engine.clone())).max_decoding_message_size(most);
@@ -71,13 +72,17 @@ impl<H: Health> Door<H> {
         };
         request.extensions_mut().insert(Entered(call.clone()));
         let path = request.uri().path();
-        let response = if path.starts_with(TOKEN_SERVICE) {
-            self.token.call(request).await?
+        let left = call.deadline.saturating_sub(self.engine.clock().monotonic()).saturating_add(BODY_GRACE);
+        let answered = if path.starts_with(TOKEN_SERVICE) {
+            tokio::time::timeout(left, self.token.call(request)).await
         } else if path.starts_with(AUDIT_SERVICE) {
-            self.audit.call(request).await?
+            tokio::time::timeout(left, self.audit.call(request)).await
         } else {
             return Ok(self.refuse(&call, Reason::MethodUnknown).await);
         };
+        // The verbs keep their deadline themselves: who is late here never sent its request whole.
+        let Ok(response) = answered else { return Ok(self.refuse(&call, Reason::DeadlineExceeded).await) };
+        let response = response?;
         // An answer of ours carries the request id; what does not was refused by the transport.
         match foreign_refusal(response.headers()) {
             Some(reason) => Ok(self.refuse(&call, reason).await),
@@ -146,7 +151,8 @@ fn foreign_refusal(headers: &HeaderMap) -> Option<Reason> {
         tonic::Code::Ok => None,
         tonic::Code::InvalidArgument if status.message() == MALFORMED => Some(Reason::RequestMalformed),
         tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => Some(Reason::RequestTooLarge),
-        tonic::Code::Unimplemented => Some(Reason::MethodUnknown),
+        // The services say nothing more of a method that they do not have; a message that is compressed gets a text.
+        tonic::Code::Unimplemented if status.message().is_empty() => Some(Reason::MethodUnknown),
         tonic::Code::Cancelled => Some(Reason::Cancelled),
         _ => Some(Reason::RequestMalformed),
     }

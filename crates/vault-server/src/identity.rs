@@ -10,7 +10,7 @@ use vault_domain::{PrincipalId, Reason};
 use vault_engine::{CertificateSha256, Issuer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-/// The longest SPIFFE ID that counts (SPIFFE-ID section 2.3 allows 2048 bytes; principals are shorter).
+/// What a SPIFFE ID begins with (SPIFFE-ID section 2).
 const SPIFFE_SCHEME: &str = "spiffe://";
 
 /// The other end of a connection.

@@ -42,6 +42,10 @@ pub(crate) fn status(error: &Error, request_id: RequestId) -> Status {
         let (reason, request_id) = (error.reason().name(), tracing::field::display(request_id));
         tracing::error!(%request_id, reason, cause = cause as &dyn std::error::Error, "a call failed");
     }
+    if matches!(error.code(), Code::Busy | Code::AuditUnavailable) {
+        let (reason, request_id) = (error.reason().name(), tracing::field::display(request_id));
+        tracing::warn!(%request_id, reason, "a call was turned away");
+    }
     let mut details = details(error);
     details.set_request_info(request_id.to_string(), "");
     let message = message(error);

@@ -7,7 +7,7 @@ use crate::config::{Config, LogFormat};
 
 /// Starts writing the log of the process to standard error. Only the first call in a process counts.
 pub fn start_telemetry(config: &Config) {
-    let filter = EnvFilter::builder().parse_lossy(config.log_level());
+    let filter = EnvFilter::builder().parse_lossy(directives(config.log_level()));
     let registry = tracing_subscriber::registry().with(filter);
     let started = match config.log_format() {
         LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
@@ -16,4 +16,11 @@ pub fn start_telemetry(config: &Config) {
     if started.is_err() {
         tracing::debug!("the log of the process was started before");
     }
+}
+
+/// The level holds for the vault's own crates. Transport and TLS stay at warnings: below that they may write what they
+/// carry.
+fn directives(level: &str) -> String {
+    let own = ["tokenvault", "vault_client", "vault_engine", "vault_journal", "vault_server", "vault_store"];
+    own.iter().fold("warn".to_owned(), |all, name| format!("{all},{name}={level}"))
 }

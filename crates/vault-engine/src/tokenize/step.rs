@@ -38,6 +38,15 @@ impl Step {
         }
     }
 
+    /// What a repeat of the request will be answered with.
+    pub(super) fn outcome(&self) -> StoredOutcome {
+        match self {
+            Self::Done(issued, number) => StoredOutcome::Record { number: *number, created: issued.created },
+            Self::Refused(error) => StoredOutcome::Refused(error.reason()),
+            Self::Fresh(_) | Self::SameAs(_) => StoredOutcome::Refused(Reason::Internal),
+        }
+    }
+
     pub(super) fn finish(self) -> Result<Issued, Error> {
         match self {
             Self::Done(issued, _) => Ok(issued),
@@ -174,6 +183,12 @@ pub(super) async fn rebuild(
     let mut row = 0;
     let mut steps = Vec::with_capacity(outcomes.len());
     for (item, outcome) in request.items.iter().zip(outcomes) {
+        if let Some(Err(reason)) = permits.get(item.class) {
+            // A repeat is authorized anew.
+            row += usize::from(outcome.record().is_some());
+            steps.push(Step::Refused(Error::new(*reason)));
+            continue;
+        }
         steps.push(match outcome {
             StoredOutcome::Refused(reason) => Step::Refused(Error::new(*reason)),
             StoredOutcome::Record { created, .. } => {

@@ -1,6 +1,6 @@
 //! `config check`: everything that can be found out about a configuration without serving it.
 
-use std::fmt;
+use std::{fmt, os::unix::fs::PermissionsExt};
 
 use super::{Config, ConfigError};
 use crate::tls;
@@ -60,12 +60,6 @@ impl Config {
             Err(error) => findings.push(finding(Severity::Error, "catalog", error.to_string())),
             Ok((engine, _)) => {
                 let catalog = engine.policies.catalog();
-                for region in &self.regions {
-                    if catalog.region(region.as_str()).is_none() {
-                        let text = format!("the region {region} is served here, but the catalog does not declare it");
-                        findings.push(finding(Severity::Error, "regions", text));
-                    }
-                }
                 findings.push(finding(
                     Severity::Note,
                     "catalog",
@@ -79,6 +73,12 @@ impl Config {
                     ),
                 ));
             }
+        }
+        if let Ok(metadata) = std::fs::metadata(&self.tls.key)
+            && metadata.permissions().mode() & 0o077 != 0
+        {
+            let text = format!("{} can be read by other users: chmod 600", self.tls.key.display());
+            findings.push(finding(Severity::Warning, "tls.key", text));
         }
         if !self.address.ip().is_loopback() {
             findings.push(finding(

@@ -164,7 +164,7 @@ pub(super) fn read(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>
         memory: Memory::new(size(cache_bytes), size(memtable_bytes)),
         ballast_bytes: source.number("store.ballast_bytes", file.store.ballast_bytes, BALLAST_BYTES)?,
         free_bytes_min: source.number("store.free_bytes_min", file.store.free_bytes_min, FREE_BYTES_MIN)?,
-        log_level: source.text("log.level", file.log.level).unwrap_or_else(|| "info".to_owned()),
+        log_level: log_level(source.text("log.level", file.log.level))?,
         log_format: log_format(source.text("log.format", file.log.format).as_deref())?,
     })
 }
@@ -210,6 +210,12 @@ fn node(name: String) -> Result<String, ConfigError> {
 
 fn address(text: &str) -> Result<SocketAddr, ConfigError> {
     text.parse().map_err(|_| refuse("listen.address", "must be an IP address and a port, as in \"127.0.0.1:8443\""))
+}
+
+fn log_level(text: Option<String>) -> Result<String, ConfigError> {
+    let level = text.unwrap_or_else(|| "info".to_owned());
+    let known = ["error", "warn", "info", "debug", "trace"].contains(&level.as_str());
+    if known { Ok(level) } else { Err(refuse("log.level", "must be error, warn, info, debug or trace")) }
 }
 
 fn log_format(text: Option<&str>) -> Result<LogFormat, ConfigError> {

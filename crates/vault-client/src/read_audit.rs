@@ -1,0 +1,173 @@
+//! Who saw what: the access log of a region, and its checkpoints.
+
+use std::fmt;
+
+use vault_domain::{Action, DataClass, Decision, Millis, PrincipalId, Purpose, Reference, Region, TokenText};
+use vault_ledger::{Checkpoint, LedgerError, VerifierKey};
+use vault_proto::v1::{self, AccessLogEntry, audit_service_client::AuditServiceClient};
+
+use crate::{
+    call::Receipt,
+    client::{ANSWER_BYTES_MAX, Client},
+    error::ClientError,
+    tokenize::name,
+};
+
+/// The name under which the node's own log is asked for.
+const NODE: &str = "node";
+
+/// A question to the log of a region. What is `None` matches everything.
+#[derive(Debug)]
+pub struct AccessLogQuery {
+    /// Whose log.
+    pub region: Region,
+    /// Why it is asked.
+    pub purpose: Option<Purpose>,
+    /// A free reference for the log.
+    pub reference: Option<Reference>,
+    /// At or after this log time.
+    pub from: Option<Millis>,
+    /// Before this log time.
+    pub until: Option<Millis>,
+    /// Of this principal.
+    pub principal: Option<PrincipalId>,
+    /// Of this action.
+    pub action: Option<Action>,
+    /// With this decision.
+    pub decision: Option<Decision>,
+    /// That concern this data class.
+    pub data_class: Option<DataClass>,
+    /// That concern this token; needs the data class.
+    pub token: Option<TokenText>,
+    /// Entries in one page, 1 to 1000; the vault's default if `None`.
+    pub page_size: Option<u32>,
+    /// Where to go on, as the page before said it.
+    pub page_token: Option<String>,
+}
+
+impl AccessLogQuery {
+    /// Everything in the log of a region.
+    #[must_use]
+    pub fn all(region: Region) -> Self {
+        Self {
+            region,
+            purpose: None,
+            reference: None,
+            from: None,
+            until: None,
+            principal: None,
+            action: None,
+            decision: None,
+            data_class: None,
+            token: None,
+            page_size: None,
+            page_token: None,
+        }
+    }
+}
+
+/// A page of entries, newest first.
+#[derive(Debug)]
+pub struct AccessLogPage {
+    /// The entries. A page can be empty and still have a next one.
+    pub entries: Vec<AccessLogEntry>,
+    /// For [`AccessLogQuery::page_token`]; `None` on the last page.
+    pub next_page_token: Option<String>,
+    /// The size of the log that the answer was taken from.
+    pub log_size: u64,
+    /// Where the log holds the entry of this very question.
+    pub receipt: Receipt,
+}
+
+/// A log that has checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogName {
+    /// The log of a region.
+    Region(Region),
+    /// The node's own log.
+    Node,
+}
+
+impl fmt::Display for LogName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Region(region) => region.fmt(f),
+            Self::Node => f.write_str(NODE),
+        }
+    }
+}
+
+/// A checkpoint whose signature was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedCheckpoint {
+    /// The signed note, as it came.
+    pub note: String,
+    /// The key that it was checked with.
+    pub verifier_key: VerifierKey,
+    /// What the note states.
+    pub checkpoint: Checkpoint,
+}
+
+impl Client {
+    /// Asks the log of a region. The question itself becomes an entry.
+    ///
+    /// # Errors
+    /// When the call was refused.
+    pub async fn query_access_log(&self, query: &AccessLogQuery) -> Result<AccessLogPage, ClientError> {
+        let message = v1::QueryAccessLogRequest {
+            region: query.region.as_str().to_owned(),
+            purpose: name(query.purpose.as_ref().map(Purpose::as_str)),
+            reference: name(query.reference.as_ref().map(Reference::as_str)),
+            from_ms: query.from.map_or(0, |time| time.0),
+            until_ms: query.until.map_or(0, |time| time.0),
+            principal: name(query.principal.as_ref().map(PrincipalId::as_str)),
+            action: name(query.action.map(Action::name)),
+            decision: name(query.decision.map(Decision::name)),
+            data_class: name(query.data_class.as_ref().map(DataClass::as_str)),
+            token: name(query.token.as_ref().map(TokenText::expose)),
+            page_size: query.page_size.unwrap_or(0),
+            page_token: name(query.page_token.as_deref()),
+        };
+        let made = self.unary(query.region.as_str(), message, true, |channel, request| async move {
+            let mut service = AuditServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+            service.query_access_log(request).await
+        });
+        let answer = made.await.outcome?;
+        Ok(AccessLogPage {
+            receipt: Receipt::read(answer.receipt.as_ref())?,
+            entries: answer.entries,
+            next_page_token: Some(answer.next_page_token).filter(|token| !token.is_empty()),
+            log_size: answer.log_size,
+        })
+    }
+
+    /// The newest checkpoint of a log, with its signature checked by `pinned`, a key that was got by another way. Without
+    /// one it is checked by the key that the vault states itself, which shows no more than that the answer is whole.
+    ///
+    /// # Errors
+    /// When the call was refused, or the checkpoint does not verify.
+    pub async fn checkpoint(
+        &self,
+        log: &LogName,
+        pinned: Option<&VerifierKey>,
+    ) -> Result<VerifiedCheckpoint, ClientError> {
+        let region = log.to_string();
+        let message = v1::GetCheckpointRequest { region: region.clone() };
+        let made = self.unary(&region, message, true, |channel, request| async move {
+            AuditServiceClient::new(channel).get_checkpoint(request).await
+        });
+        let answer = made.await.outcome?;
+        let stated = VerifierKey::parse(&answer.verifier_key).map_err(ClientError::CheckpointRefuted)?;
+        let verifier_key = pinned.cloned().unwrap_or(stated);
+        let checkpoint = Checkpoint::open(&answer.checkpoint, &verifier_key).map_err(ClientError::CheckpointRefuted)?;
+        if !is_of(&checkpoint, &region) {
+            return Err(ClientError::CheckpointRefuted(LedgerError::CheckpointMalformed("it is of another log")));
+        }
+        Ok(VerifiedCheckpoint { note: answer.checkpoint, verifier_key, checkpoint })
+    }
+}
+
+/// Whether the checkpoint's origin, `<vault>/audit/<log>/…`, names this log.
+fn is_of(checkpoint: &Checkpoint, log: &str) -> bool {
+    checkpoint.origin.as_str().split('/').nth(2) == Some(log)
+}

@@ -1,0 +1,146 @@
+//! Values in, tokens out.
+
+use std::ops::Range;
+
+use prost::Message;
+use vault_domain::{DataClass, IdempotencyKey, Millis, Plaintext, TokenText};
+use vault_proto::v1::{self, token_service_client::TokenServiceClient, tokenize_result::Outcome};
+
+use crate::{
+    call::{Answer, CallContext, Idempotency, Receipt},
+    client::{ANSWER_BYTES_MAX, CallOfBatch, Client},
+    error::ClientError,
+    split::split,
+};
+
+/// A value to be tokenized.
+#[derive(Debug)]
+pub struct NewValue {
+    /// Its data class.
+    pub class: DataClass,
+    /// The value.
+    pub value: Plaintext,
+}
+
+/// A token, as the vault issued it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct IssuedToken {
+    /// The token.
+    pub token: TokenText,
+    /// False if the vault had a live token for this value already, which is given again.
+    pub created: bool,
+    /// When its lifetime ends; `None` if it does not.
+    pub expires: Option<Millis>,
+}
+
+impl Client {
+    /// Tokenizes values: a result for each, in order. More than one request may hold go in several calls.
+    ///
+    /// # Errors
+    /// When the call, or every call of the batch, was refused as a whole. If only some were, their items bear the error.
+    pub async fn tokenize(
+        &self,
+        context: &CallContext,
+        items: Vec<NewValue>,
+    ) -> Result<Answer<IssuedToken>, ClientError> {
+        let items = items.into_iter().map(|item| v1::TokenizeItem {
+            data_class: item.class.as_str().to_owned(),
+            value: item.value.into_exposed(),
+        });
+        let encoded: Vec<_> = items.collect();
+        let runs = split(encoded.iter().map(|item| (item.data_class.as_str(), item.encoded_len())));
+        let keys = self.keys(context, runs.len())?;
+        let mut encoded = encoded.into_iter();
+        let requests = runs.into_iter().zip(keys).map(|(run, idempotency_key)| {
+            let items = encoded.by_ref().take(run.len()).collect();
+            let request = v1::TokenizeRequest {
+                region: context.region.as_str().to_owned(),
+                purpose: name(context.purpose.as_ref().map(vault_domain::Purpose::as_str)),
+                reference: name(context.reference.as_ref().map(vault_domain::Reference::as_str)),
+                audience: context.audience.as_str().to_owned(),
+                idempotency_key,
+                items,
+            };
+            (run, request)
+        });
+        let requests = requests.collect();
+        self.batch(requests, |client, run, request| async move { client.tokenize_run(run, request).await }).await
+    }
+
+    async fn tokenize_run(&self, run: Range<usize>, request: v1::TokenizeRequest) -> CallOfBatch<IssuedToken> {
+        let region = request.region.clone();
+        let repeatable = !request.idempotency_key.is_empty();
+        let made = self.unary(&region, request, repeatable, |channel, request| async move {
+            let mut service = TokenServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+            service.tokenize(request).await
+        });
+        made.await.of_batch(run, |answer, request_id| {
+            let receipt = Receipt::read(answer.receipt.as_ref())?;
+            let results = answer.results.into_iter().map(|result| match result.outcome {
+                Some(Outcome::Issued(issued)) => Ok(Ok(IssuedToken {
+                    token: TokenText::new(issued.token),
+                    created: issued.created,
+                    expires: (issued.expires_at_ms != 0).then_some(Millis(issued.expires_at_ms)),
+                })),
+                Some(Outcome::Error(status)) => Ok(Err(ClientError::of_item(status, request_id))),
+                None => Err(ClientError::AnswerMalformed("it has an item without a result")),
+            });
+            Ok((receipt, results.collect::<Result<_, _>>()?))
+        })
+    }
+
+    /// The idempotency keys of a batch of so many calls; empty where there is none.
+    fn keys(&self, context: &CallContext, calls: usize) -> Result<Vec<String>, ClientError> {
+        match &context.idempotency {
+            Idempotency::Off => Ok(vec![String::new(); calls]),
+            Idempotency::Key(key) => keys_of_batch(key, calls),
+            Idempotency::Automatic => (0..calls)
+                .map(|_| {
+                    let mut drawn = [0; 16];
+                    self.draw(&mut drawn)?;
+                    Ok(format!("{:032x}", u128::from_be_bytes(drawn)))
+                })
+                .collect(),
+        }
+    }
+}
+
+/// The caller's key for each call of its batch.
+pub(crate) fn keys_of_batch(key: &IdempotencyKey, calls: usize) -> Result<Vec<String>, ClientError> {
+    if calls == 1 {
+        return Ok(vec![key.as_str().to_owned()]);
+    }
+    (0..calls)
+        .map(|call| {
+            let key = format!("{}/{call}", key.as_str());
+            let parsed = IdempotencyKey::parse(&key);
+            parsed.map_err(|_| {
+                ClientError::configuration(
+                    "the idempotency key",
+                    "is too long for a batch of several calls; shorten it",
+                )
+            })?;
+            Ok(key)
+        })
+        .collect()
+}
+
+/// An optional name as messages have it: empty when there is none.
+pub(crate) fn name(name: Option<&str>) -> String {
+    name.unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_callers_key_is_kept_for_one_call_and_numbered_for_several() {
+        let key = IdempotencyKey::parse("load-7").unwrap();
+        assert_eq!(keys_of_batch(&key, 1).unwrap(), ["load-7"]);
+        assert_eq!(keys_of_batch(&key, 2).unwrap(), ["load-7/0", "load-7/1"]);
+        let long = IdempotencyKey::parse(&"k".repeat(128)).unwrap();
+        assert!(keys_of_batch(&long, 1).is_ok());
+        assert!(keys_of_batch(&long, 2).is_err());
+    }
+}
