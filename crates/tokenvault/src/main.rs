@@ -1,1 +1,59 @@
-fn main(){}
+//! `tokenvault`: the vault as a process, and what people do with one from a shell.
+//!
+//! Data go to standard output, messages to standard error. A value is read from standard input or a file; on the command
+//! line it could be seen by others. Everything is wired here and in the modules of the commands; no rule of the vault is
+//! decided here.
+
+mod arguments;
+mod audit;
+mod bulk;
+mod config_check;
+mod connection;
+mod detokenize;
+mod dev;
+mod exit;
+mod items;
+mod latency;
+mod output;
+mod process;
+mod serve;
+mod timestamp;
+mod tokenize;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    arguments::{Arguments, AuditCommand, BulkCommand, Command, ConfigCommand},
+    exit::{Exit, Failure},
+};
+
+fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::new(Exit::Failure, format!("no threads can be started: {error}")).report(),
+    };
+    let ended = runtime.block_on(run(command));
+    // What still runs has nothing to say any more.
+    runtime.shutdown_background();
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Dev(arguments) => dev::run(arguments).await,
+        Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Config(ConfigCommand::Check(arguments)) => config_check::run(&arguments),
+        Command::Tokenize(arguments) => tokenize::run(arguments).await,
+        Command::Detokenize(arguments) => detokenize::run(arguments).await,
+        Command::Bulk(BulkCommand::Tokenize(arguments)) => bulk::run(bulk::Direction::Tokenize, arguments).await,
+        Command::Bulk(BulkCommand::Detokenize(arguments)) => bulk::run(bulk::Direction::Detokenize, arguments).await,
+        Command::Audit(AuditCommand::Query(arguments)) => audit::query(*arguments).await,
+        Command::Audit(AuditCommand::Checkpoint(arguments)) => audit::checkpoint(*arguments).await,
+    }
+}

@@ -1,0 +1,128 @@
+//! What stands on the command line. A command's own arguments stand with the command.
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    audit::{CheckpointArguments, QueryArguments},
+    bulk::BulkArguments,
+    config_check::CheckArguments,
+    dev::DevArguments,
+    exit::EXIT_CODES,
+    items::ItemArguments,
+    serve::ServeArguments,
+};
+
+/// The version and the commit that it was built from.
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("TOKENVAULT_COMMIT"), ")");
+
+/// A vault that keeps sensitive values and hands out tokens for them
+#[derive(Debug, Parser)]
+#[command(name = "tokenvault", version = VERSION, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Try it out on this machine: a throwaway vault with two regions, and a guided tour on real input
+    Dev(DevArguments),
+    /// Run the vault
+    Serve(ServeArguments),
+    /// Look at configurations
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Values in, tokens out
+    Tokenize(ItemArguments),
+    /// Tokens in, values out
+    Detokenize(ItemArguments),
+    /// Whole files of values or tokens
+    #[command(subcommand)]
+    Bulk(BulkCommand),
+    /// Who saw what, when and why
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Find out what is wrong with a configuration, without serving it
+    Check(CheckArguments),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BulkCommand {
+    /// Replace the values in columns of a CSV file by tokens
+    Tokenize(BulkArguments),
+    /// Replace the tokens in columns of a CSV file by their values
+    Detokenize(BulkArguments),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Find entries of the access log, newest first; the question becomes an entry too
+    Query(Box<QueryArguments>),
+    /// Fetch the newest signed checkpoint of a log and check its signature
+    Checkpoint(Box<CheckpointArguments>),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// clap checks its definitions in debug builds alone; two arguments of one id would overwrite each other here.
+    #[test]
+    fn no_two_arguments_of_a_command_share_a_name() {
+        fn check(command: &clap::Command) {
+            let mut seen = std::collections::HashSet::new();
+            for argument in command.get_arguments() {
+                let long = argument.get_long().unwrap_or(argument.get_id().as_str());
+                assert!(seen.insert(argument.get_id().to_string()), "{} {}", command.get_name(), argument.get_id());
+                assert!(seen.insert(format!("--{long}")), "{} --{long}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Arguments::command());
+    }
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace()).map(|arguments| arguments.command)
+    }
+
+    const CONNECTION: &str = "--endpoint https://localhost:8443 --ca ca.pem --cert a.pem --key a.key";
+
+    #[test]
+    fn names_are_checked_before_anything_is_sent() {
+        let good = format!("tokenvault tokenize --class card_number --audience payments --region eu {CONNECTION}");
+        assert!(matches!(parse(&good), Ok(Command::Tokenize(_))));
+        for (name, wrong) in [("eu", "EU"), ("payments", "4111111111111111"), ("card_number", "-")] {
+            assert!(parse(&good.replace(&format!(" {name} "), &format!(" {wrong} "))).is_err(), "{wrong}");
+        }
+        let reference = format!("{good} --reference 4111111111111111");
+        assert!(parse(&reference).is_err(), "a card number is no reference");
+    }
+
+    #[test]
+    fn every_command_has_its_place() {
+        let bulk = format!(
+            "tokenvault bulk tokenize --in a.csv --out b.csv --rejects c.csv --column pan=card_number --region eu \
+             --audience payments {CONNECTION}"
+        );
+        assert!(matches!(parse(&bulk), Ok(Command::Bulk(BulkCommand::Tokenize(_)))));
+        let query = format!("tokenvault audit query --region eu --since 1h --all {CONNECTION}");
+        assert!(matches!(parse(&query), Ok(Command::Audit(AuditCommand::Query(_)))));
+        let checkpoint = format!("tokenvault audit checkpoint --region node {CONNECTION}");
+        assert!(matches!(parse(&checkpoint), Ok(Command::Audit(AuditCommand::Checkpoint(_)))));
+        assert!(matches!(parse("tokenvault serve --config vault.toml"), Ok(Command::Serve(_))));
+        assert!(matches!(parse("tokenvault config check --config vault.toml"), Ok(Command::Config(_))));
+        assert!(matches!(parse("tokenvault dev --serve"), Ok(Command::Dev(_))));
+    }
+
+    #[test]
+    fn the_version_names_the_commit() {
+        assert!(VERSION.starts_with(env!("CARGO_PKG_VERSION")));
+        assert!(VERSION.ends_with(')'), "{VERSION}");
+    }
+}

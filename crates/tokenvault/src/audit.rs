@@ -1,0 +1,294 @@
+//! `tokenvault audit`: questions to the access log, and its checkpoints.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+use vault_client::{AccessLogEntry, AccessLogQuery, LogName};
+use vault_domain::{
+    Action, Clock, DataClass, Decision, Millis, PrincipalId, Purpose, Reference, Region, SystemClock, TokenText,
+};
+use vault_ledger::VerifierKey;
+
+use crate::{
+    connection::Connection,
+    exit::{Exit, Failure},
+    items::hex,
+    output::{self, Column, Output, OutputArguments, Records},
+    timestamp,
+};
+
+/// The columns of entries, for people; JSON has all fields.
+pub(crate) const COLUMNS: &[Column] = &[
+    ("time", "/time"),
+    ("principal", "/principal"),
+    ("action", "/action"),
+    ("decision", "/decision"),
+    ("what", "/summary"),
+    ("purpose", "/purpose"),
+    ("audience", "/audience"),
+    ("request", "/request_id"),
+];
+
+/// A question to the log.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct QueryArguments {
+    /// The region whose log is asked
+    #[arg(long, value_parser = Region::parse)]
+    pub(crate) region: Region,
+    /// Why you ask: the name of a purpose in the catalog
+    #[arg(long, value_parser = Purpose::parse)]
+    pub(crate) purpose: Option<Purpose>,
+    /// A ticket, for the entry of this question
+    #[arg(long, value_parser = Reference::parse)]
+    pub(crate) reference: Option<Reference>,
+    /// Entries of the last 90s, 15m, 1h, 7d
+    #[arg(long, value_name = "SPAN", value_parser = timestamp::parse_span, conflicts_with = "from", help_heading = "Filters")]
+    pub(crate) since: Option<std::time::Duration>,
+    /// Entries at or after this time (RFC 3339, a day, or milliseconds since 1970)
+    #[arg(long, value_name = "TIME", value_parser = timestamp::parse, help_heading = "Filters")]
+    pub(crate) from: Option<Millis>,
+    /// Entries before this time
+    #[arg(long, value_name = "TIME", value_parser = timestamp::parse, help_heading = "Filters")]
+    pub(crate) until: Option<Millis>,
+    /// Entries of this caller, as entries show it (spiffe://…, dns:…)
+    #[arg(long, value_parser = PrincipalId::parse, help_heading = "Filters")]
+    pub(crate) principal: Option<PrincipalId>,
+    /// Entries of this action: tokenize, detokenize, query_access_log, …
+    #[arg(long, value_parser = parse_action, help_heading = "Filters")]
+    pub(crate) action: Option<Action>,
+    /// Entries with this decision: allowed, denied, failed
+    #[arg(long, value_parser = parse_decision, help_heading = "Filters")]
+    pub(crate) decision: Option<Decision>,
+    /// Entries that concern this data class
+    #[arg(long, value_parser = DataClass::parse, help_heading = "Filters")]
+    pub(crate) class: Option<DataClass>,
+    /// Entries that concern this token, or with - the one on standard input; needs --class
+    #[arg(long, value_name = "TOKEN|-", requires = "class", help_heading = "Filters")]
+    pub(crate) token: Option<String>,
+    /// Entries in one page, 1 to 1000 [default: 100]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Pages")]
+    pub(crate) page_size: Option<u32>,
+    /// Where to go on, as the page before said it, with the same filters
+    #[arg(long, value_name = "TOKEN", help_heading = "Pages")]
+    pub(crate) page_token: Option<String>,
+    /// All pages; each is an entry of its own
+    #[arg(long, help_heading = "Pages")]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+pub(crate) async fn query(arguments: QueryArguments) -> Result<Exit, Failure> {
+    let token = arguments.token.map(read_token).transpose()?;
+    let client = arguments.connection.connect().await?;
+    let since = arguments.since.map(|span| {
+        let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Millis(SystemClock::new().wall().0.saturating_sub(span))
+    });
+    let mut query = AccessLogQuery {
+        region: arguments.region,
+        purpose: arguments.purpose,
+        reference: arguments.reference,
+        from: since.or(arguments.from),
+        until: arguments.until,
+        principal: arguments.principal,
+        action: arguments.action,
+        decision: arguments.decision,
+        data_class: arguments.class,
+        token,
+        page_size: arguments.page_size,
+        page_token: arguments.page_token,
+    };
+    let mut records = Records::new(output::stdout(), arguments.output.form(), COLUMNS);
+    loop {
+        let page = client.query_access_log(&query).await?;
+        page.entries.iter().try_for_each(|entry| records.push(&entry_json(entry)))?;
+        query.page_token = page.next_page_token;
+        match &query.page_token {
+            Some(_) if arguments.all => {}
+            Some(token) => {
+                output::note(&format!("there may be more: --all, or --page-token {token}"));
+                break;
+            }
+            None => break,
+        }
+    }
+    records.finish()?;
+    Ok(Exit::Done)
+}
+
+/// The token to look for: `-` stands for one line of standard input.
+fn read_token(given: String) -> Result<TokenText, Failure> {
+    if given != "-" {
+        return Ok(TokenText::new(given));
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    match line.trim_end_matches(['\r', '\n']) {
+        "" => Err(Failure::usage("there is no token on standard input")),
+        token => Ok(TokenText::new(token.to_owned())),
+    }
+}
+
+/// An entry as JSON: all fields, and one that sums up what it concerns.
+pub(crate) fn entry_json(entry: &AccessLogEntry) -> Value {
+    let items: Vec<_> = entry
+        .items
+        .iter()
+        .map(|items| {
+            json!({
+                "data_class": items.data_class,
+                "outcome": items.outcome,
+                "count": items.count,
+                "record_numbers": items.record_numbers,
+                "token_hashes": items.token_hashes.iter().map(|hash| hex(hash)).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({
+        "time": timestamp::show(Millis(entry.log_time_ms)),
+        "wall_time": timestamp::show(Millis(entry.wall_time_ms)),
+        "receipt": entry.receipt.as_ref().map(|receipt| json!({
+            "origin": receipt.origin,
+            "index": receipt.index,
+            "leaf_hash": hex(&receipt.leaf_hash),
+        })),
+        "request_id": entry.request_id,
+        "tenant": entry.tenant,
+        "principal": entry.principal,
+        "certificate_sha256": entry.certificate_sha256,
+        "source": entry.source,
+        "action": entry.action,
+        "decision": entry.decision,
+        "reason": entry.reason,
+        "purpose": entry.purpose,
+        "reference": entry.reference,
+        "audience": entry.audience,
+        "policy_ids": entry.policy_ids,
+        "policy_version": entry.policy_version,
+        "items": items,
+        "count": entry.count,
+        "summary": summary(entry),
+    })
+}
+
+/// What an entry concerns, in few words: `333 card_number, 1 email TOKEN_UNKNOWN`, or why the call was refused.
+fn summary(entry: &AccessLogEntry) -> String {
+    let items = entry.items.iter().map(|items| match items.outcome.as_str() {
+        "ok" => format!("{} {}", items.count, items.data_class),
+        refused => format!("{} {} {refused}", items.count, items.data_class),
+    });
+    let reason = Some(entry.reason.clone()).filter(|reason| !reason.is_empty());
+    let repeated = (entry.count > 1).then(|| format!("{} times", entry.count));
+    reason.into_iter().chain(items).chain(repeated).collect::<Vec<_>>().join(", ")
+}
+
+/// Which log's checkpoint.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct CheckpointArguments {
+    /// The region whose log is asked; `node` for the node's own log
+    #[arg(long, value_parser = parse_log)]
+    pub(crate) region: LogName,
+    /// Check the signature by this key, which you got by another way: <origin>+<key id>+<key>
+    #[arg(long, value_name = "KEY", value_parser = VerifierKey::parse)]
+    pub(crate) verifier_key: Option<VerifierKey>,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+pub(crate) async fn checkpoint(arguments: CheckpointArguments) -> Result<Exit, Failure> {
+    let client = arguments.connection.connect().await?;
+    let pinned = arguments.verifier_key.as_ref();
+    let verified = client.checkpoint(&arguments.region, pinned).await?;
+    let mut out = output::stdout();
+    match arguments.output.form() {
+        // The note alone, so that it can be redirected into a file and checked by other programs.
+        Output::Table => write!(out, "{}", verified.note)?,
+        form => {
+            let checkpoint = &verified.checkpoint;
+            let record = json!({
+                "origin": checkpoint.origin.as_str(),
+                "size": checkpoint.head.size.0,
+                "root": hex(&checkpoint.head.root.0),
+                "note": verified.note,
+                "verifier_key": verified.verifier_key.to_string(),
+                "verifier_key_pinned": pinned.is_some(),
+            });
+            output::write_summary(&mut out, form, &record)?;
+        }
+    }
+    out.flush()?;
+    match pinned {
+        Some(_) => output::note("the signature is that of the key you gave"),
+        None => output::note(&format!(
+            "the signature is that of the key the vault states itself; keep it, and check by it from now on:\n  {}",
+            verified.verifier_key
+        )),
+    }
+    Ok(Exit::Done)
+}
+
+fn parse_action(text: &str) -> Result<Action, String> {
+    let names = || Action::ALL.iter().map(|action| action.name()).collect::<Vec<_>>().join(", ");
+    Action::parse(text).ok_or_else(|| format!("must be one of {}", names()))
+}
+
+fn parse_decision(text: &str) -> Result<Decision, String> {
+    Decision::parse(text).ok_or_else(|| "must be allowed, denied or failed".to_owned())
+}
+
+fn parse_log(text: &str) -> Result<LogName, vault_domain::IdError> {
+    if text == LogName::Node.to_string() { Ok(LogName::Node) } else { Region::parse(text).map(LogName::Region) }
+}
+
+#[cfg(test)]
+mod tests {
+    use vault_client::AccessLogItems;
+
+    use super::*;
+
+    fn entry() -> AccessLogEntry {
+        let items = |class: &str, outcome: &str, count| AccessLogItems {
+            data_class: class.to_owned(),
+            outcome: outcome.to_owned(),
+            count,
+            record_numbers: vec![7],
+            token_hashes: vec![vec![0xab; 16]],
+        };
+        AccessLogEntry {
+            log_time_ms: 1_795_343_400_123,
+            items: vec![items("card_number", "ok", 3), items("email", "TOKEN_UNKNOWN", 1)],
+            count: 1,
+            ..AccessLogEntry::default()
+        }
+    }
+
+    #[test]
+    fn an_entry_is_summed_up() {
+        assert_eq!(summary(&entry()), "3 card_number, 1 email TOKEN_UNKNOWN");
+        let refused = AccessLogEntry { reason: "ACCESS_DENIED".to_owned(), items: vec![], count: 5, ..entry() };
+        assert_eq!(summary(&refused), "ACCESS_DENIED, 5 times");
+    }
+
+    #[test]
+    fn an_entry_is_shown_whole() {
+        let json = entry_json(&entry());
+        assert_eq!(json.pointer("/time").unwrap(), "2026-11-22T10:30:00.123Z");
+        assert_eq!(json.pointer("/items/0/record_numbers/0").unwrap(), 7);
+        assert_eq!(json.pointer("/items/1/token_hashes/0").unwrap(), &Value::String("ab".repeat(16)));
+        for (_, pointer) in COLUMNS {
+            assert!(json.pointer(pointer).is_some(), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn a_log_is_a_regions_or_the_nodes() {
+        assert_eq!(parse_log("node"), Ok(LogName::Node));
+        assert_eq!(parse_log("eu"), Ok(LogName::Region(Region::parse("eu").unwrap())));
+        assert!(parse_log("EU").is_err());
+    }
+}

@@ -1,0 +1,244 @@
+//! `tokenvault bulk`: whole CSV files, column by column. Nothing is lost: every row read is written or rejected, in order,
+//! and the output appears only when all of it is there. The file of rejects never holds a value.
+
+mod columns;
+mod pipeline;
+mod rows;
+mod statistics;
+
+use std::{
+    fs::{self, File},
+    io::{self, BufReader, BufWriter, Read},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tempfile::NamedTempFile;
+use vault_client::{CallContext, CallMade, Client, ClientError, HeldToken, IN_FLIGHT_MAX, NewValue};
+use vault_domain::{Plaintext, SystemClock, TokenText};
+use zeroize::Zeroizing;
+
+pub(crate) use columns::ColumnRule;
+pub(crate) use statistics::Statistics;
+
+use crate::{
+    bulk::{
+        columns::Columns,
+        pipeline::{Exchanged, Pipeline, Replacement},
+        rows::{Item, Rows},
+    },
+    connection::Connection,
+    exit::{Exit, Failure},
+    items::{ContextArguments, Receipts},
+    output::{self, OutputArguments, grouped},
+    process::StopSignals,
+};
+
+/// Calls that are open at once, unless told otherwise.
+const IN_FLIGHT_DEFAULT: &str = "8";
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Tokenize,
+    Detokenize,
+}
+
+/// A file to be tokenized or detokenized.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BulkArguments {
+    /// The CSV file to read, with a row of column names; - for standard input
+    #[arg(long = "in", value_name = "FILE")]
+    source: PathBuf,
+    /// The CSV file to write; it appears when all rows are done
+    #[arg(long = "out", value_name = "FILE")]
+    target: PathBuf,
+    /// The CSV file for rows that were refused: row, column, reason and remedy, never a value
+    #[arg(long, value_name = "FILE")]
+    rejects: PathBuf,
+    /// A column to be replaced, and the data class of what stands in it; give it once for each column
+    #[arg(long = "column", value_name = "NAME=CLASS", required = true, value_parser = ColumnRule::parse)]
+    columns: Vec<ColumnRule>,
+    /// What separates the cells
+    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = parse_delimiter)]
+    delimiter: u8,
+    /// Leave empty cells empty; otherwise a row with one is rejected
+    #[arg(long)]
+    keep_empty: bool,
+    /// Replace --out and --rejects if they are there
+    #[arg(long)]
+    overwrite: bool,
+    /// Calls that are open at once, 1 to 64
+    #[arg(long, value_name = "CALLS", default_value = IN_FLIGHT_DEFAULT, value_parser = parse_in_flight)]
+    in_flight: NonZeroUsize,
+    #[command(flatten)]
+    context: ContextArguments,
+    #[command(flatten)]
+    report: OutputArguments,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What is to be done to a file.
+pub(crate) struct Job {
+    pub(crate) direction: Direction,
+    pub(crate) context: CallContext,
+    pub(crate) columns: Vec<ColumnRule>,
+    pub(crate) delimiter: u8,
+    pub(crate) keep_empty: bool,
+    pub(crate) overwrite: bool,
+    pub(crate) in_flight: NonZeroUsize,
+}
+
+/// The files of a job.
+pub(crate) struct Files<'a> {
+    pub(crate) input: &'a Path,
+    pub(crate) output: &'a Path,
+    pub(crate) rejects: &'a Path,
+}
+
+pub(crate) async fn run(direction: Direction, arguments: BulkArguments) -> Result<Exit, Failure> {
+    let mut receipts = Receipts::open(arguments.context.receipts.as_ref())?;
+    let mut signals = StopSignals::listen()?;
+    let client = arguments.connection.connect().await?;
+    let job = Job {
+        direction,
+        context: arguments.context.context(None),
+        columns: arguments.columns,
+        delimiter: arguments.delimiter,
+        keep_empty: arguments.keep_empty,
+        overwrite: arguments.overwrite,
+        in_flight: arguments.in_flight,
+    };
+    let files = Files { input: &arguments.source, output: &arguments.target, rejects: &arguments.rejects };
+    let statistics = tokio::select! {
+        done = transform(&client, &job, &files, |calls| receipts.keep(calls)) => done?,
+        () = signals.next() => return Err(Failure::new(Exit::Failure, "stopped; nothing was written")),
+    };
+    output::write_summary(output::stdout(), arguments.report.form(), &statistics.to_json())?;
+    if statistics.rows_rejected == 0 {
+        return Ok(Exit::Done);
+    }
+    let (rejected, path) = (grouped(statistics.rows_rejected), arguments.rejects.display());
+    Err(Failure::new(Exit::Failure, format!("{rejected} rows were rejected; {path} says which and why")))
+}
+
+/// Does a job; `on_calls` is told of every call that was made.
+pub(crate) async fn transform(
+    client: &Client,
+    job: &Job,
+    files: &Files<'_>,
+    on_calls: impl FnMut(&[CallMade]) -> Result<(), Failure>,
+) -> Result<Statistics, Failure> {
+    for path in [files.output, files.rejects] {
+        if !job.overwrite && path.exists() {
+            return Err(Failure::usage(format!("{} is there already; --overwrite replaces it", path.display())));
+        }
+    }
+    let progress = progress(files.input);
+    let input = open(files.input)?;
+    let mut output = csv_writer(files.output, job.delimiter)?;
+    let mut rejects = csv_writer(files.rejects, b',')?;
+    let rows = Rows::read(progress.wrap_read(input), job.delimiter, job.keep_empty, |header| {
+        Columns::locate(&job.columns, header)
+    })?;
+    let exchange = |items| exchange(client.clone(), job.direction, job.context.clone(), items);
+    let pipeline = Pipeline { rows, in_flight_max: job.in_flight.get(), clock: Arc::new(SystemClock::new()), exchange };
+    let on_progress = |statistics: &Statistics| {
+        progress.set_message(format!("{} rows, {}", grouped(statistics.rows_in), statistics.speed()));
+    };
+    let statistics = pipeline.run(&mut output, &mut rejects, on_calls, on_progress).await?;
+    progress.finish_and_clear();
+    keep(rejects, files.rejects, job.overwrite)?;
+    keep(output, files.output, job.overwrite)?;
+    Ok(statistics)
+}
+
+/// Sends the items of some rows.
+async fn exchange(
+    client: Client,
+    direction: Direction,
+    context: CallContext,
+    items: Vec<Item>,
+) -> Result<Exchanged, ClientError> {
+    match direction {
+        Direction::Tokenize => {
+            let values = items.into_iter().map(|item| NewValue { class: item.class, value: Plaintext::new(item.cell) });
+            let answer = client.tokenize(&context, values.collect()).await?;
+            let replacement = |issued: vault_client::IssuedToken| Replacement {
+                created: issued.created,
+                cell: Zeroizing::new(issued.token.into_exposed().into_bytes()),
+            };
+            let results = answer.results.into_iter().map(|result| result.map(replacement)).collect();
+            Ok(Exchanged { results, calls: answer.calls })
+        }
+        Direction::Detokenize => {
+            // A cell that is not UTF-8 is no token; what stands for it is none either, and is refused by the vault.
+            let held = items.into_iter().map(|item| HeldToken {
+                class: item.class,
+                token: TokenText::new(String::from_utf8(item.cell).unwrap_or_else(|_| "?".to_owned())),
+            });
+            let answer = client.detokenize(&context, held.collect()).await?;
+            let replacement =
+                |value: Plaintext| Replacement { created: false, cell: Zeroizing::new(value.into_exposed()) };
+            let results = answer.results.into_iter().map(|result| result.map(replacement)).collect();
+            Ok(Exchanged { results, calls: answer.calls })
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file = File::open(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+/// A file beside the one that is meant, readable by its owner alone; it takes the name when all of it is written.
+fn csv_writer(path: &Path, delimiter: u8) -> Result<csv::Writer<BufWriter<NamedTempFile>>, Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = NamedTempFile::new_in(folder).map_err(|error| Failure::file(path, error))?;
+    Ok(csv::WriterBuilder::new().delimiter(delimiter).from_writer(BufWriter::new(file)))
+}
+
+/// Gives a finished file its name.
+fn keep(writer: csv::Writer<BufWriter<NamedTempFile>>, path: &Path, overwrite: bool) -> Result<(), Failure> {
+    let refuse = |error: &dyn std::fmt::Display| Failure::file(path, error);
+    let buffered = writer.into_inner().map_err(|error| refuse(&error))?;
+    let file = buffered.into_inner().map_err(|error| refuse(&error))?;
+    file.as_file().sync_all().map_err(|error| refuse(&error))?;
+    let kept = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
+    kept.map(drop).map_err(|error| refuse(&error.error))
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn progress(input: &Path) -> ProgressBar {
+    let length = fs::metadata(input).ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len());
+    let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
+    let template = if length.is_some() { "{bar:32} {percent:>3} %  {msg}" } else { "{spinner}  {msg}" };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn parse_delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"\\t" => Ok(b'\t'),
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n') => Ok(*byte),
+        _ => Err("must be one ASCII character, or \\t for a tab".to_owned()),
+    }
+}
+
+fn parse_in_flight(text: &str) -> Result<NonZeroUsize, String> {
+    let parsed = text.parse().ok().filter(|calls: &NonZeroUsize| calls.get() <= IN_FLIGHT_MAX);
+    parsed.ok_or_else(|| format!("must be 1 to {IN_FLIGHT_MAX}"))
+}
+
+#[cfg(test)]
+mod tests;

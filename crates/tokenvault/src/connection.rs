@@ -1,0 +1,72 @@
+//! The flags by which every client command finds its vault and shows who it is.
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use vault_client::{Client, ClientConfig, Endpoint};
+use vault_domain::{SystemClock, SystemEntropy};
+use zeroize::Zeroizing;
+
+use crate::{exit::Failure, output, timestamp};
+
+/// Where the vault is, and who we are.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Connection {
+    /// Where the vault listens: https://<host>:<port>
+    #[arg(long, env = "TOKENVAULT_ENDPOINT", value_name = "URL")]
+    pub(crate) endpoint: String,
+    /// The authorities that the vault's certificate may come from (PEM); the system's are not asked
+    #[arg(long, env = "TOKENVAULT_CA", value_name = "FILE")]
+    pub(crate) ca: PathBuf,
+    /// The client certificate with its chain (PEM)
+    #[arg(long, env = "TOKENVAULT_CERT", value_name = "FILE")]
+    pub(crate) cert: PathBuf,
+    /// The client certificate's private key (PEM)
+    #[arg(long, env = "TOKENVAULT_KEY", value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// The name in the vault's certificate, if it is not the endpoint's host
+    #[arg(long, env = "TOKENVAULT_SERVER_NAME", value_name = "NAME")]
+    pub(crate) server_name: Option<String>,
+    /// How long a call may take, repeats included
+    #[arg(long, env = "TOKENVAULT_DEADLINE", value_name = "SPAN", default_value = "10s", value_parser = timestamp::parse_span)]
+    pub(crate) deadline: Duration,
+    /// Follow the vault to this endpoint when a region is served there; may be given several times
+    #[arg(long, value_name = "URL")]
+    pub(crate) follow: Vec<String>,
+}
+
+impl Connection {
+    /// Connects.
+    pub(crate) async fn connect(&self) -> Result<Client, Failure> {
+        let key = Zeroizing::new(read("--key", &self.key)?);
+        warn_if_shared(&self.key);
+        let endpoint = Endpoint::parse(&self.endpoint)?;
+        let mut config = ClientConfig::new(endpoint, &read("--ca", &self.ca)?, &read("--cert", &self.cert)?, &key)?
+            .with_deadline(self.deadline)?;
+        if let Some(name) = &self.server_name {
+            config = config.with_server_name(name)?;
+        }
+        for endpoint in &self.follow {
+            config = config.following(Endpoint::parse(endpoint)?)?;
+        }
+        Ok(Client::connect(config, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).await?)
+    }
+}
+
+fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let refuse = |error: io::Error| Failure::usage(format!("{flag} {}: {error}", path.display()));
+    fs::read(path).map_err(refuse)
+}
+
+fn warn_if_shared(key: &Path) {
+    let shared = fs::metadata(key).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
+    if shared {
+        output::warn(&format!("{} can be read by other users: chmod 600", key.display()));
+    }
+}

@@ -1,0 +1,52 @@
+//! Commands to copy, for who wants to go on by hand.
+
+use std::{io::Write, net::SocketAddr};
+
+use crate::{
+    dev::furnish::Place,
+    exit::Failure,
+    output::{self, BOLD, PLAIN},
+};
+
+/// Prints them.
+pub(crate) fn print(place: &Place, address: SocketAddr) -> Result<(), Failure> {
+    let mut out = output::stdout();
+    let folder = place.folder().display();
+    let names: Vec<_> = place.accounts().iter().map(|account| account.name.as_str()).collect();
+    writeln!(
+        out,
+        "\n{BOLD}The vault listens on https://{address}{PLAIN}, for this machine alone. In another shell:\n"
+    )?;
+    writeln!(out, "export TOKENVAULT_ENDPOINT=https://{address} TOKENVAULT_CA={folder}/ca.pem")?;
+    writeln!(out, "as() {{ export TOKENVAULT_CERT={folder}/clients/$1.pem TOKENVAULT_KEY={folder}/clients/$1.key; }}")?;
+    writeln!(out, "\n# a token for the payments service; the value comes by standard input")?;
+    writeln!(out, "as loader")?;
+    let load = "--audience payments --region eu --purpose bulk_load";
+    writeln!(out, "echo 4111111111111111 | tokenvault tokenize --class card_number {load}")?;
+    writeln!(out, "\n# its value again; then the same as another service, which gets no more than NOT_FOUND")?;
+    writeln!(out, "as payments")?;
+    writeln!(
+        out,
+        "echo TOKEN | tokenvault detokenize --class card_number --audience payments --region eu --purpose settlement"
+    )?;
+    writeln!(out, "as globex-payments")?;
+    writeln!(
+        out,
+        "echo TOKEN | tokenvault detokenize --class card_number --audience payments --region eu --purpose settlement"
+    )?;
+    writeln!(out, "\n# a whole file")?;
+    writeln!(out, "as loader")?;
+    writeln!(
+        out,
+        "tokenvault bulk tokenize --in customers.csv --out tokens.csv --rejects rejects.csv \\\n  \
+         --column card=card_number --column email=email {load}"
+    )?;
+    writeln!(out, "\n# who saw what")?;
+    writeln!(out, "as auditor")?;
+    writeln!(out, "tokenvault audit query --region eu --purpose audit --since 1h")?;
+    writeln!(out, "tokenvault audit checkpoint --region eu")?;
+    writeln!(out, "\nAccounts: {}. What each may do stands in {folder}/catalog.toml.", names.join(", "))?;
+    let end = if place.is_temporary() { "deletes all of it" } else { "stops it; the folder is kept" };
+    writeln!(out, "Ctrl-C {end}.")?;
+    Ok(out.flush()?)
+}

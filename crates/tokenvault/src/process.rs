@@ -1,0 +1,50 @@
+//! What a process that holds keys owes to its surroundings: no core dump, and a good end when it is told to stop.
+
+use nix::sys::{
+    prctl,
+    resource::{Resource, setrlimit},
+    signal::{Signal, kill},
+};
+use tokio::signal::unix::{self, SignalKind};
+
+use crate::exit::{Exit, Failure};
+
+/// Sees to it that the memory of this process is neither written to a core file nor read by another process of the same
+/// user.
+pub(crate) fn keep_memory_private() -> Result<(), Failure> {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)
+        .and_then(|()| prctl::set_dumpable(false))
+        .map_err(|error| Failure::new(Exit::Failure, format!("core dumps can't be switched off: {error}")))
+}
+
+/// SIGTERM and SIGINT.
+pub(crate) struct StopSignals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+}
+
+impl StopSignals {
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let refuse = |error| Failure::new(Exit::Failure, format!("signals can't be received: {error}"));
+        Ok(Self {
+            terminate: unix::signal(SignalKind::terminate()).map_err(refuse)?,
+            interrupt: unix::signal(SignalKind::interrupt()).map_err(refuse)?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Ends this process at once, as a power cut would: for who asks a second time. The vault is made for that.
+pub(crate) fn end_at_once() -> Failure {
+    match kill(nix::unistd::getpid(), Signal::SIGKILL) {
+        Ok(()) => Failure::new(Exit::Failure, "stopped at once"),
+        Err(error) => Failure::new(Exit::Failure, format!("could not stop at once: {error}")),
+    }
+}
