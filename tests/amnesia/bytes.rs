@@ -8,7 +8,6 @@ use std::{
     process::{Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
     thread,
-    time::Duration,
 };
 
 use nix::{
@@ -17,7 +16,7 @@ use nix::{
 };
 use vault_tests::amnesia::{Amnesia, Options, Survivors};
 
-use crate::{Machine, sync};
+use crate::{Machine, sync, wait_for};
 
 /// A record of the writers: its number, and a filling that follows from it.
 const RECORD: usize = 100;
@@ -43,12 +42,6 @@ fn append_until_cut(path: &Path, synced: bool, acknowledged: &AtomicU64) {
             return;
         }
         acknowledged.store(number + 1, Ordering::Release);
-    }
-}
-
-fn wait_for(acknowledged: &AtomicU64, count: u64) {
-    while acknowledged.load(Ordering::Acquire) < count {
-        thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -230,6 +223,7 @@ fn the_power_can_be_cut_before_each_sync_in_turn() {
         let running = started_with_logs(&machine, 1, options);
         let acknowledged = AtomicU64::new(0);
         append_until_cut(&running.path().join("log0"), true, &acknowledged);
+        assert!(File::open(running.path()).is_err(), "it stays dark");
         let lost = running.power_cut().unwrap();
         assert_eq!(acknowledged.into_inner(), cut - 1);
         assert_eq!(lost.bytes, RECORD as u64);

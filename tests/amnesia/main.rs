@@ -14,6 +14,9 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -62,6 +65,17 @@ fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+/// Waits until a writer has so many acknowledged; fails after a minute, for then it has failed.
+fn wait_for(acknowledged: &AtomicU64, count: u64) {
+    for _ in 0..60_000 {
+        if acknowledged.load(Ordering::Acquire) >= count {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("{} of {count} acknowledged after a minute", acknowledged.load(Ordering::Acquire));
 }
 
 /// Syncs a file or directory.

@@ -32,8 +32,9 @@ fn in_ext4s_way_a_new_file_needs_a_sync_of_its_own_only() {
     let machine = Machine::new();
     let running = machine.start(EXT4);
     fs::create_dir(running.path().join("directory")).unwrap();
-    write_synced(&running.path().join("directory/file"), b"synced");
+    fs::write(running.path().join("directory/file"), b"synced").unwrap();
     fs::write(running.path().join("later"), b"not synced").unwrap();
+    sync(&running.path().join("directory/file"));
     running.power_cut().unwrap();
     assert_eq!(machine.names(), ["directory"], "what came later is lost");
     assert_eq!(fs::read(machine.disk().join("directory/file")).unwrap(), b"synced");
@@ -128,6 +129,54 @@ fn a_rename_across_directories_is_durable_with_either_and_never_half() {
         let left = (names(&machine.disk().join("from")), names(&machine.disk().join("to")));
         let (here, nowhere) = (vec!["file".to_owned()], vec![]);
         assert_eq!(left, if synced.is_some() { (nowhere, here) } else { (here, nowhere) }, "synced: {synced:?}");
+    }
+}
+
+#[test]
+fn a_file_moved_into_a_new_directory_is_not_lost_with_it() {
+    for synced in ["from", "new"] {
+        let machine = Machine::new();
+        fs::create_dir(machine.disk().join("from")).unwrap();
+        fs::write(machine.disk().join("from/file"), b"bytes").unwrap();
+        let running = machine.start(STRICT);
+        fs::create_dir(running.path().join("new")).unwrap();
+        fs::rename(running.path().join("from/file"), running.path().join("new/file")).unwrap();
+        sync(&running.path().join(synced));
+        running.power_cut().unwrap();
+        assert_eq!(machine.names(), ["from", "new"], "without the directory there would be no file");
+        assert_eq!(names(&machine.disk().join("new")), ["file"]);
+    }
+}
+
+#[test]
+fn a_directory_that_replaces_another_takes_along_what_emptied_it() {
+    for options in [STRICT, EXT4] {
+        let machine = Machine::new();
+        fs::create_dir(machine.disk().join("old")).unwrap();
+        fs::write(machine.disk().join("old/file"), b"bytes").unwrap();
+        fs::create_dir(machine.disk().join("new")).unwrap();
+        fs::write(machine.disk().join("new/other"), b"bytes").unwrap();
+        let running = machine.start(options);
+        fs::remove_file(running.path().join("old/file")).unwrap();
+        fs::rename(running.path().join("new"), running.path().join("old")).unwrap();
+        sync(running.path());
+        assert_eq!(running.power_cut().unwrap().names, 0);
+        assert_eq!((machine.names(), names(&machine.disk().join("old"))), (vec!["old".into()], vec!["other".into()]));
+    }
+}
+
+#[test]
+fn a_removed_directory_takes_along_what_emptied_it() {
+    for options in [STRICT, EXT4] {
+        let machine = Machine::new();
+        fs::create_dir(machine.disk().join("directory")).unwrap();
+        fs::write(machine.disk().join("directory/file"), b"bytes").unwrap();
+        let running = machine.start(options);
+        fs::hard_link(running.path().join("directory/file"), running.path().join("link")).unwrap();
+        fs::remove_dir_all(running.path().join("directory")).unwrap();
+        sync(running.path());
+        assert_eq!(running.power_cut().unwrap().names, 0, "nothing waits for a directory that is gone");
+        assert_eq!(machine.names(), ["link"]);
     }
 }
 

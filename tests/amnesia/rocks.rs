@@ -5,13 +5,12 @@ use std::{
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
     thread,
-    time::Duration,
 };
 
 use rocksdb::{DB, WriteOptions};
 use vault_tests::amnesia::{Directories, Options, Survivors};
 
-use crate::{Machine, sync};
+use crate::{Machine, sync, wait_for};
 
 /// Bytes of a value.
 const VALUE: usize = 200;
@@ -69,9 +68,7 @@ fn cut_after(count: u64, synced: bool, buffer: usize, options: Options) -> (u64,
     let acknowledged = AtomicU64::new(0);
     thread::scope(|scope| {
         scope.spawn(|| put_until_cut(&db, synced, u64::MAX, &acknowledged));
-        while acknowledged.load(Ordering::Acquire) < count {
-            thread::sleep(Duration::from_millis(1));
-        }
+        wait_for(&acknowledged, count);
         running.power_cut().unwrap();
     });
     drop(db);

@@ -63,7 +63,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     // Neither a line nor an end but an error: then the power goes too.
     let asked = io::stdin().read_line(&mut String::new()).is_ok_and(|bytes| bytes > 0);
     let cut = locked(&tree).cut().map_err(|source| Error::Io { what: "writing what survives the cut", source });
-    // Dropped, the session would wait for its turn to unmount, and perhaps take what is mounted there since.
+    // Dropped, the session would unmount by itself: not if a file is open, and perhaps what is mounted there since.
     std::mem::forget(session);
     if !asked {
         unmount(&mountpoint).map_err(|source| Error::NotUnmounted { mountpoint, source })?;

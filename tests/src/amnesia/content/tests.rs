@@ -151,6 +151,20 @@ proptest! {
 }
 
 #[test]
+fn of_many_torn_overwrites_some_survive_and_some_do_not() {
+    let dir = TempDir::new().unwrap();
+    let (path, file) = empty_file(&dir);
+    let mut content = Content::default();
+    content.write(0, &[1; 100 * SECTOR]);
+    content.sync(&file).unwrap();
+    content.write(0, &[2; 100 * SECTOR]);
+    let survived = content.tear(&file, &mut Chance::new(1)).unwrap();
+    let new = fs::read(path).unwrap().iter().filter(|&&byte| byte == 2).count();
+    assert_eq!(survived, new as u64);
+    assert!((20 * SECTOR..80 * SECTOR).contains(&new), "{new} bytes of {}", 100 * SECTOR);
+}
+
+#[test]
 fn torn_writes_differ_by_seed_and_not_by_chance() {
     let dir = TempDir::new().unwrap();
     let left = |seed| {
