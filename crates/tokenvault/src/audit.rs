@@ -42,7 +42,8 @@ pub(crate) struct QueryArguments {
     #[arg(long, value_parser = Reference::parse)]
     pub(crate) reference: Option<Reference>,
     /// Entries of the last 90s, 15m, 1h, 7d
-    #[arg(long, value_name = "SPAN", value_parser = timestamp::parse_span, conflicts_with = "from", help_heading = "Filters")]
+    #[arg(long, value_name = "SPAN", value_parser = timestamp::parse_span)]
+    #[arg(conflicts_with = "from", help_heading = "Filters")]
     pub(crate) since: Option<std::time::Duration>,
     /// Entries at or after this time (RFC 3339, a day, or milliseconds since 1970)
     #[arg(long, value_name = "TIME", value_parser = timestamp::parse, help_heading = "Filters")]

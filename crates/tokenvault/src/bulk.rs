@@ -1,5 +1,5 @@
-//! `tokenvault bulk`: whole CSV files, column by column. Nothing is lost: every row read is written or rejected, in order,
-//! and the output appears only when all of it is there. The file of rejects never holds a value.
+//! `tokenvault bulk`: whole CSV files, column by column. Nothing is lost: every row read is written or rejected, in
+//! order, and the output appears only when all of it is there. The file of rejects never holds a value.
 
 mod columns;
 mod pipeline;

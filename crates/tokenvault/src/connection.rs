@@ -34,7 +34,8 @@ pub(crate) struct Connection {
     #[arg(long, env = "TOKENVAULT_SERVER_NAME", value_name = "NAME")]
     pub(crate) server_name: Option<String>,
     /// How long a call may take, repeats included
-    #[arg(long, env = "TOKENVAULT_DEADLINE", value_name = "SPAN", default_value = "10s", value_parser = timestamp::parse_span)]
+    #[arg(long, env = "TOKENVAULT_DEADLINE", value_name = "SPAN")]
+    #[arg(default_value = "10s", value_parser = timestamp::parse_span)]
     pub(crate) deadline: Duration,
     /// Follow the vault to this endpoint when a region is served there; may be given several times
     #[arg(long, value_name = "URL")]

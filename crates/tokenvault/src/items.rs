@@ -67,8 +67,8 @@ pub(crate) struct ItemArguments {
     pub(crate) connection: crate::connection::Connection,
 }
 
-/// Sends the items batch by batch, writes what `show` makes of each result, and keeps the receipts. `what` names an item
-/// for messages; `call` makes the call for one batch.
+/// Sends the items batch by batch, writes what `show` makes of each result, and keeps the receipts. `what` names an
+/// item for messages; `call` makes the call for one batch.
 pub(crate) async fn exchange<T>(
     arguments: ItemArguments,
     what: &str,

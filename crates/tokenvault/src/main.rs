@@ -1,8 +1,8 @@
 //! `tokenvault`: the vault as a process, and what people do with one from a shell.
 //!
-//! Data go to standard output, messages to standard error. A value is read from standard input or a file; on the command
-//! line it could be seen by others. Everything is wired here and in the modules of the commands; no rule of the vault is
-//! decided here.
+//! Data go to standard output, messages to standard error. A value is read from standard input or a file; on the
+//! command line it could be seen by others. Everything is wired here and in the modules of the commands; no rule of the
+//! vault is decided here.
 
 mod arguments;
 mod audit;

@@ -1,8 +1,8 @@
 //! The connection: TCP, TLS 1.3 with our certificate, HTTP/2. It is made anew by itself when it breaks.
 //!
-//! In TLS 1.3 our side of the handshake is done before the server has looked at our certificate: that it refuses us comes
-//! later, as an alert in place of the first answer, which HTTP/2 reports as a closed connection. So alerts are noted
-//! where they are read.
+//! In TLS 1.3 our side of the handshake is done before the server has looked at our certificate: that it refuses us
+//! comes later, as an alert in place of the first answer, which HTTP/2 reports as a closed connection. So alerts are
+//! noted where they are read.
 
 use std::{
     error::Error as StdError,
@@ -94,7 +94,8 @@ async fn dial(
         problem: innermost(error),
     };
     let origin: Uri = endpoint.to_string().parse().map_err(|error: http::uri::InvalidUri| refuse(&error))?;
-    // tonic is told `http`, for it would ask for TLS of its own otherwise; ours is TLS 1.3 alone, tonic's would take 1.2.
+    // tonic is told `http`, for it would ask for TLS of its own otherwise; ours is TLS 1.3 alone, tonic's would take
+    // 1.2.
     let address = format!("http://{}:{}", endpoint.host(), endpoint.port());
     let transport = tonic::transport::Endpoint::from_shared(address)
         .map_err(|error| refuse(&error))?

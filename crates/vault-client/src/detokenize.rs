@@ -27,7 +27,8 @@ impl Client {
     /// Reveals the values of tokens: a result for each, in order. More than one request may hold go in several calls.
     ///
     /// # Errors
-    /// When the call, or every call of the batch, was refused as a whole. If only some were, their items bear the error.
+    /// When the call, or every call of the batch, was refused as a whole. If only some were, their items bear the
+    /// error.
     pub async fn detokenize(
         &self,
         context: &CallContext,

@@ -43,7 +43,8 @@ pub enum ClientError {
     },
     /// The vault does not accept our certificate; what was sent was not read.
     #[error(
-        "the vault refuses the client certificate (TLS alert {alert}): show one of a client CA that it is configured with"
+        "the vault refuses the client certificate (TLS alert {alert}): show one of a client CA that it is \
+         configured with"
     )]
     CertificateRefused {
         /// The alert's name (RFC 8446 section 6).

@@ -141,8 +141,9 @@ impl Client {
         })
     }
 
-    /// The newest checkpoint of a log, with its signature checked by `pinned`, a key that was got by another way. Without
-    /// one it is checked by the key that the vault states itself, which shows no more than that the answer is whole.
+    /// The newest checkpoint of a log, with its signature checked by `pinned`, a key that was got by another way.
+    /// Without one it is checked by the key that the vault states itself, which shows no more than that the answer is
+    /// whole.
     ///
     /// # Errors
     /// When the call was refused, or the checkpoint does not verify.

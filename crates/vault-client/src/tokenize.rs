@@ -37,7 +37,8 @@ impl Client {
     /// Tokenizes values: a result for each, in order. More than one request may hold go in several calls.
     ///
     /// # Errors
-    /// When the call, or every call of the batch, was refused as a whole. If only some were, their items bear the error.
+    /// When the call, or every call of the batch, was refused as a whole. If only some were, their items bear the
+    /// error.
     pub async fn tokenize(
         &self,
         context: &CallContext,

@@ -1,4 +1,5 @@
-//! Randomness of one call: ChaCha12 (the generator that rand's `StdRng` is), seeded by one 32-byte draw from the kernel.
+//! Randomness of one call: ChaCha12 (the generator that rand's `StdRng` is), seeded by one 32-byte draw from the
+//! kernel.
 //!
 //! One system call a request instead of one an item; no generator outlives its call or is shared between threads, so
 //! that no fork, snapshot or restored machine repeats what another one drew.

@@ -196,7 +196,8 @@ impl Generation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectId(pub [u8; 16]);
 
-/// The id of one request, drawn at the door, in every log line, error and entry: 16 random bytes, shown as 32 hex digits.
+/// The id of one request, drawn at the door, in every log line, error and entry: 16 random bytes, shown as 32 hex
+/// digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub [u8; 16]);
 

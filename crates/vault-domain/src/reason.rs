@@ -40,7 +40,10 @@ pub enum Code {
 }
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal, $code:ident, $outside:ident, $text:literal, $remedy:literal;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident = $number:literal, $name:literal, $code:ident, $outside:ident, $text:literal, $remedy:literal;
+    )*) => {
         /// Why something was refused.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u16)]
@@ -138,7 +141,8 @@ reasons! {
         "the catalog has no account for the client certificate's principal",
         "add a service account for it to the catalog, or use the certificate of one that is there";
     AccessDenied = 22, "ACCESS_DENIED", Denied, AccessDenied,
-        "this caller may not do this with this data class, for this audience, purpose and region, or there is no such class",
+        "this caller may not do this with this data class, for this audience, purpose and region, or there is no \
+         such class",
         "ask the vault's operators for a grant; the log names the policy that decided";
     DataClassUnknown = 23, "DATA_CLASS_UNKNOWN", Denied, AccessDenied,
         "the catalog has no such data class",
@@ -153,7 +157,8 @@ reasons! {
     // 40–59: the token, and what the log alone tells about it
     TokenNotFound = 40, "TOKEN_NOT_FOUND", NotFound, TokenNotFound,
         "there is no such token for this caller",
-        "check data class, audience and region; the token may also have expired or been revoked, which only the log tells";
+        "check data class, audience and region; the token may also have expired or been revoked, which only the log \
+         tells";
     TokenMalformed = 41, "TOKEN_MALFORMED", NotFound, TokenNotFound,
         "the text is no token of this class's format",
         "send the token as it was issued";

@@ -6,7 +6,8 @@ use vault_store::{Batch, Table};
 
 /// Rows and conditions in the making.
 pub(crate) struct Draft {
-    /// Where the journal stood before anything was read: what changed since fails the conditions, and never passes them.
+    /// Where the journal stood before anything was read: what changed since fails the conditions, and never passes
+    /// them.
     position: Position,
     pub(crate) now: Millis,
     pub(crate) batch: Batch,

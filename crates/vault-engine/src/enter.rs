@@ -62,8 +62,8 @@ impl Engine {
         }
     }
 
-    /// Refuses a call whose request could not be read by its door: the region's log has it if a region was named that is
-    /// served here and the caller has an account, the node's log otherwise.
+    /// Refuses a call whose request could not be read by its door: the region's log has it if a region was named that
+    /// is served here and the caller has an account, the node's log otherwise.
     pub async fn refuse_unread(&self, call: &Call, action: Action, region: &str, error: Error) -> Error {
         let scope = match Region::parse(region) {
             Ok(region) => self.enter(call, action, &region).await,

@@ -53,8 +53,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) items: &'a [ItemEvidence],
 }
 
-/// What stands for a class that the catalog does not have. Its name is never written: it can be a value put in the wrong
-/// field.
+/// What stands for a class that the catalog does not have. Its name is never written: it can be a value put in the
+/// wrong field.
 const UNKNOWN_CLASS: &str = "unknown";
 
 impl<'a> Evidence<'a> {

@@ -7,7 +7,9 @@
 //! | 0 | 1 | version = 1 |
 //! | 1 | 6 | when, ms since 1970 |
 //! | 7 | 16 | keyed hash of the canonical request |
-//! | 23 | 8 each | outcomes, in the order of the items: kind (1 new record, 2 known record, 3 refused), then 7 bytes: the record number, or the reason's number |
+//! | 23 | 8 each | outcomes in the order of the items: kind, then 7 bytes, the record's or the reason's number |
+//!
+//! Kinds: 1 new record, 2 known record, 3 refused.
 //!
 //! The row's key is the day and a keyed hash of tenant, principal, method and key; rows are looked for under today and
 //! yesterday. No token and no value is ever kept: an answer is rebuilt from the records, authorized and recorded anew.
@@ -93,8 +95,8 @@ impl StoredOutcome {
 pub(crate) struct RequestHash(zeroize::Zeroizing<Vec<u8>>);
 
 impl RequestHash {
-    /// Room for a request of so many items, which hold so many bytes of values or tokens: the buffer never grows, so that
-    /// no copy of it stays behind unwiped.
+    /// Room for a request of so many items, which hold so many bytes of values or tokens: the buffer never grows, so
+    /// that no copy of it stays behind unwiped.
     pub(crate) fn with_capacity(items: usize, bytes: usize) -> Self {
         let names = (items + 3) * (2 * size_of::<u32>() + limits::NAME_BYTES_MAX);
         Self(zeroize::Zeroizing::new(Vec::with_capacity(names + bytes)))

@@ -1,4 +1,5 @@
-//! The use cases of the vault: tokenize, detokenize, read the log. The only place that orders *authorize → act → record*.
+//! The use cases of the vault: tokenize, detokenize, read the log. The only place that orders *authorize → act →
+//! record*.
 //!
 //! A call comes in with an authenticated principal. [`Engine`] decides by policy and makes the permits that everything
 //! touching data takes; it reads a snapshot, seals or opens, and hands rows and entry to the region's journal. Nothing

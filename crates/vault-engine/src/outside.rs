@@ -1,5 +1,5 @@
-//! The newest checkpoint of every log, kept in a file outside the stores: at the next start a store that is behind it is
-//! an old copy, and is refused.
+//! The newest checkpoint of every log, kept in a file outside the stores: at the next start a store that is behind it
+//! is an old copy, and is refused.
 
 use std::{
     fs::{self, File},

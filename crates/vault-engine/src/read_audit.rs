@@ -127,8 +127,8 @@ impl Engine {
         Ok(AccessLogPage { entries, next_page_token, log_size, receipt })
     }
 
-    /// The newest checkpoint of a region's log, signed afresh if there is news. It needs no entry: it tells no more than
-    /// what every receipt's holder may know, and it must stay available when the log takes no entries.
+    /// The newest checkpoint of a region's log, signed afresh if there is news. It needs no entry: it tells no more
+    /// than what every receipt's holder may know, and it must stay available when the log takes no entries.
     ///
     /// # Errors
     /// When the caller may not have it; that is in the log.
@@ -266,7 +266,8 @@ impl Search {
         Ok(summary.and_then(|row| Summary::decode(&row).ok()).is_some_and(|summary| !summary.may_match(&self.query)))
     }
 
-    /// Reads the entries from `low` to `upper`, newest first; returns where to go on, zero when nothing older can match.
+    /// Reads the entries from `low` to `upper`, newest first; returns where to go on, zero when nothing older can
+    /// match.
     fn read_run(&self, low: u64, upper: u64, entries: &mut Vec<FoundEntry>) -> Result<u64, Error> {
         let snapshot = self.reader.snapshot();
         let range = LogIndex(low)..LogIndex(upper);

@@ -1,7 +1,7 @@
 //! The follower: builds the derived index behind the log, on its own thread, never in the commit.
 //!
-//! One row sums up 256 entries (vault-ledger's `summary`). Entries behind the last full run are the unindexed tail, which
-//! queries scan. The table can be dropped at any time; it is built again from the entries.
+//! One row sums up 256 entries (vault-ledger's `summary`). Entries behind the last full run are the unindexed tail,
+//! which queries scan. The table can be dropped at any time; it is built again from the entries.
 
 use std::{
     sync::{

@@ -158,8 +158,8 @@ impl Journal {
         Position(self.shared.position.load(Ordering::Acquire))
     }
 
-    /// Commits one call's rows and entry, durably, or nothing of them. The submission is queued at once; what is awaited
-    /// is the answer, so that other work can be done while the fsync runs.
+    /// Commits one call's rows and entry, durably, or nothing of them. The submission is queued at once; what is
+    /// awaited is the answer, so that other work can be done while the fsync runs.
     ///
     /// # Errors
     /// [`CommitError::Conflict`] when a condition does not hold any more: read again and try again.
@@ -202,7 +202,8 @@ impl Journal {
         answer.await.unwrap_or(Err(CommitError::Stopped))
     }
 
-    /// Resolves when a write or fsync has failed, or the journal's thread is gone: the process must stop serving and end.
+    /// Resolves when a write or fsync has failed, or the journal's thread is gone: the process must stop serving and
+    /// end.
     pub async fn failed(&self) {
         let mut life = self.shared.life.clone();
         if life.wait_for(|life| *life == Life::Failed).await.is_err() && *life.borrow() == Life::Stopped {
@@ -218,8 +219,8 @@ impl Journal {
         life == Life::Failed || life == Life::Running && self.shared.life.has_changed().is_err()
     }
 
-    /// The time that counts for lifetimes: the wall clock, but never before the newest entry, so that a clock that steps
-    /// back gives no token a second life.
+    /// The time that counts for lifetimes: the wall clock, but never before the newest entry, so that a clock that
+    /// steps back gives no token a second life.
     #[must_use]
     pub fn now(&self, wall: Millis) -> Millis {
         wall.max(Millis(self.shared.log_time.load(Ordering::Acquire)))

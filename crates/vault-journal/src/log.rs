@@ -99,8 +99,8 @@ impl Log {
         Ok(Receipt { index: LogIndex(index), leaf, log_time: time })
     }
 
-    /// Signs a checkpoint over everything appended so far, which has to be on disk, and puts it into `batch`; nothing if
-    /// the newest one covers as much.
+    /// Signs a checkpoint over everything appended so far, which has to be on disk, and puts it into `batch`; nothing
+    /// if the newest one covers as much.
     pub(crate) fn sign(&self, batch: &mut Batch) -> Result<Option<SignedCheckpoint>, JournalError> {
         let size = self.size();
         if self.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.size == size) {

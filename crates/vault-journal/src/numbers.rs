@@ -1,8 +1,8 @@
 //! A bound above every record number that was ever committed, so that no number names two records, not even after the
 //! newest ones are erased.
 //!
-//! The row `numbers` of the table `meta` holds it, 8 bytes, big-endian. The journal raises it ahead of need, in the same
-//! write as the first record above it; after a start numbers go on from the bound.
+//! The row `numbers` of the table `meta` holds it, 8 bytes, big-endian. The journal raises it ahead of need, in the
+//! same write as the first record above it; after a start numbers go on from the bound.
 
 use vault_domain::{RecordNumber, limits};
 use vault_store::{

@@ -130,7 +130,8 @@ impl ClassKeys {
         self.region_lookup().generation
     }
 
-    /// The record number that a block hides. Any block hides one; [`ClassKeys::check`] tells whether it is the right one.
+    /// The record number that a block hides. Any block hides one; [`ClassKeys::check`] tells whether it is the right
+    /// one.
     #[must_use]
     pub fn record_number(&self, block: &Block) -> Option<RecordNumber> {
         let mut blocks = [*block];

@@ -1,9 +1,10 @@
 //! Sealing the part of an entry that concerns people, per tenant and epoch.
 //!
 //! `AES-256-GCM(key, nonce, body)` with the key derived like a record's, class empty, use "entry"; associated data:
-//! `"tokenvault/entry/1" ‖ 0x00 ‖ salt (16) ‖ tenant tag (8) ‖ principal tag (8)`. The tenant's name is in the key, vault
-//! and region are in the ring. The tags let a query skip entries: the tenant's is `HMAC(entry-tag key, 't' ‖ tenant)`,
-//! the principal's `HMAC(entry-tag key, 'p' ‖ tenant ‖ principal)`, each part behind its length, cut to 8 bytes.
+//! `"tokenvault/entry/1" ‖ 0x00 ‖ salt (16) ‖ tenant tag (8) ‖ principal tag (8)`. The tenant's name is in the key,
+//! vault and region are in the ring. The tags let a query skip entries: the tenant's is `HMAC(entry-tag key, 't' ‖
+//! tenant)`, the principal's `HMAC(entry-tag key, 'p' ‖ tenant ‖ principal)`, each part behind its length, cut to 8
+//! bytes.
 
 use std::{
     collections::HashMap,

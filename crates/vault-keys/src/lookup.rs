@@ -1,7 +1,8 @@
-//! The look-up ring of a region: what hides, checks and finds tokens. One generation is current, older ones only verify.
+//! The look-up ring of a region: what hides, checks and finds tokens. One generation is current, older ones only
+//! verify.
 //!
-//! Keys of the region (tenant and class empty): token block, token seal, place seal, place code, entry tag, idempotency,
-//! token hash. Keys of a class (tenant and class named): check, token look-up, blind index.
+//! Keys of the region (tenant and class empty): token block, token seal, place seal, place code, entry tag,
+//! idempotency, token hash. Keys of a class (tenant and class named): check, token look-up, blind index.
 
 use vault_crypto::{Block, BlockKey, Info, Key256, MacKey};
 use vault_domain::{Audience, DataClass, Generation, RecordNumber, Tenant};
@@ -25,7 +26,8 @@ pub struct MintedToken {
     pub check: u64,
 }
 
-/// The names of tenant, class and audience as 32-bit codes: what fits the one block that hides them in a record's header.
+/// The names of tenant, class and audience as 32-bit codes: what fits the one block that hides them in a record's
+/// header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PlaceCodes {
     pub(crate) tenant: [u8; 4],

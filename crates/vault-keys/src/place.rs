@@ -1,8 +1,8 @@
 //! Where a value belongs: everything that must be the same when a record is opened as it was when it was sealed.
 //!
 //! `place = SHA-256("tokenvault/place/1" ‖ 0x00 ‖ lp16(vault) ‖ lp16(region) ‖ lp16(tenant) ‖ lp16(class) ‖
-//! lp16(audience))`, where lp16 is a big-endian 16-bit length and the bytes. It is the first part of the associated data
-//! of a record; number, header, subject and parent follow in fixed width (`record`).
+//! lp16(audience))`, where lp16 is a big-endian 16-bit length and the bytes. It is the first part of the associated
+//! data of a record; number, header, subject and parent follow in fixed width (`record`).
 
 use vault_crypto::sha256;
 use vault_domain::{Audience, DataClass, Region, Tenant, VaultId};

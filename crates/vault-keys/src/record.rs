@@ -22,8 +22,9 @@
 //! | | 8 | if it has one: number of the parent record |
 //! | | n, 16 | sealed part: ciphertext and tag |
 //!
-//! The sealed part holds `u24 value length ‖ u24 token length ‖ value ‖ token ‖ zeros` up to the next bucket: a multiple
-//! of 16 up to 128 bytes, of 64 up to 1,024, of 1,024 above. The token is there only for formats that are no block.
+//! The sealed part holds `u24 value length ‖ u24 token length ‖ value ‖ token ‖ zeros` up to the next bucket: a
+//! multiple of 16 up to 128 bytes, of 64 up to 1,024, of 1,024 above. The token is there only for formats that are no
+//! block.
 //!
 //! Associated data: `place hash (32) ‖ record number (8) ‖ header (84) ‖ subject (16, zeros if none) ‖ parent (8, zeros
 //! if none)`. Every field that selects a key or bounds the record's life is part of it.
@@ -274,7 +275,8 @@ impl<'a> Record<'a> {
         Millis(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 
-    /// The bytes at a fixed offset of the header; zeros if the constant offset were wrong, which the goldens would show.
+    /// The bytes at a fixed offset of the header; zeros if the constant offset were wrong, which the goldens would
+    /// show.
     fn field<const N: usize>(&self, offset: usize) -> [u8; N] {
         self.header.get(offset..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
     }

@@ -10,8 +10,8 @@
 //! | `epoch/<16 hex digits: id>` | version (4 bytes) ‖ salt (32 bytes) ‖ begun (8 bytes) |
 //!
 //! A key is wrapped by AES-256-GCM under the root key with a random nonce; the associated data are
-//! `"tokenvault/wrap/1" ‖ 0x00 ‖ lp16(vault) ‖ lp16(region or "node") ‖ lp16(row name)`, so that no row can stand in for
-//! another one.
+//! `"tokenvault/wrap/1" ‖ 0x00 ‖ lp16(vault) ‖ lp16(region or "node") ‖ lp16(row name)`, so that no row can stand in
+//! for another one.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,4 +1,5 @@
-//! What changes in a record's life: its own row, with its own tag, so that a revocation or a use never touches the value.
+//! What changes in a record's life: its own row, with its own tag, so that a revocation or a use never touches the
+//! value.
 //!
 //! # Layout of a state row, version 1
 //!
@@ -11,8 +12,8 @@
 //! | 12 | 4 | changes so far, from 1: a rolled-back state row is an older one |
 //! | 16 | 16 | tag |
 //!
-//! `tag = HMAC(state key, row[0..16] ‖ place hash ‖ record number ‖ tag of the sealed value)`, cut to 16 bytes; the state
-//! key is derived like the record's sealing key, with the use "state". A record without a row has never changed.
+//! `tag = HMAC(state key, row[0..16] ‖ place hash ‖ record number ‖ tag of the sealed value)`, cut to 16 bytes; the
+//! state key is derived like the record's sealing key, with the use "state". A record without a row has never changed.
 
 use vault_crypto::{MacKey, TAG_BYTES, same};
 use vault_domain::{Millis, RecordNumber};

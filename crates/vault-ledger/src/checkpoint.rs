@@ -8,7 +8,8 @@
 //!
 //! The origin is also the name that the log signs under. Extension lines are not written, and refused when read.
 //!
-//! A log must never sign two checkpoints of which neither continues the other: that is for the signer's owner to see to.
+//! A log must never sign two checkpoints of which neither continues the other: that is for the signer's owner to see
+//! to.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 

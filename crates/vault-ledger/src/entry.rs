@@ -49,9 +49,10 @@
 //! # Size
 //!
 //! At most 65,535 bytes, which is what an entry bundle of c2sp.org/tlog-tiles can hold. Head, 255 policies and people
-//! part never take more than 17,852 bytes together; a group takes at most 75 and an item at most 16. Hence 1000 items in
-//! [`GROUPS_ALWAYS_FIT`] groups always fit, whatever their contents; 1000 groups of the longest class names do not (at
-//! least 75,000 bytes), and [`EntryBuilder::group`] then refuses the group that would be too much and keeps what it has.
+//! part never take more than 17,852 bytes together; a group takes at most 75 and an item at most 16. Hence 1000 items
+//! in [`GROUPS_ALWAYS_FIT`] groups always fit, whatever their contents; 1000 groups of the longest class names do not
+//! (at least 75,000 bytes), and [`EntryBuilder::group`] then refuses the group that would be too much and keeps what it
+//! has.
 
 mod build;
 mod ids;

@@ -1,7 +1,7 @@
 //! Encodings that may never change: what was written once must be read, and proven, for as long as there are logs.
 //!
-//! Each file under `goldens/` is the hex of one encoding, 32 bytes to a line. `UPDATE_GOLDENS=1` writes them anew, which
-//! only a new version of a format can justify.
+//! Each file under `goldens/` is the hex of one encoding, 32 bytes to a line. `UPDATE_GOLDENS=1` writes them anew,
+//! which only a new version of a format can justify.
 
 use std::{fmt::Write, fs, path::PathBuf};
 

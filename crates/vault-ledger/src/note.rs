@@ -179,7 +179,8 @@ impl<'a> Note<'a> {
     /// Takes a note apart.
     ///
     /// # Errors
-    /// When it is longer than [`NOTE_BYTES_MAX`], has more than [`NOTE_SIGNATURES_MAX`] signatures, none, or another form.
+    /// When it is longer than [`NOTE_BYTES_MAX`], has more than [`NOTE_SIGNATURES_MAX`] signatures, none, or another
+    /// form.
     pub fn parse(note: &'a str) -> Result<Self, LedgerError> {
         let malformed = LedgerError::NoteMalformed;
         if note.len() > NOTE_BYTES_MAX {

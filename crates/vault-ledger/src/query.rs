@@ -1,7 +1,7 @@
 //! Which entries are asked for. All filters must be met; a filter that is absent is met by every entry.
 //!
-//! Names of people are compared by their tags, so that nothing has to be opened: a tag of 8 bytes can be that of another
-//! principal by chance once in 2^64, which the caller sees when it opens the entry.
+//! Names of people are compared by their tags, so that nothing has to be opened: a tag of 8 bytes can be that of
+//! another principal by chance once in 2^64, which the caller sees when it opens the entry.
 
 use vault_domain::{Action, DataClass, Decision, Millis, RecordNumber};
 

@@ -18,8 +18,8 @@
 //! | 2, 8 each | data classes, as the first 8 bytes of SHA-256(name), rising; none if there were too many |
 //! | rest | which items (see the module `items`) |
 //!
-//! At most [`SUMMARY_BYTES_MAX`] bytes (86 KiB). A run of calls for one scattered item each takes some 400 bytes and its
-//! tags, a run of calls for fresh tokens little more than its tags, whatever their number.
+//! At most [`SUMMARY_BYTES_MAX`] bytes (86 KiB). A run of calls for one scattered item each takes some 400 bytes and
+//! its tags, a run of calls for fresh tokens little more than its tags, whatever their number.
 
 mod items;
 

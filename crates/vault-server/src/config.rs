@@ -6,8 +6,8 @@
 //! vault = "vault.example.org"             # the vault's name, part of every sealed value's place; never change it
 //! node = "node-1"                         # this node's name, in the origin of its own log
 //! data_directory = "vault-data"           # relative paths are relative to this file
-//! checkpoint_directory = "checkpoints"    # newest checkpoints, outside the stores; default: data_directory + "-checkpoints"
-//! regions = ["eu", "us"]                  # served here
+//! checkpoint_directory = "checkpoints"    # newest checkpoints, outside the stores; default: data_directory +
+//! "-checkpoints" regions = ["eu", "us"]                  # served here
 //! catalog = "catalog.toml"
 //! policies = ["own.cedar"]                # beside the built-in ones; default: none
 //!

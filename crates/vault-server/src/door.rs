@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use tonic::{Status, body::Body};
 use tonic_health::pb::health_server::{Health, HealthServer};
@@ -82,12 +82,15 @@ impl<H: Health> Door<H> {
         };
         // The verbs keep their deadline themselves: who is late here never sent its request whole.
         let Ok(response) = answered else { return Ok(self.refuse(&call, Reason::DeadlineExceeded).await) };
-        let response = response?;
+        let mut response = response?;
         // An answer of ours carries the request id; what does not was refused by the transport.
-        match foreign_refusal(response.headers()) {
-            Some(reason) => Ok(self.refuse(&call, reason).await),
-            None => Ok(response),
+        if let Some(reason) = foreign_refusal(response.headers()) {
+            return Ok(self.refuse(&call, reason).await);
         }
+        if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        Ok(response)
     }
 
     /// The call that a request begins, if the caller is somebody.

@@ -1,7 +1,7 @@
 //! The gRPC door: TLS, identity, messages in and out, configuration, telemetry.
 //!
-//! Handlers decode, make one call and encode; nothing is decided here but who the caller is. This is the only crate that
-//! knows [`tonic::Status`].
+//! Handlers decode, make one call and encode; nothing is decided here but who the caller is. This is the only crate
+//! that knows [`tonic::Status`].
 #![allow(missing_debug_implementations, reason = "servers hold keys")]
 
 mod config;

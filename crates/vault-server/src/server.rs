@@ -26,7 +26,8 @@ use crate::{
 /// HTTP/2 flow control: how much of one request, and of all of a connection, may be on its way unread.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
-/// How long a connection may be silent before it is asked whether it is still there, and how long it may take to answer.
+/// How long a connection may be silent before it is asked whether it is still there, and how long it may take to
+/// answer.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait when the process has no more file descriptors.

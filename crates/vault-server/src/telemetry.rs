@@ -1,6 +1,8 @@
 //! The log of the process: structured, with request ids, and never a value or a token. What goes in are named fields;
 //! nobody formats a request into a message.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::{Config, LogFormat};
@@ -11,7 +13,12 @@ pub fn start_telemetry(config: &Config) {
     let registry = tracing_subscriber::registry().with(filter);
     let started = match config.log_format() {
         LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+        LogFormat::Text => {
+            let layer = fmt::layer().with_writer(std::io::stderr);
+            // NO_COLOR is heeded by the layer itself.
+            let layer = if std::io::stderr().is_terminal() { layer } else { layer.with_ansi(false) };
+            registry.with(layer).try_init()
+        }
     };
     if started.is_err() {
         tracing::debug!("the log of the process was started before");

@@ -16,7 +16,8 @@ pub const SCAN_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The block cache of all stores of a process, unless the configuration says otherwise.
 pub const BLOCK_CACHE_BYTES_DEFAULT: usize = 256 * 1024 * 1024;
-/// What all stores of a process keep in memory before it stands in table files, unless the configuration says otherwise.
+/// What all stores of a process keep in memory before it stands in table files, unless the configuration says
+/// otherwise.
 pub const MEMTABLE_BYTES_DEFAULT: usize = 128 * 1024 * 1024;
 /// The write-ahead logs of one store. Beyond it the tables that keep the oldest log alive are written out; it also
 /// bounds what an opening reads again (about a second).

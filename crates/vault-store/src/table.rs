@@ -89,7 +89,8 @@ tables! {
     Tokens = 3, "tokens", [u8; 16];
     /// From a value to its record, where the class allows a blind index. Key: keyed hash of the value, 16 bytes.
     Values = 4, "values", [u8; 16];
-    /// Requests that were answered under an idempotency key. Key: be32(day) ‖ keyed hash of the request's name, 16 bytes.
+    /// Requests that were answered under an idempotency key. Key: be32(day) ‖ keyed hash of the request's name, 16
+    /// bytes.
     Idempotency = 5, "idempotency", IdempotencyRow;
     /// Wrapped keys, epoch salts and what else the key rings keep. Key: short text.
     Keys = 6, "keys", TextKey;

@@ -1,5 +1,5 @@
-//! Rows through the vault: several calls at once, results in the order of the rows, memory bounded by the calls that are
-//! open.
+//! Rows through the vault: several calls at once, results in the order of the rows, memory bounded by the calls that
+//! are open.
 
 use std::{
     collections::BTreeMap,

@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn every_purchase_is_joined() {
-        let text = " customer_id  date number_of_cds  dollar_value\r\n 00001 19970101  1   11.77\r\n 00002 19970112  5   \
+        let text = " customer_id  date number_of_cds  dollar_value\r\n 00001 19970101  1   11.77\r\n 00002 19970112 \
+          5   \
                     77.00\r\n 00002 19970113  1   12.00\r\n";
         let (counted, csv) = joined(text).unwrap();
         assert_eq!(counted, Joined { rows: 3, customers: 2 });

@@ -109,7 +109,7 @@ impl<'a> Tour<'a> {
         };
         self.say(&format!(
             "{} values of {} rows tokenized in {:.1} s: {} rows/s, {} values/s\n\
-             {} calls of up to 1000 values, 8 at once: p50 {:.1} ms, p99 {:.1} ms; each is on disk when it is answered\n\
+             {} calls of up to 1000 values, 8 at once: p50 {:.1} ms, p99 {:.1} ms; each is on disk when answered\n\
              client and vault share this machine; {disk}",
             grouped(statistics.values),
             grouped(statistics.rows_in),

@@ -1,3 +1,5 @@
+//! Signing and opening checkpoints, and refusing what was changed.
+
 use super::*;
 use crate::{sign_note, testing::TestSigner};
 

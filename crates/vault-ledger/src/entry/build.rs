@@ -60,7 +60,8 @@ impl EntryBuilder {
     }
 
     /// Adds `items` items of one data class that ended alike: `numbers` are the records of those that have one,
-    /// `token_hashes` stand for tokens without a record, both in the order of the items; further items are only counted.
+    /// `token_hashes` stand for tokens without a record, both in the order of the items; further items are only
+    /// counted.
     ///
     /// # Errors
     /// [`LedgerError::EntryTooLarge`] when the group does not fit: the builder is as it was before, and can be finished

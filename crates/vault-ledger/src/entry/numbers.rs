@@ -8,9 +8,10 @@
 //!    last one of the run before, or 0 for the first run, and zigzag maps 0, −1, 1, −2, … to 0, 1, 2, 3, …;
 //! 2. only for a run longer than one number: its length − 2.
 //!
-//! Runs are as long as they can be: but for the first run, a difference of 0 is refused. Hence each sequence has exactly
-//! one encoding. 1000 fresh numbers of one request take at most 10 bytes; a scattered number takes 5 bytes while the
-//! region has fewer than 2^33 records, and never more than 8 (2^56: 57 bits of difference, sign and flag beside).
+//! Runs are as long as they can be: but for the first run, a difference of 0 is refused. Hence each sequence has
+//! exactly one encoding. 1000 fresh numbers of one request take at most 10 bytes; a scattered number takes 5 bytes
+//! while the region has fewer than 2^33 records, and never more than 8 (2^56: 57 bits of difference, sign and flag
+//! beside).
 
 use vault_domain::RecordNumber;
 

@@ -1,3 +1,5 @@
+//! Entries as bytes: every field, every limit, every flipped bit.
+
 use std::collections::HashSet;
 
 use proptest::prelude::*;
@@ -25,7 +27,10 @@ proptest! {
 
     /// Whatever decodes is the one encoding of what it decodes to; random bytes behind a good start find odd forms.
     #[test]
-    fn what_decodes_is_canonical(entry in any_entry(), changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..4)) {
+    fn what_decodes_is_canonical(
+        entry in any_entry(),
+        changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..4),
+    ) {
         let mut bytes = entry.encode().unwrap();
         for (at, byte) in changes {
             let at = at.index(bytes.len());

@@ -1,3 +1,5 @@
+//! Proof files: written, read, verified, and refused when changed.
+
 use super::*;
 use crate::{
     Frontier, Origin, TileMap, TreeSize, prove_inclusion,

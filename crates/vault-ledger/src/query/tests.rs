@@ -1,3 +1,5 @@
+//! What a question matches and what it does not.
+
 use super::*;
 use crate::testing::*;
 

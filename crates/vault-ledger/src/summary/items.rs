@@ -1,8 +1,8 @@
 //! Which record numbers and token hashes a run of entries may hold.
 //!
-//! Two parts: **ranges** of consecutive numbers, which fresh tokens come in, and a **Bloom filter** for scattered numbers
-//! and token hashes. Numbers of all entries are sorted and joined first; a range of at least 8 stays one, shorter ones
-//! go into the filter number by number.
+//! Two parts: **ranges** of consecutive numbers, which fresh tokens come in, and a **Bloom filter** for scattered
+//! numbers and token hashes. Numbers of all entries are sorted and joined first; a range of at least 8 stays one,
+//! shorter ones go into the filter number by number.
 //!
 //! # Layout
 //!
@@ -18,8 +18,8 @@
 //!
 //! The filter has 10 bits for each key, at most 64 KiB in all. Up to 52,428 keys in a run (205 scattered items in each
 //! entry) it says yes to an absent key in about 0.8 % of all cases. Beyond that it stays at 64 KiB and sets fewer bits:
-//! about 38 % at 256,000 keys, the most that 256 entries of 1000 items have. More than 1024 ranges are joined across the
-//! smallest gaps. All of this costs time only: a run is read in vain.
+//! about 38 % at 256,000 keys, the most that 256 entries of 1000 items have. More than 1024 ranges are joined across
+//! the smallest gaps. All of this costs time only: a run is read in vain.
 //!
 //! Keys are mixed without a secret: record numbers rise and token hashes are keyed already, so nobody can choose them.
 
@@ -234,8 +234,8 @@ impl Filter {
         self.hashes > 0 && self.places(key).all(|(byte, bit)| self.bits.get(byte).is_some_and(|bits| bits & bit != 0))
     }
 
-    /// The bits that stand for a key: byte and mask. Place i is (low half + i · high half, made odd) modulo 2^32, scaled
-    /// to the length of the filter.
+    /// The bits that stand for a key: byte and mask. Place i is (low half + i · high half, made odd) modulo 2^32,
+    /// scaled to the length of the filter.
     fn places(&self, key: u64) -> impl Iterator<Item = (usize, u8)> + use<> {
         const HALF: u64 = u32::MAX as u64;
         let (start, step) = (key & HALF, key >> 32 | 1);

@@ -1,3 +1,5 @@
+//! Summaries never miss a match, and say how often they are wrong the other way.
+
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use vault_domain::{Action, Decision, RecordNumber};
 

@@ -1,3 +1,5 @@
+//! The tree against the published roots and proofs and against another implementation.
+
 use std::sync::LazyLock;
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;

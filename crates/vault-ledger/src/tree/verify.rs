@@ -54,8 +54,8 @@ fn consistent(old: &TreeHead, new: &TreeHead, proof: &[TreeHash]) -> Option<bool
     if old.size == TreeSize(0) {
         return Some(proof.is_empty() && old.root == EMPTY_ROOT);
     }
-    // The climb begins at the largest perfect tree that ends the old one. Where that is all of the old tree, its hash is
-    // the old root and not in the proof.
+    // The climb begins at the largest perfect tree that ends the old one. Where that is all of the old tree, its hash
+    // is the old root and not in the proof.
     let mut climb = Climb { index: old.size.0 - 1, last: new.size.0 - 1 };
     climb.skip_right_children();
     let (start, rest) = if old.size.0.is_power_of_two() { (&old.root, proof) } else { proof.split_first()? };

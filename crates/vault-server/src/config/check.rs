@@ -45,9 +45,9 @@ impl Config {
         let mut findings = vec![finding(
             Severity::Warning,
             "mode",
-            "this is a development vault (mode = \"dev\"): its root key lies in a file, and whoever reads that file has \
-             every key. Give it no real data. Providers with split custody and HSMs are on the way; until then no other \
-             mode serves."
+            "this is a development vault (mode = \"dev\"): its root key lies in a file, and whoever reads that file \
+             has every key. Give it no real data. Providers with split custody and HSMs are on the way; until then no \
+             other mode serves."
                 .to_owned(),
         )];
         if let Err(error) = tls::server_config(&self.tls) {

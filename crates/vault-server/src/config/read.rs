@@ -181,7 +181,7 @@ fn check_mode(mode: Option<String>, provider: Option<String>) -> Result<(), Conf
         _ => Err(refuse(
             "mode",
             "must be \"dev\": the root key lies in a file, so that whoever reads that file has every key. Until a \
-             provider with split custody or an HSM exists, a vault serves only when it is told that this is development",
+             provider with split custody or an HSM exists, a vault serves only when told that this is development",
         )),
     }
 }

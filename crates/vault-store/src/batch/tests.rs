@@ -1,3 +1,5 @@
+//! A batch is, byte for byte, what the engine itself would have encoded.
+
 use rocksdb::{ColumnFamilyDescriptor, DB, Options, WriteBatch};
 use vault_domain::{LogIndex, RecordNumber};
 

@@ -85,7 +85,10 @@ impl Tour<'_> {
         })?;
         self.show(shown)?;
         forms.check_counts(rows)?;
-        self.held("a card token is as long as the card, keeps its last four digits and fails the Luhn check: it can't be\n  taken for a card")?;
+        self.held(
+            "a card token is as long as the card, keeps its last four digits and fails the Luhn check: it \
+         can't be\n  taken for a card",
+        )?;
         self.held("a customer, and a card, has one token inside the audience: tokens can be joined on")?;
         self.held("an e-mail address has a fresh token each time: its tokens tell nothing, not even equality")?;
         Ok(sample)
