@@ -1,0 +1,200 @@
+//! A caller of a vault: the generated clients on one connection. What it sends and gets is a secret from then on: no
+//! refusal and no page of the access log may show it.
+#![allow(clippy::expect_used, clippy::panic, reason = "a harness fails its test by panicking")]
+
+use prost::Message;
+use tonic::{IntoRequest, Status};
+use vault_proto::v1::{
+    self, audit_service_client::AuditServiceClient, detokenize_result, token_service_client::TokenServiceClient,
+    tokenize_result,
+};
+
+use crate::{connection::Connection, refusal::Refusal, roles::Role, secrets::Secrets};
+
+/// The longest message that clients take: a page of the longest entries, a thousand of the longest values.
+const MESSAGE_BYTES_MAX: usize = 128 << 20;
+
+/// A caller with an open connection. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    role: Role,
+    connection: Connection,
+    tokens: TokenServiceClient<Connection>,
+    audit: AuditServiceClient<Connection>,
+    secrets: Secrets,
+}
+
+impl Caller {
+    /// A caller on this connection.
+    #[must_use]
+    pub fn new(role: Role, connection: Connection, secrets: Secrets) -> Self {
+        let origin = connection.origin().clone();
+        let tokens = TokenServiceClient::with_origin(connection.clone(), origin.clone());
+        let audit = AuditServiceClient::with_origin(connection.clone(), origin);
+        Self {
+            role,
+            connection,
+            tokens: tokens.max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX),
+            audit: audit.max_decoding_message_size(MESSAGE_BYTES_MAX),
+            secrets,
+        }
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Its connection, to send what no generated client would.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// What the vault said of a call that it refused.
+    ///
+    /// # Panics
+    /// If a secret is in it.
+    #[track_caller]
+    #[must_use]
+    pub fn refusal(&self, status: &Status) -> Refusal {
+        self.unseen(Refusal::of_call(status))
+    }
+
+    #[track_caller]
+    fn unseen(&self, refusal: Refusal) -> Refusal {
+        let found = self.secrets.search().find(&refusal.bytes);
+        assert_eq!(found, None, "a refusal shows a value or a token");
+        refusal
+    }
+
+    /// Calls Tokenize.
+    ///
+    /// # Errors
+    /// When the call as a whole is refused.
+    pub async fn tokenize(&self, request: impl IntoRequest<v1::TokenizeRequest>) -> Result<Tokenized, Refusal> {
+        let request = request.into_request();
+        request.get_ref().items.iter().for_each(|item| self.secrets.plant(&item.value));
+        match self.tokens.clone().tokenize(request).await {
+            Ok(answer) => Ok(self.tokenized(answer.into_inner())),
+            Err(status) => Err(self.refusal(&status)),
+        }
+    }
+
+    fn tokenized(&self, answer: v1::TokenizeResponse) -> Tokenized {
+        use tokenize_result::Outcome;
+        let issued = answer.results.iter().filter_map(|result| match &result.outcome {
+            Some(Outcome::Issued(issued)) => Some(issued),
+            _ => None,
+        });
+        issued.for_each(|issued| self.secrets.plant(issued.token.as_bytes()));
+        let results = answer.results.into_iter().map(|result| match result.outcome.expect("an outcome") {
+            Outcome::Issued(issued) => Ok(issued),
+            Outcome::Error(status) => Err(self.unseen(Refusal::of_item(&status))),
+        });
+        Tokenized { results: results.collect(), receipt: answer.receipt.expect("a receipt") }
+    }
+
+    /// Calls Detokenize.
+    ///
+    /// # Errors
+    /// When the call as a whole is refused.
+    pub async fn detokenize(&self, request: impl IntoRequest<v1::DetokenizeRequest>) -> Result<Detokenized, Refusal> {
+        use detokenize_result::Outcome;
+        let request = request.into_request();
+        request.get_ref().items.iter().for_each(|item| self.secrets.plant(item.token.as_bytes()));
+        let answer = self.tokens.clone().detokenize(request).await.map_err(|status| self.refusal(&status))?;
+        let answer = answer.into_inner();
+        let results = answer.results.into_iter().map(|result| match result.outcome.expect("an outcome") {
+            Outcome::Revealed(revealed) => Ok(revealed.value.clone()),
+            Outcome::Error(status) => Err(self.unseen(Refusal::of_item(&status))),
+        });
+        Ok(Detokenized { results: results.collect(), receipt: answer.receipt.expect("a receipt") })
+    }
+
+    /// Calls QueryAccessLog.
+    ///
+    /// # Errors
+    /// When the call is refused.
+    ///
+    /// # Panics
+    /// If the answer shows a secret.
+    pub async fn query(
+        &self,
+        request: impl IntoRequest<v1::QueryAccessLogRequest>,
+    ) -> Result<v1::QueryAccessLogResponse, Refusal> {
+        let request = request.into_request();
+        self.secrets.plant(request.get_ref().token.as_bytes());
+        let answer = self.audit.clone().query_access_log(request).await.map_err(|status| self.refusal(&status))?;
+        let answer = answer.into_inner();
+        let found = self.secrets.search().find(&answer.encode_to_vec());
+        assert_eq!(found, None, "the access log shows a value or a token");
+        Ok(answer)
+    }
+
+    /// Calls GetCheckpoint.
+    ///
+    /// # Errors
+    /// When the call is refused.
+    pub async fn checkpoint(&self, region: &str) -> Result<v1::GetCheckpointResponse, Refusal> {
+        let request = v1::GetCheckpointRequest { region: region.to_owned() };
+        let answer = self.audit.clone().get_checkpoint(request).await.map_err(|status| self.refusal(&status))?;
+        Ok(answer.into_inner())
+    }
+
+    /// Sends one message as it is to a method.
+    ///
+    /// # Panics
+    /// If the connection breaks, the call succeeds or the refusal shows a secret.
+    pub async fn refused_bare(&self, path: &str, message: &[u8]) -> Refusal {
+        let reply = self.connection.post(path, message).await.expect("an answer");
+        self.refusal(&reply.status())
+    }
+}
+
+/// The answer to Tokenize.
+#[derive(Debug)]
+pub struct Tokenized {
+    /// A token or a refusal for each item.
+    pub results: Vec<Result<v1::TokenIssued, Refusal>>,
+    /// Where the log holds the call.
+    pub receipt: v1::Receipt,
+}
+
+impl Tokenized {
+    /// The tokens, if every item got one.
+    #[track_caller]
+    #[must_use]
+    pub fn tokens(&self) -> Vec<String> {
+        self.results.iter().map(|result| result.as_ref().expect("a token").token.clone()).collect()
+    }
+}
+
+/// The answer to Detokenize.
+#[derive(Debug)]
+pub struct Detokenized {
+    /// A value or a refusal for each item.
+    pub results: Vec<Result<Vec<u8>, Refusal>>,
+    /// Where the log holds the call.
+    pub receipt: v1::Receipt,
+}
+
+impl Detokenized {
+    /// The only item's refusal.
+    #[track_caller]
+    #[must_use]
+    pub fn refusal(self) -> Refusal {
+        match <[_; 1]>::try_from(self.results) {
+            Ok([Err(refusal)]) => refusal,
+            other => panic!("one refused item was expected, not {other:?}"),
+        }
+    }
+
+    /// The values, if every item was revealed.
+    #[track_caller]
+    #[must_use]
+    pub fn values(self) -> Vec<Vec<u8>> {
+        self.results.into_iter().map(|result| result.expect("a value")).collect()
+    }
+}

@@ -1,0 +1,170 @@
+//! One HTTP/2 connection to a vault, over TLS 1.3: under the generated clients, and bare, to send what no generated
+//! client would.
+//!
+//! It keeps no deadline of its own: what a call's deadline does, the vault does.
+#![allow(clippy::expect_used, reason = "a harness fails its test by panicking")]
+
+use std::{future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, task};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http_body::Body as _;
+use hyper::{
+    body::Incoming,
+    client::conn::http2::{Builder, SendRequest},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::{Code, Status, body::Body};
+
+use crate::certificates::{Authority, Identity};
+
+/// What a caller trusts, and what it shows.
+#[must_use]
+pub fn tls(trusted: &Authority, identity: Option<&Identity>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.certificate().clone()).expect("an authority");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("TLS 1.3")
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        Some(identity) => builder
+            .with_client_auth_cert(vec![identity.certificate().clone()], identity.key())
+            .expect("a certificate with its key"),
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(config)
+}
+
+/// An open connection. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    sender: SendRequest<Body>,
+    origin: Uri,
+}
+
+/// The answer to a bare request.
+#[derive(Debug)]
+pub struct Reply {
+    /// Of HTTP.
+    pub http_status: StatusCode,
+    /// Headers and, behind them, trailers.
+    pub headers: HeaderMap,
+    /// The body, gRPC's frames included.
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// What gRPC says of it.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::from_header_map(&self.headers)
+            .unwrap_or_else(|| Status::new(Code::Unknown, format!("HTTP {} without a status", self.http_status)))
+    }
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// With the transport's own words. A vault that does not like the certificate says so only after the client's side
+    /// of the handshake is done: then the first request fails.
+    pub async fn open(address: SocketAddr, tls: Arc<ClientConfig>) -> Result<Self, String> {
+        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        let name = ServerName::try_from("localhost").expect("a name");
+        let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(|error| error.to_string())?;
+        let made = Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = made.map_err(|error| error.to_string())?;
+        tokio::spawn(async move {
+            // Its end is told to whoever waits for an answer.
+            let _ended = connection.await;
+        });
+        let origin = format!("https://localhost:{}", address.port()).parse().expect("an origin");
+        Ok(Self { sender, origin })
+    }
+
+    /// Where its requests go.
+    #[must_use]
+    pub fn origin(&self) -> &Uri {
+        &self.origin
+    }
+
+    /// A request as gRPC makes it: complete but for its body.
+    #[must_use]
+    pub fn request(&self, path: &str) -> http::request::Builder {
+        Request::post(format!("{}{path}", self.origin.to_string().trim_end_matches('/')))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+    }
+
+    /// Sends a request as it is.
+    ///
+    /// # Errors
+    /// When the connection or the stream breaks.
+    pub async fn send(&self, request: Request<Body>) -> Result<Reply, String> {
+        let mut sender = self.sender.clone();
+        let describe = |error: hyper::Error| format!("{error}: {:?}", std::error::Error::source(&error));
+        let response = sender.send_request(request).await.map_err(describe)?;
+        let (head, mut body) = response.into_parts();
+        let (mut headers, mut bytes) = (head.headers, Vec::new());
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            match frame.map_err(describe)?.into_data() {
+                Ok(data) => bytes.extend_from_slice(&data),
+                Err(frame) => headers.extend(frame.into_trailers().unwrap_or_default()),
+            }
+        }
+        Ok(Reply { http_status: head.status, headers, body: bytes.into() })
+    }
+
+    /// Sends one message, which need not be one, behind gRPC's prefix.
+    ///
+    /// # Errors
+    /// When the connection or the stream breaks.
+    pub async fn post(&self, path: &str, message: &[u8]) -> Result<Reply, String> {
+        let body = tonic::body::Body::new(WholeBody(Some(frame(0, message))));
+        self.send(self.request(path).body(body).expect("a request")).await
+    }
+}
+
+/// One frame of gRPC: a flag, the length, the message.
+#[must_use]
+pub fn frame(flag: u8, message: &[u8]) -> Bytes {
+    let length = u32::try_from(message.len()).expect("a short message").to_be_bytes();
+    [&[flag], length.as_slice(), message].concat().into()
+}
+
+/// A body that is sent at once.
+#[derive(Debug)]
+pub struct WholeBody(pub Option<Bytes>);
+
+impl http_body::Body for WholeBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> task::Poll<Option<Result<http_body::Frame<Bytes>, Status>>> {
+        task::Poll::Ready(self.0.take().map(|bytes| Ok(http_body::Frame::data(bytes))))
+    }
+}
+
+impl tower::Service<Request<Body>> for Connection {
+    type Response = Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut task::Context<'_>) -> task::Poll<Result<(), hyper::Error>> {
+        self.sender.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Box::pin(self.sender.send_request(request))
+    }
+}

@@ -1,0 +1,81 @@
+//! A log as it lies on the disk, read without a vault: by the store and the ledger alone, as a third party would.
+#![allow(clippy::expect_used, reason = "a harness fails its test by panicking")]
+
+use std::path::Path;
+
+use vault_domain::{Region, VaultId};
+use vault_ledger::{Entry, Frontier, People, SealedPart, TreeHash, TreeHead, leaf_hash};
+use vault_store::{
+    Direction, Identity, Memory, Options, Scope, Store,
+    table::{Checkpoints, Entries},
+    wait,
+};
+
+/// Rows that are read at once.
+const ROWS: usize = 1000;
+
+/// All entries of a log, and its checkpoints.
+#[derive(Debug)]
+pub struct StoredLog {
+    /// Each entry's bytes, by its index.
+    pub entries: Vec<Vec<u8>>,
+    /// Every checkpoint, oldest first: the size that it covers and the signed note.
+    pub checkpoints: Vec<(u64, String)>,
+}
+
+impl StoredLog {
+    /// Reads the log of the store in `directory`, which nobody may have open.
+    #[must_use]
+    pub fn read(directory: &Path, vault: &str, scope: &str) -> Self {
+        let scope = if scope == "node" { Scope::Node } else { Scope::Region(Region::parse(scope).expect("a region")) };
+        let identity = Identity { vault: VaultId::parse(vault).expect("a vault"), scope };
+        let options = Options { create: false, identity, memory: Memory::new(8 << 20, 8 << 20), ballast_bytes: 0 };
+        let store = Store::open(directory, &options).expect("a store");
+        let snapshot = store.reader.snapshot();
+        let mut entries = Vec::new();
+        loop {
+            let from = vault_domain::LogIndex(entries.len() as u64);
+            let rows = wait(snapshot.scan(Entries, from.., Direction::Forward, ROWS)).expect("entries");
+            for (index, bytes) in rows.iter() {
+                assert_eq!(index.0, entries.len() as u64, "no entry is missing");
+                entries.push(bytes.to_vec());
+            }
+            if !rows.more() {
+                break;
+            }
+        }
+        let rows = wait(snapshot.scan(Checkpoints, .., Direction::Forward, ROWS)).expect("checkpoints");
+        let text = |note: &[u8]| String::from_utf8(note.to_vec()).expect("text");
+        let checkpoints = rows.iter().map(|(size, note)| (size.0, text(note))).collect();
+        Self { entries, checkpoints }
+    }
+
+    /// The entries, decoded.
+    #[must_use]
+    pub fn decoded(&self) -> Vec<Entry> {
+        self.entries.iter().map(|bytes| Entry::decode(bytes).expect("an entry")).collect()
+    }
+
+    /// The leaf hash of an entry.
+    #[must_use]
+    pub fn leaf(&self, index: u64) -> TreeHash {
+        leaf_hash(&self.entries[usize::try_from(index).expect("an index")])
+    }
+
+    /// The head of the tree over the first `size` entries, from nothing but their bytes.
+    #[must_use]
+    pub fn head(&self, size: u64) -> TreeHead {
+        let (mut frontier, mut tiles) = (Frontier::new(), Vec::new());
+        (0..size).for_each(|index| frontier.append(self.leaf(index), &mut tiles));
+        frontier.head()
+    }
+}
+
+/// Who stands in an entry in the clear.
+#[must_use]
+pub fn people(entry: &Entry) -> Option<&People> {
+    match &entry.people {
+        SealedPart::Clear(people) => Some(people),
+        SealedPart::None | SealedPart::Sealed(_) => None,
+    }
+}

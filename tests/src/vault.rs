@@ -1,0 +1,348 @@
+//! A whole vault in this process: two regions on a real disk, mTLS on a free port, a catalog with a caller of every
+//! kind.
+//!
+//! Every value that a test sends and every token that it gets is planted as a secret; [`TestVault::finish`] looks for
+//! all of them in the log of the process and in every file, so that each test is also a test of secrecy.
+#![allow(clippy::expect_used, clippy::panic, reason = "a harness fails its test by panicking")]
+
+use std::{
+    collections::HashMap,
+    fmt, fs,
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tempfile::TempDir;
+use vault_domain::{Clock, Entropy, ManualClock, Millis, SystemClock, SystemEntropy};
+use vault_engine::RootKey;
+use vault_ledger::{CertificateSha256, Checkpoint, VerifierKey};
+use vault_proto::v1;
+use vault_server::{Config, Server, StartError};
+
+use crate::{
+    caller::Caller,
+    certificates::{Authority, Identity},
+    connection::{Connection, tls},
+    process_log::ProcessLog,
+    requests::{self, REGION},
+    roles::Role,
+    secrets::Secrets,
+    stored_log::StoredLog,
+};
+
+/// The vault's name.
+pub const VAULT: &str = "vault.test";
+/// This node's name.
+pub const NODE: &str = "node-1";
+/// The regions that are served.
+pub const REGIONS: [&str; 2] = ["eu", "us"];
+/// Where a manual clock stands at first: 2026-01-01T00:00:00Z.
+pub const BEGINNING: Millis = Millis(1_767_225_600_000);
+
+const CATALOG: &str = include_str!("vault/catalog.toml");
+
+/// A vault that belongs to one test.
+pub struct TestVault {
+    directory: TempDir,
+    authority: Authority,
+    identities: HashMap<Role, Identity>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    server: Option<Server>,
+    secrets: Secrets,
+    log: &'static ProcessLog,
+}
+
+impl fmt::Debug for TestVault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestVault").field("directory", &self.directory.path()).finish_non_exhaustive()
+    }
+}
+
+/// How long a log was at some moment.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    region: String,
+    size: u64,
+}
+
+impl Mark {
+    /// The number of entries.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl TestVault {
+    /// A new vault on the system's clock, its data in a folder of its own below `disk`.
+    pub async fn start(disk: &Path) -> Self {
+        let mut vault = Self::prepare(disk, Arc::new(SystemClock::new()));
+        vault.start_again().await;
+        vault
+    }
+
+    /// A new vault on a clock that the test moves.
+    pub async fn start_by(disk: &Path, clock: &ManualClock) -> Self {
+        let mut vault = Self::prepare(disk, Arc::new(clock.clone()));
+        vault.start_again().await;
+        vault
+    }
+
+    /// Everything that a vault needs, but not started.
+    #[must_use]
+    pub fn prepare(disk: &Path, clock: Arc<dyn Clock>) -> Self {
+        let log = ProcessLog::start();
+        fs::create_dir_all(disk).expect("a disk");
+        let directory = TempDir::new_in(disk).expect("a folder");
+        let authority = Authority::new("the authority of a test");
+        let foreign = Authority::new("another authority");
+        let identities = Role::ALL
+            .into_iter()
+            .filter(|role| *role != Role::Anonymous)
+            .map(|role| (role, if role == Role::Foreign { &foreign } else { &authority }.client(&role.names())))
+            .collect();
+        let server = authority.server();
+        let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).expect("a file");
+        write("catalog.toml", CATALOG);
+        write("server.pem", server.certificate_pem());
+        write_private(&directory.path().join("server.key"), &server.key_pem());
+        write("clients.pem", &authority.certificate_pem());
+        write("vault.toml", &config_text(VAULT));
+        RootKey::create_file(&directory.path().join("root.key"), &SystemEntropy).expect("a root key");
+        let (entropy, secrets) = (Arc::new(SystemEntropy), Secrets::default());
+        Self { directory, authority, identities, clock, entropy, server: None, secrets, log }
+    }
+
+    /// Where everything of this vault lies.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The folder of the stores.
+    #[must_use]
+    pub fn data_directory(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// The folder of the checkpoints outside the stores.
+    #[must_use]
+    pub fn checkpoint_directory(&self) -> PathBuf {
+        self.directory.path().join("checkpoints")
+    }
+
+    /// The root key's file.
+    #[must_use]
+    pub fn root_key_file(&self) -> PathBuf {
+        self.directory.path().join("root.key")
+    }
+
+    /// Rewrites the configuration for a vault of another name.
+    pub fn rename(&self, vault: &str) {
+        fs::write(self.directory.path().join("vault.toml"), config_text(vault)).expect("a configuration");
+    }
+
+    /// Replaces the source of randomness; counts from the next start.
+    pub fn set_entropy(&mut self, entropy: Arc<dyn Entropy>) {
+        self.entropy = entropy;
+    }
+
+    /// Starts a server on this vault's files.
+    ///
+    /// # Errors
+    /// When the server does not start.
+    pub async fn try_start(&self) -> Result<Server, StartError> {
+        let config = Config::load(&self.directory.path().join("vault.toml"), &|_| None)?;
+        Server::start(config, self.clock.clone(), self.entropy.clone()).await
+    }
+
+    /// Starts it, for the first time or after [`TestVault::stop`].
+    pub async fn start_again(&mut self) {
+        assert!(self.server.is_none(), "it runs");
+        self.server = Some(self.try_start().await.expect("a vault that starts"));
+    }
+
+    /// Stops it in good order.
+    pub async fn stop(&mut self) {
+        self.server.take().expect("a running vault").shutdown().await;
+    }
+
+    /// The text of the error that keeps the vault from starting, its causes included.
+    ///
+    /// # Panics
+    /// If it starts.
+    pub async fn refused_start(&self) -> String {
+        let Err(error) = self.try_start().await else { panic!("the vault started") };
+        let first: &dyn std::error::Error = &error;
+        std::iter::successors(Some(first), |error| error.source())
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": ")
+    }
+
+    /// The running server.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().expect("a running vault")
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server().address()
+    }
+
+    /// The secrets of this test.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// The log of the process.
+    #[must_use]
+    pub fn process_log(&self) -> &'static ProcessLog {
+        self.log
+    }
+
+    /// Connects as this role.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn try_connect(&self, role: Role) -> Result<Connection, String> {
+        Connection::open(self.address(), tls(&self.authority, self.identities.get(&role))).await
+    }
+
+    /// A caller of this role.
+    pub async fn caller(&self, role: Role) -> Caller {
+        let connection = self.try_connect(role).await.expect("a connection");
+        Caller::new(role, connection, self.secrets.clone())
+    }
+
+    /// Tokenizes values of one class as the loader does.
+    pub async fn give<V: AsRef<[u8]>>(&self, class: &str, values: impl IntoIterator<Item = V>) -> Vec<String> {
+        let answer = self.caller(Role::Loader).await.tokenize(requests::tokenize(class, values)).await;
+        answer.expect("an answer").tokens()
+    }
+
+    /// The checkpoint of a log, its signature verified.
+    pub async fn checkpoint(&self, region: &str) -> Checkpoint {
+        let answer = self.caller(Role::Auditor).await.checkpoint(region).await.expect("a checkpoint");
+        let key = VerifierKey::parse(&answer.verifier_key).expect("a verifier key");
+        Checkpoint::open(&answer.checkpoint, &key).expect("a signed checkpoint")
+    }
+
+    /// Marks the end of a log. To do so leaves no entry.
+    pub async fn mark(&self, region: &str) -> Mark {
+        Mark { region: region.to_owned(), size: self.checkpoint(region).await.head.size.0 }
+    }
+
+    /// The entries that Acme's log has got since the mark, oldest first.
+    ///
+    /// # Panics
+    /// If there are not as many as expected, of Acme or of anybody.
+    pub async fn entries_since(&self, mark: &Mark, expected: u64) -> Vec<v1::AccessLogEntry> {
+        let grown = self.mark(&mark.region).await.size - mark.size;
+        assert_eq!(grown, expected, "entries since the mark in the log of {}", mark.region);
+        if expected == 0 {
+            return Vec::new();
+        }
+        let page_size = u32::try_from(expected).expect("a page");
+        let query = v1::QueryAccessLogRequest { page_size, ..requests::query(&mark.region) };
+        let answer = self.caller(Role::Auditor).await.query(query).await.expect("entries");
+        let mut entries = answer.entries;
+        entries.reverse();
+        let indexes: Vec<u64> = entries.iter().filter_map(|entry| Some(entry.receipt.as_ref()?.index)).collect();
+        assert_eq!(indexes, (mark.size..mark.size + expected).collect::<Vec<_>>(), "they are Acme's");
+        entries
+    }
+
+    /// The only entry since the mark.
+    pub async fn entry_since(&self, mark: &Mark) -> v1::AccessLogEntry {
+        self.entries_since(mark, 1).await.remove(0)
+    }
+
+    /// SHA-256 of a role's certificate, in hex.
+    #[must_use]
+    pub fn fingerprint(&self, role: Role) -> String {
+        let certificate = self.identities[&role].certificate();
+        let hash = CertificateSha256::of(certificate).expect("a hash");
+        hash.get().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Asserts that it serves a good caller: a value goes in and comes back.
+    pub async fn still_serves(&self) {
+        let value = requests::email(0x5E7E);
+        let token = self.give("email", [&value]).await;
+        let revealed = self.caller(Role::Payments).await.detokenize(requests::detokenize("email", token)).await;
+        assert_eq!(revealed.expect("an answer").values(), [value.into_bytes()]);
+    }
+
+    /// The log of a region, or `node`, as it lies on the disk. The vault must be stopped.
+    #[must_use]
+    pub fn stored_log(&self, scope: &str) -> StoredLog {
+        assert!(self.server.is_none(), "a running vault holds its stores");
+        StoredLog::read(&self.data_directory().join(scope), VAULT, scope)
+    }
+
+    /// Asserts that no secret is in the log of the process or in any file of this vault.
+    pub fn assert_unseen(&self) {
+        let search = self.secrets.search();
+        let found = self.log.read(|log| search.find(log));
+        assert_eq!(found, None, "the log of the process shows a value or a token");
+        let (found, read) = search.find_below(self.directory());
+        assert_eq!(found, None, "a file shows a value or a token");
+        assert!(read > 0, "there are files");
+    }
+
+    /// Stops the vault and asserts that nothing was seen that must not be.
+    pub async fn finish(mut self) {
+        if self.server.is_some() {
+            self.assert_unseen();
+            self.stop().await;
+        }
+        self.assert_unseen();
+        assert_eq!(self.stored_log(REGION).decoded().first().map(|first| first.log_time > Millis(0)), Some(true));
+    }
+}
+
+fn write_private(path: &Path, text: &str) {
+    use std::io::Write;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).expect("a file");
+    file.write_all(text.as_bytes()).expect("a file");
+}
+
+fn config_text(vault: &str) -> String {
+    format!(
+        r#"
+mode = "dev"
+vault = "{vault}"
+node = "{NODE}"
+data_directory = "data"
+checkpoint_directory = "checkpoints"
+regions = ["{}", "{}"]
+catalog = "catalog.toml"
+
+[listen]
+address = "127.0.0.1:0"
+
+[tls]
+certificate = "server.pem"
+key = "server.key"
+client_ca = ["clients.pem"]
+
+[root_key]
+provider = "file"
+path = "root.key"
+
+[store]
+cache_bytes = 8388608
+memtable_bytes = 33554432
+ballast_bytes = 0
+free_bytes_min = 0
+"#,
+        REGIONS[0], REGIONS[1]
+    )
+}
