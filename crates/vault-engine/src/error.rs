@@ -46,6 +46,12 @@ impl Error {
         Self { cause: Some(Box::new(cause)), ..Self::new(reason) }
     }
 
+    /// The same refusal for another item, without what went wrong inside.
+    pub(crate) fn repeated(&self) -> Self {
+        let Self { reason, field, rule, elsewhere, .. } = self;
+        Self { reason: *reason, field: *field, rule: *rule, elsewhere: elsewhere.clone(), cause: None }
+    }
+
     /// The precise reason, for the log alone.
     #[must_use]
     pub fn reason(&self) -> Reason {

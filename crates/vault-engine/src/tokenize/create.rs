@@ -199,7 +199,7 @@ fn settle_same(steps: &mut [Step]) {
                 let token = TokenText::new(issued.token.expose().to_owned());
                 Step::Done(Issued { token, created: false, expires: issued.expires }, *number)
             }
-            Some(Step::Refused(error)) => Step::Refused(Error::new(error.reason())),
+            Some(Step::Refused(error)) => Step::Refused(error.repeated()),
             _ => Step::Refused(Error::new(Reason::Internal)),
         };
         if let Some(step) = steps.get_mut(at) {

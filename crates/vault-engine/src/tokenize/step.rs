@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use vault_catalog::Determinism;
+use vault_catalog::{Determinism, Format};
 use vault_domain::{Millis, Reason, RecordNumber, limits};
+use vault_format::Template;
 use vault_keys::Digest16;
 use vault_store::{Snapshot, table::Values};
 
@@ -169,6 +170,20 @@ fn give_again(
     }
 }
 
+/// A refusal as it was the first time: of the value, only the rule that it breaks has to be found out again.
+fn refused_again(reason: Reason, permits: &[Result<Permit<'_>, Reason>], item: &TokenizeItem) -> Error {
+    let Some(Ok(permit)) = permits.get(item.class) else { return Error::new(reason) };
+    let (class, value) = (permit.class(), item.value.expose());
+    let broken = class.rule().validate(value).err().or_else(|| match class.format() {
+        Format::Opaque => None,
+        Format::FormatPreserving(config) => Template::for_value(&config, value).err(),
+    });
+    match broken {
+        Some(rejection) if rejection.reason() == reason => rejection.into(),
+        _ => Error::new(reason),
+    }
+}
+
 /// Rebuilds the answer of a request that was answered before. What is gone since is not found.
 pub(super) async fn rebuild(
     keys: &ClassKeySet,
@@ -190,7 +205,7 @@ pub(super) async fn rebuild(
             continue;
         }
         steps.push(match outcome {
-            StoredOutcome::Refused(reason) => Step::Refused(Error::new(*reason)),
+            StoredOutcome::Refused(reason) => Step::Refused(refused_again(*reason, permits, item)),
             StoredOutcome::Record { created, .. } => {
                 let step = give_again(keys, permits, item.class, &stored, row, now, *created)?;
                 row += 1;
