@@ -1,0 +1,32 @@
+//! What the benchmarks share: the machine they run on, floors, statistics, tables, servers and clients.
+//!
+//! `cargo bench -p vault-benches` measures. Without `--bench` among the arguments, as under `cargo test --benches`,
+//! every benchmark goes through its code once, with a few items, and says nothing about speed.
+//!
+//! | module | what |
+//! |---|---|
+//! | `arguments` | the command line |
+//! | `machine` | what it runs on, CPU time, load |
+//! | `floor` | what the disk can do: append and sync, nothing else |
+//! | `measure` | percentiles, medians, spreads |
+//! | `report` | the table on standard output, and `bench/report.json` in the target folder |
+//! | `region` | store, keys and journal of one region, without a server |
+//! | `site` | the files of a vault: certificates, catalog, configuration |
+//! | `server` | the servers under test, each a process of its own |
+//! | `echo` | a server that answers at once what a vault would |
+//! | `load` | clients that keep a number of calls in flight |
+#![allow(missing_debug_implementations, reason = "nothing here is printed for debugging")]
+
+pub mod arguments;
+pub mod echo;
+pub mod floor;
+pub mod load;
+pub mod machine;
+pub mod measure;
+pub mod region;
+pub mod report;
+pub mod server;
+pub mod site;
+
+/// Why a benchmark ended: the text says what happened.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;

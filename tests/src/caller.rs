@@ -1,6 +1,5 @@
 //! A caller of a vault: the generated clients on one connection. What it sends and gets is a secret from then on: no
 //! refusal and no page of the access log may show it.
-#![allow(clippy::expect_used, clippy::panic, reason = "a harness fails its test by panicking")]
 
 use prost::Message;
 use tonic::{IntoRequest, Status};

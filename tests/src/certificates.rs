@@ -1,9 +1,9 @@
 //! A throwaway certificate authority and what it issues. Made anew for every vault under test; never part of anything
 //! that serves.
-#![allow(clippy::expect_used, reason = "a harness fails its test by panicking")]
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
+    date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -80,18 +80,32 @@ impl Authority {
     /// A certificate for a server called `localhost`.
     #[must_use]
     pub fn server(&self) -> Identity {
-        self.issue("a vault", &[Name::Dns("localhost".to_owned())], ExtendedKeyUsagePurpose::ServerAuth)
+        let names = [Name::Dns("localhost".to_owned())];
+        self.issue(CertificateParams::default(), &names, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// A certificate for a client with these names.
     #[must_use]
     pub fn client(&self, names: &[Name]) -> Identity {
-        self.issue("a caller", names, ExtendedKeyUsagePurpose::ClientAuth)
+        self.issue(CertificateParams::default(), names, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    fn issue(&self, subject: &str, names: &[Name], usage: ExtendedKeyUsagePurpose) -> Identity {
+    /// The same, but it ended long ago.
+    #[must_use]
+    pub fn expired_client(&self, names: &[Name]) -> Identity {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, subject);
+        (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+        self.issue(params, names, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// A certificate with a client's names that is good for servers alone.
+    #[must_use]
+    pub fn misused_server(&self, names: &[Name]) -> Identity {
+        self.issue(CertificateParams::default(), names, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    fn issue(&self, mut params: CertificateParams, names: &[Name], usage: ExtendedKeyUsagePurpose) -> Identity {
+        params.distinguished_name.push(DnType::CommonName, "a party of a test");
         params.extended_key_usages = vec![usage];
         params.subject_alt_names = names
             .iter()

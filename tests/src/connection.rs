@@ -2,7 +2,6 @@
 //! client would.
 //!
 //! It keeps no deadline of its own: what a call's deadline does, the vault does.
-#![allow(clippy::expect_used, reason = "a harness fails its test by panicking")]
 
 use std::{future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, task};
 

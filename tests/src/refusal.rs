@@ -1,5 +1,4 @@
 //! A refusal as its caller sees it: what `google.rpc` says beside the code.
-#![allow(clippy::panic, reason = "a harness fails its test by panicking")]
 
 use std::collections::BTreeMap;
 

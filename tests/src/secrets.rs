@@ -1,16 +1,12 @@
 //! What must never be seen: every value that a test has sent and every token that it was given, looked for wherever
 //! they could have leaked to.
-#![allow(clippy::expect_used, reason = "a harness fails its test by panicking")]
 
 use std::{
-    collections::BTreeSet,
-    fmt::Write as _,
+    collections::{BTreeSet, HashMap},
     fs,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
-
-use regex::bytes::{Regex, RegexBuilder};
 
 /// Shorter texts would be found by chance.
 const BYTES_MIN: usize = 8;
@@ -18,6 +14,8 @@ const BYTES_MIN: usize = 8;
 const BYTES_SEARCHED: usize = 48;
 /// Texts with less variety (`00000000`) would be found by chance.
 const VARIETY_MIN: usize = 4;
+/// Bits of the filter that most places of a text do not pass.
+const FILTER_BITS: u32 = 18;
 
 /// The secrets of one test. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -43,24 +41,39 @@ impl Secrets {
     #[must_use]
     pub fn search(&self) -> Search {
         let secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
-        let pattern = if forms.is_empty() { "[^\\x00-\\xff]".to_owned() } else { forms.join("|") };
-        let regex = RegexBuilder::new(&pattern).unicode(false).size_limit(1 << 30).build();
-        Search(regex.expect("a pattern of literals"))
+        let mut search = Search { filter: vec![false; 1 << FILTER_BITS], forms: HashMap::new() };
+        for form in secrets.iter().flat_map(|secret| forms(secret)) {
+            let start = u64::from_le_bytes(*form.first_chunk().expect("no form is shorter than a secret"));
+            search.filter[slot(start)] = true;
+            search.forms.entry(start).or_default().push(form);
+        }
+        search
     }
 }
 
-/// Looks for secrets.
+/// Looks for secrets: by their first eight bytes, and then by all of them.
 #[derive(Debug)]
-pub struct Search(Regex);
+pub struct Search {
+    filter: Vec<bool>,
+    forms: HashMap<u64, Vec<Vec<u8>>>,
+}
 
 impl Search {
     /// The first secret in `bytes`, with what stands around it.
     #[must_use]
     pub fn find(&self, bytes: &[u8]) -> Option<String> {
-        let found = self.0.find(bytes)?;
-        let around = found.start().saturating_sub(80)..bytes.len().min(found.end() + 80);
-        Some(String::from_utf8_lossy(&bytes[around]).into_owned())
+        for (at, start) in bytes.array_windows().enumerate() {
+            let start = u64::from_le_bytes(*start);
+            if !self.filter[slot(start)] {
+                continue;
+            }
+            let Some(forms) = self.forms.get(&start) else { continue };
+            if let Some(form) = forms.iter().find(|form| bytes[at..].starts_with(form)) {
+                let around = at.saturating_sub(80)..bytes.len().min(at + form.len() + 80);
+                return Some(String::from_utf8_lossy(&bytes[around]).into_owned());
+            }
+        }
+        None
     }
 
     /// The first file below `directory` that holds a secret, and the bytes of all files that were read.
@@ -86,18 +99,16 @@ impl Search {
     }
 }
 
-/// The texts under which bytes could appear, as patterns.
-fn forms(secret: &[u8]) -> [String; 4] {
-    let mut forms: [String; 4] = Default::default();
-    for (at, byte) in secret.iter().enumerate() {
-        let comma = if at == 0 { "" } else { ", ?" };
-        let written = [
-            write!(forms[0], "\\x{byte:02x}"),
-            write!(forms[1], "{byte:02x}"),
-            write!(forms[2], "{byte:02X}"),
-            write!(forms[3], "{comma}{byte}"),
-        ];
-        assert!(written.iter().all(Result::is_ok));
-    }
-    forms
+/// The place of a text's first eight bytes in the filter.
+fn slot(start: u64) -> usize {
+    let hash = start.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - FILTER_BITS);
+    usize::try_from(hash).unwrap_or_default()
+}
+
+/// The texts under which bytes could appear: themselves, hex in both cases, a list of numbers with and without spaces.
+fn forms(secret: &[u8]) -> [Vec<u8>; 5] {
+    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let numbers: Vec<String> = secret.iter().map(u8::to_string).collect();
+    let (spaced, dense) = (numbers.join(", "), numbers.join(","));
+    [secret.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes(), spaced.into_bytes(), dense.into_bytes()]
 }

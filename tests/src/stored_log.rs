@@ -1,5 +1,4 @@
 //! A log as it lies on the disk, read without a vault: by the store and the ledger alone, as a third party would.
-#![allow(clippy::expect_used, reason = "a harness fails its test by panicking")]
 
 use std::path::Path;
 

@@ -3,7 +3,6 @@
 //!
 //! Every value that a test sends and every token that it gets is planted as a secret; [`TestVault::finish`] looks for
 //! all of them in the log of the process and in every file, so that each test is also a test of secrecy.
-#![allow(clippy::expect_used, clippy::panic, reason = "a harness fails its test by panicking")]
 
 use std::{
     collections::HashMap,
@@ -15,6 +14,7 @@ use std::{
 };
 
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 use vault_domain::{Clock, Entropy, ManualClock, Millis, SystemClock, SystemEntropy};
 use vault_engine::RootKey;
 use vault_ledger::{CertificateSha256, Checkpoint, VerifierKey};
@@ -51,6 +51,7 @@ pub struct TestVault {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     server: Option<Server>,
+    callers: Mutex<HashMap<Role, Caller>>,
     secrets: Secrets,
     log: &'static ProcessLog,
 }
@@ -113,7 +114,8 @@ impl TestVault {
         write("vault.toml", &config_text(VAULT));
         RootKey::create_file(&directory.path().join("root.key"), &SystemEntropy).expect("a root key");
         let (entropy, secrets) = (Arc::new(SystemEntropy), Secrets::default());
-        Self { directory, authority, identities, clock, entropy, server: None, secrets, log }
+        let callers = Mutex::default();
+        Self { directory, authority, identities, clock, entropy, server: None, callers, secrets, log }
     }
 
     /// Where everything of this vault lies.
@@ -167,6 +169,7 @@ impl TestVault {
 
     /// Stops it in good order.
     pub async fn stop(&mut self) {
+        self.callers.get_mut().clear();
         self.server.take().expect("a running vault").shutdown().await;
     }
 
@@ -212,12 +215,38 @@ impl TestVault {
     /// # Errors
     /// When the connection fails.
     pub async fn try_connect(&self, role: Role) -> Result<Connection, String> {
-        Connection::open(self.address(), tls(&self.authority, self.identities.get(&role))).await
+        self.try_connect_with(self.identities.get(&role)).await
     }
 
-    /// A caller of this role.
+    /// Connects with any certificate.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn try_connect_with(&self, identity: Option<&Identity>) -> Result<Connection, String> {
+        Connection::open(self.address(), tls(&self.authority, identity)).await
+    }
+
+    /// The authority that this vault trusts.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// A caller of this role, on the one connection that all callers of a role share.
     pub async fn caller(&self, role: Role) -> Caller {
+        let mut callers = self.callers.lock().await;
+        if let Some(caller) = callers.get(&role) {
+            return caller.clone();
+        }
         let connection = self.try_connect(role).await.expect("a connection");
+        let caller = Caller::new(role, connection, self.secrets.clone());
+        callers.insert(role, caller.clone());
+        caller
+    }
+
+    /// A caller on a connection of its own.
+    #[must_use]
+    pub fn caller_on(&self, role: Role, connection: Connection) -> Caller {
         Caller::new(role, connection, self.secrets.clone())
     }
 
@@ -290,8 +319,9 @@ impl TestVault {
     /// Asserts that no secret is in the log of the process or in any file of this vault.
     pub fn assert_unseen(&self) {
         let search = self.secrets.search();
-        let found = self.log.read(|log| search.find(log));
+        let (found, works) = self.log.read(|log| (search.find(log), log.windows(8).any(|part| part == b" serving")));
         assert_eq!(found, None, "the log of the process shows a value or a token");
+        assert!(works, "there is a log of the process");
         let (found, read) = search.find_below(self.directory());
         assert_eq!(found, None, "a file shows a value or a token");
         assert!(read > 0, "there are files");

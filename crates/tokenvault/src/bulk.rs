@@ -17,8 +17,8 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tempfile::NamedTempFile;
-use vault_client::{CallContext, CallMade, Client, ClientError, HeldToken, IN_FLIGHT_MAX, NewValue};
-use vault_domain::{Plaintext, SystemClock, TokenText};
+use vault_client::{CallContext, CallMade, Client, ClientError, HeldToken, IN_FLIGHT_MAX, IssuedToken, NewValue};
+use vault_domain::{Plaintext, Reason, SystemClock, TokenText};
 use zeroize::Zeroizing;
 
 pub(crate) use columns::ColumnRule;
@@ -39,6 +39,10 @@ use crate::{
 
 /// Calls that are open at once, unless told otherwise.
 const IN_FLIGHT_DEFAULT: &str = "8";
+/// How often a call is made again that lost against others.
+const CONFLICTS_MAX: u64 = 10;
+/// How long it waits before: others are done by then.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,28 +168,62 @@ async fn exchange(
     context: CallContext,
     items: Vec<Item>,
 ) -> Result<Exchanged, ClientError> {
+    until_unopposed(|| send(&client, direction, &context, &items)).await
+}
+
+/// Sends again what lost against others. Rows that stand close together often hold the same value; where two calls want
+/// to be the first with it, the vault may tell one to try again as a whole.
+async fn until_unopposed<F, Fut>(send: F) -> Result<Exchanged, ClientError>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<Sent, ClientError>>,
+{
+    let mut conflicts = 0;
+    loop {
+        let error = match send().await {
+            Ok((results, calls)) => match calls.iter().find_map(|call| call.outcome.as_ref().err()) {
+                None => return Ok(Exchanged { results, calls, conflicts }),
+                Some(error) => error.clone(),
+            },
+            Err(error) => error,
+        };
+        if error.reason() != Some(Reason::CommitConflict) || conflicts >= CONFLICTS_MAX {
+            return Err(error);
+        }
+        conflicts += 1;
+        tokio::time::sleep(CONFLICT_PAUSE).await;
+    }
+}
+
+/// What became of items, and the calls that it took.
+type Sent = (Vec<Result<Replacement, ClientError>>, Vec<CallMade>);
+
+async fn send(
+    client: &Client,
+    direction: Direction,
+    context: &CallContext,
+    items: &[Item],
+) -> Result<Sent, ClientError> {
     match direction {
         Direction::Tokenize => {
-            let values = items.into_iter().map(|item| NewValue { class: item.class, value: Plaintext::new(item.cell) });
-            let answer = client.tokenize(&context, values.collect()).await?;
-            let replacement = |issued: vault_client::IssuedToken| Replacement {
+            let value = |item: &Item| NewValue { class: item.class.clone(), value: Plaintext::new(item.cell.clone()) };
+            let answer = client.tokenize(context, items.iter().map(value).collect()).await?;
+            let replacement = |issued: IssuedToken| Replacement {
                 created: issued.created,
                 cell: Zeroizing::new(issued.token.into_exposed().into_bytes()),
             };
-            let results = answer.results.into_iter().map(|result| result.map(replacement)).collect();
-            Ok(Exchanged { results, calls: answer.calls })
+            Ok((answer.results.into_iter().map(|result| result.map(replacement)).collect(), answer.calls))
         }
         Direction::Detokenize => {
             // A cell that is not UTF-8 is no token; what stands for it is none either, and is refused by the vault.
-            let held = items.into_iter().map(|item| HeldToken {
-                class: item.class,
-                token: TokenText::new(String::from_utf8(item.cell).unwrap_or_else(|_| "?".to_owned())),
-            });
-            let answer = client.detokenize(&context, held.collect()).await?;
+            let held = |item: &Item| HeldToken {
+                class: item.class.clone(),
+                token: TokenText::new(std::str::from_utf8(&item.cell).unwrap_or("?").to_owned()),
+            };
+            let answer = client.detokenize(context, items.iter().map(held).collect()).await?;
             let replacement =
                 |value: Plaintext| Replacement { created: false, cell: Zeroizing::new(value.into_exposed()) };
-            let results = answer.results.into_iter().map(|result| result.map(replacement)).collect();
-            Ok(Exchanged { results, calls: answer.calls })
+            Ok((answer.results.into_iter().map(|result| result.map(replacement)).collect(), answer.calls))
         }
     }
 }

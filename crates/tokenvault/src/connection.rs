@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use vault_client::{Client, ClientConfig, Endpoint};
+use vault_client::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX, Client, ClientConfig, Endpoint};
 use vault_domain::{SystemClock, SystemEntropy};
 use zeroize::Zeroizing;
 
@@ -37,6 +37,9 @@ pub(crate) struct Connection {
     #[arg(long, env = "TOKENVAULT_DEADLINE", value_name = "SPAN")]
     #[arg(default_value = "10s", value_parser = timestamp::parse_span)]
     pub(crate) deadline: Duration,
+    /// How often a call is attempted while the vault is busy or away, 1 to 10
+    #[arg(long, value_name = "NUMBER", default_value_t = ATTEMPTS_DEFAULT, value_parser = parse_attempts())]
+    pub(crate) attempts: u32,
     /// Follow the vault to this endpoint when a region is served there; may be given several times
     #[arg(long, value_name = "URL")]
     pub(crate) follow: Vec<String>,
@@ -49,7 +52,8 @@ impl Connection {
         warn_if_shared(&self.key);
         let endpoint = Endpoint::parse(&self.endpoint)?;
         let mut config = ClientConfig::new(endpoint, &read("--ca", &self.ca)?, &read("--cert", &self.cert)?, &key)?
-            .with_deadline(self.deadline)?;
+            .with_deadline(self.deadline)?
+            .with_attempts_max(self.attempts);
         if let Some(name) = &self.server_name {
             config = config.with_server_name(name)?;
         }
@@ -58,6 +62,10 @@ impl Connection {
         }
         Ok(Client::connect(config, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).await?)
     }
+}
+
+fn parse_attempts() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(ATTEMPTS_MAX))
 }
 
 fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {

@@ -57,10 +57,15 @@ pub(crate) async fn run(arguments: DevArguments) -> Result<Exit, Failure> {
     let server = start(&place, arguments.port).await?;
     if let Some(input) = &arguments.input {
         let tour = Tour::new(&place, server.address(), input);
-        tokio::select! {
-            ended = tour.run() => ended?,
-            () = server.failed() => return Err(Failure::new(Exit::LogFailed, "the access log could not be written")),
-            () = signals.next() => return Err(Failure::new(Exit::Failure, "stopped in the middle of the tour")),
+        let ended = tokio::select! {
+            ended = tour.run() => ended,
+            () = server.failed() => Err(Failure::new(Exit::LogFailed, "the access log could not be written")),
+            () = signals.next() => Err(Failure::new(Exit::Failure, "stopped in the middle of the tour")),
+        };
+        if let Err(failure) = ended {
+            // The folder is deleted only when nothing writes to it any more.
+            server.shutdown().await;
+            return Err(failure);
         }
     }
     if arguments.serve {

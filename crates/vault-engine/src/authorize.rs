@@ -97,13 +97,18 @@ pub(crate) fn authorize<'a>(
             let class = class.as_ref().ok_or(Reason::DataClassUnknown)?;
             let decision = decide(policies, call, request, class);
             note(&mut deciding, &decision);
-            if let Some(reason) = decision.reason() {
-                return Err(reason);
+            let known = catalog.class(class.as_str());
+            let lacks_purpose = request.purpose.is_none() && known.is_some_and(Class::purpose_required);
+            match decision.reason() {
+                // Who was granted the class for any purpose may know that one is missing.
+                Some(_) if lacks_purpose && account.names_class(request.action, class.as_str()) => {
+                    return Err(Reason::PurposeRequired);
+                }
+                Some(reason) => return Err(reason),
+                None if lacks_purpose => return Err(Reason::PurposeRequired),
+                None => {}
             }
-            let class = catalog.class(class.as_str()).ok_or(Reason::DataClassUnknown)?;
-            if class.purpose_required() && request.purpose.is_none() {
-                return Err(Reason::PurposeRequired);
-            }
+            let class = known.ok_or(Reason::DataClassUnknown)?;
             let (action, audience, region) = (request.action, request.audience, request.region);
             Ok(Permit { action, class, tenant: account.tenant(), audience, region })
         })

@@ -36,6 +36,8 @@ pub(crate) struct Replacement {
 pub(crate) struct Exchanged {
     pub(crate) results: Vec<Result<Replacement, ClientError>>,
     pub(crate) calls: Vec<CallMade>,
+    /// Calls before these that were refused because others got in between.
+    pub(crate) conflicts: u64,
 }
 
 /// A file on its way.
@@ -93,6 +95,7 @@ where
             }
             let Some((rows, exchanged)) = open.next_in_order().await? else { continue };
             statistics.count_calls(&exchanged.calls);
+            statistics.conflicts += exchanged.conflicts;
             on_calls(&exchanged.calls)?;
             self.write(rows, exchanged, &mut statistics, output, rejects)?;
             statistics.took = self.clock.monotonic().saturating_sub(begun);
@@ -112,9 +115,6 @@ where
         output: &mut csv::Writer<impl Write>,
         rejects: &mut csv::Writer<impl Write>,
     ) -> Result<(), Failure> {
-        if let Some(error) = exchanged.calls.into_iter().find_map(|call| call.outcome.err()) {
-            return Err(error.into());
-        }
         let mut results = exchanged.results.into_iter();
         let mut replaced = ByteRecord::new();
         for row in rows {

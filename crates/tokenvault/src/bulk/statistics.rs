@@ -20,6 +20,8 @@ pub(crate) struct Statistics {
     pub(crate) calls: u64,
     /// Attempts of these calls.
     pub(crate) attempts: u64,
+    /// Calls that were made again because others got in between; not among `calls`.
+    pub(crate) conflicts: u64,
     pub(crate) latencies: Latencies,
     pub(crate) took: Duration,
 }
@@ -55,6 +57,7 @@ impl Statistics {
             "tokens_created": self.created,
             "calls": self.calls,
             "attempts": self.attempts,
+            "conflicts": self.conflicts,
             "seconds": (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
             "rows_per_second": self.rows_per_second(),
             "values_per_second": self.values_per_second(),

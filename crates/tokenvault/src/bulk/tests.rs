@@ -39,7 +39,7 @@ async fn run(input: &str, rules: &[&str], keep_empty: bool, answering: Answering
             };
             tokio::time::sleep(Duration::from_millis(20_u64.saturating_sub(before as u64 * 5))).await;
             open.lock().unwrap().0 -= 1;
-            Ok(Exchanged { results, calls: Vec::new() })
+            Ok(Exchanged { results, calls: Vec::new(), conflicts: 0 })
         }
     };
     let pipeline = Pipeline { rows, in_flight_max: 3, clock: Arc::new(SystemClock::new()), exchange };
@@ -60,10 +60,14 @@ fn picky(cell: &[u8]) -> Result<Vec<u8>, ClientError> {
 }
 
 fn refused(code: vault_client::Code) -> ClientError {
+    refused_for(code, Reason::ValueRejected)
+}
+
+fn refused_for(code: vault_client::Code, reason: Reason) -> ClientError {
     ClientError::Refused(Box::new(vault_client::Refusal {
         code,
-        reason_name: "VALUE_REJECTED".to_owned(),
-        reason: Some(vault_domain::Reason::ValueRejected),
+        reason_name: reason.name().to_owned(),
+        reason: Some(reason),
         message: "not a valid value: correct it".to_owned(),
         request_id: None,
         violations: Vec::new(),
@@ -124,6 +128,23 @@ async fn a_file_without_rows_is_done_at_once() {
     let outcome = run("a,b\n", &[ROUTE], false, reversed).await;
     assert_eq!(outcome.output, "a,b\n");
     assert_eq!(outcome.statistics.unwrap().rows_in, 0);
+}
+
+#[tokio::test]
+async fn who_lost_against_others_tries_again_a_bounded_number_of_times() {
+    async fn sent(error: ClientError, succeeds_on: u64) -> (Result<u64, ClientError>, u64) {
+        let sends = std::cell::Cell::new(0);
+        let exchanged = until_unopposed(|| {
+            sends.set(sends.get() + 1);
+            let sent = if sends.get() < succeeds_on { Err(error.clone()) } else { Ok((Vec::new(), Vec::new())) };
+            std::future::ready(sent)
+        });
+        (exchanged.await.map(|exchanged| exchanged.conflicts), sends.get())
+    }
+    let conflict = || refused_for(vault_client::Code::Aborted, Reason::CommitConflict);
+    assert!(matches!(sent(conflict(), 3).await, (Ok(2), 3)));
+    assert!(matches!(sent(conflict(), u64::MAX).await, (Err(_), sends) if sends == CONFLICTS_MAX + 1));
+    assert!(matches!(sent(refused(vault_client::Code::Internal), 2).await, (Err(_), 1)), "only conflicts pass");
 }
 
 #[test]

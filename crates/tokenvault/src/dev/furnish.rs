@@ -161,6 +161,7 @@ impl Place {
             key: self.file(&format!("clients/{name}.key")),
             server_name: None,
             deadline: DEADLINE,
+            attempts: vault_client::ATTEMPTS_DEFAULT,
             follow: Vec::new(),
         })
     }

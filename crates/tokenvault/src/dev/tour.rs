@@ -148,6 +148,14 @@ impl<'a> Tour<'a> {
         }
     }
 
+    /// Counts calls that were refused as a whole: they have no receipt, and yet an entry.
+    fn count_refused(&self, account: &'static str, region: &'static str, calls: u64) {
+        let mut counts = self.calls.borrow_mut();
+        let count = counts.entry((account, region)).or_default();
+        count.calls += calls;
+        count.attempts += calls;
+    }
+
     /// Counts the calls of an answer and hands out its results; a call that was refused as a whole ends the tour.
     fn results<T>(
         &self,

@@ -46,6 +46,7 @@ impl Tour<'_> {
             Ok(())
         };
         let statistics = bulk::transform(&client, &job, &files, counted).await?;
+        self.count_refused("loader", "eu", statistics.conflicts);
         let (read, written, rejected) = (statistics.rows_in, statistics.rows_out, statistics.rows_rejected);
         ensure(read == rows && read == written + rejected, || {
             format!("{rows} rows were joined, {read} read, {written} written and {rejected} rejected")

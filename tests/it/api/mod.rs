@@ -1,0 +1,11 @@
+//! What the calls do.
+
+mod checkpoint;
+mod detokenize;
+mod evidence;
+mod health;
+mod idempotency;
+mod lifetime;
+mod query;
+mod restart;
+mod tokenize;
