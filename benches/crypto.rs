@@ -48,7 +48,12 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// Measures `run`, which does `count` of something.
-    fn measure(&mut self, name: &str, count: usize, mut run: impl FnMut() -> Result<(), Failure>) -> Result<(), Failure> {
+    fn measure(
+        &mut self,
+        name: &str,
+        count: usize,
+        mut run: impl FnMut() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         if !self.arguments.wants(name) {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! A whole vault over mTLS, every answer durable and recorded, against an echo of the same messages: what of a call is
 //! the vault's, and what is gRPC's. Client and server share the machine's cores; each is a process of its own.
+#![allow(clippy::type_complexity, reason = "a round of measurements is a tuple that lives for a few lines")]
 
 use std::{
     path::Path,
@@ -59,10 +60,11 @@ fn main() -> Result<(), Failure> {
     refuse_memory_disk(folder.path())?;
     let mut report = Report::begin("end_to_end", &arguments, folder.path(), target_tmp)?;
     let mut syncs = floor::append_and_sync(folder.path(), 400, arguments.size(1000, 2))?;
-    report.add(
-        Figure::new("disk: append 400 B, fdatasync", syncs.percentile_us(50), "µs")
-            .with("p99", syncs.percentile_us(99), "µs"),
-    );
+    report.add(Figure::new("disk: append 400 B, fdatasync", syncs.percentile_us(50), "µs").with(
+        "p99",
+        syncs.percentile_us(99),
+        "µs",
+    ));
     let mut bench = Bench::start(arguments, folder.path(), &mut report)?;
     bench.run_all(&mut report)?;
     bench.stop()?;

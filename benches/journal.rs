@@ -1,5 +1,6 @@
 //! The journal over a real store, evidence included: what a commit costs beyond the store's own write and the disk's
 //! own sync. Rows and entries are built by the callers, as the engine builds them; nothing here seals a value.
+#![allow(clippy::type_complexity, reason = "a round of measurements is a tuple that lives for a few lines")]
 
 use std::{
     path::Path,

@@ -12,8 +12,9 @@ use tower::Service;
 use vault_domain::limits;
 use vault_proto::v1::{
     DetokenizeRequest, DetokenizeResponse, DetokenizeResult, Receipt, TokenIssued, TokenizeRequest, TokenizeResponse,
-    TokenizeResult, ValueRevealed, detokenize_result, tokenize_result,
+    TokenizeResult, ValueRevealed, detokenize_result,
     token_service_server::{TokenService, TokenServiceServer},
+    tokenize_result,
 };
 
 use crate::{Failure, site::Site};

@@ -16,8 +16,8 @@ use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 use tonic::transport::{Channel, Endpoint, Uri};
 use vault_domain::{Clock, SystemClock};
 use vault_proto::v1::{
-    DetokenizeItem, DetokenizeRequest, TokenizeItem, TokenizeRequest, detokenize_result, tokenize_result,
-    token_service_client::TokenServiceClient,
+    DetokenizeItem, DetokenizeRequest, TokenizeItem, TokenizeRequest, detokenize_result,
+    token_service_client::TokenServiceClient, tokenize_result,
 };
 
 use crate::{
@@ -320,10 +320,8 @@ impl Caller {
         let stock = self.load.stock.clone();
         let reach = if self.load.verb == Verb::DetokenizeHot { stock.len().min(HOT) } else { stock.len() };
         let numbers: Vec<u64> = (0..items).map(|_| self.draw.below(reach)).collect();
-        let item = |number: &u64| DetokenizeItem {
-            data_class: class.name.to_owned(),
-            token: stock.token(*number).to_owned(),
-        };
+        let item =
+            |number: &u64| DetokenizeItem { data_class: class.name.to_owned(), token: stock.token(*number).to_owned() };
         let request = DetokenizeRequest {
             region: REGION.to_owned(),
             purpose: PURPOSE.to_owned(),

@@ -69,7 +69,9 @@ pub fn cpu_time() -> Duration {
 /// When it is, or can't be examined.
 pub fn refuse_memory_disk(path: &Path) -> Result<(), Failure> {
     if statfs::statfs(path)?.filesystem_type() == TMPFS_MAGIC {
-        return Err(format!("{} is a tmpfs: syncs cost nothing there; choose a folder on a disk", path.display()).into());
+        return Err(
+            format!("{} is a tmpfs: syncs cost nothing there; choose a folder on a disk", path.display()).into()
+        );
     }
     Ok(())
 }

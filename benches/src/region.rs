@@ -17,13 +17,10 @@ use vault_domain::{
 use vault_journal::{FIRST_LIFE, Journal, Parts, Running};
 use vault_keys::{RegionKeys, RootKey, SealingCall};
 use vault_ledger::{
-    CertificateSha256, EntryBuilder, EntryHead, EntrySalt, EntrySealer, Origin, People, PolicySetFingerprint, SealedPart,
+    CertificateSha256, EntryBuilder, EntryHead, EntrySalt, EntrySealer, Origin, People, PolicySetFingerprint,
+    SealedPart,
 };
-use vault_store::{
-    Batch, Identity, Memory, Options, Reader, Scope, Store, Writer,
-    table::Records,
-    wait,
-};
+use vault_store::{Batch, Identity, Memory, Options, Reader, Scope, Store, Writer, table::Records, wait};
 
 use crate::Failure;
 

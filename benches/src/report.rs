@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// How commits are made durable, in every benchmark.
-const DURABILITY: &str = "every commit: rows and log entry in one write, one fdatasync of the write-ahead log before the answer; no compression";
+const DURABILITY: &str = "every commit: rows and log entry in one write, one fdatasync of the write-ahead log before \
+     the answer; no compression";
 
 /// One figure, with what it is compared to.
 #[derive(Clone, Debug, Default)]
@@ -169,9 +170,10 @@ impl Report {
                 figure.floor.map_or_else(String::new, number),
                 figure.ratio.map_or_else(String::new, |ratio| format!("{:.3}", ratio.median)),
                 figure.ratio.map_or_else(String::new, |ratio| format!("{:.3} – {:.3}", ratio.min, ratio.max)),
-                figure.goal.as_ref().map_or_else(String::new, |(goal, met)| {
-                    format!("{goal}: {}", if *met { "pass" } else { "FAIL" })
-                }),
+                figure
+                    .goal
+                    .as_ref()
+                    .map_or_else(String::new, |(goal, met)| format!("{goal}: {}", if *met { "pass" } else { "FAIL" })),
             ];
             rows.push((cells, details.collect::<Vec<_>>().join(", ")));
         }
@@ -225,9 +227,14 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_and_rounded_to_what_they_mean() {
-        for (value, text) in
-            [(0.0, "0"), (0.456, "0.46"), (12.34, "12.3"), (999.6, "1,000"), (1_234_567.8, "1,234,568"), (-1234.0, "-1,234")]
-        {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.456, "0.46"),
+            (12.34, "12.3"),
+            (999.6, "1,000"),
+            (1_234_567.8, "1,234,568"),
+            (-1234.0, "-1,234"),
+        ] {
             assert_eq!(number(value), text);
         }
     }

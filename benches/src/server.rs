@@ -181,8 +181,7 @@ fn serve_vault(site: &Site) -> Result<(), Failure> {
     let runtime = Runtime::new()?;
     let config = Config::load(&site.configuration(), &|_| None)?;
     start_telemetry(&config);
-    let server =
-        runtime.block_on(Server::start(config, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)))?;
+    let server = runtime.block_on(Server::start(config, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)))?;
     let region = Region::parse(REGION)?;
     let engine = server.engine().clone();
     answer_questions(server.address(), || {
@@ -205,10 +204,7 @@ fn cpu_counter() -> Map<String, Value> {
 }
 
 /// Says where the server listens, then answers the parent's questions until there are no more.
-fn answer_questions(
-    address: SocketAddr,
-    mut counters: impl FnMut() -> Result<Value, Failure>,
-) -> Result<(), Failure> {
+fn answer_questions(address: SocketAddr, mut counters: impl FnMut() -> Result<Value, Failure>) -> Result<(), Failure> {
     let mut out = io::stdout();
     writeln!(out, "{address}")?;
     out.flush()?;

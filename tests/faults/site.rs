@@ -157,7 +157,8 @@ impl Site {
         let mut command = Command::new(words.next().unwrap());
         command.args(words).arg(self.path("vault.toml")).current_dir(self.directory.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
-        let child = command.spawn().unwrap_or_else(|error| panic!("{:?} does not start: {error}", command.get_program()));
+        let child =
+            command.spawn().unwrap_or_else(|error| panic!("{:?} does not start: {error}", command.get_program()));
         Starting::new(child, log)
     }
 

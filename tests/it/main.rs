@@ -10,6 +10,7 @@
 #![cfg(test)]
 
 mod api;
+mod bad_input;
 
 use std::path::Path;
 

@@ -192,7 +192,7 @@ pub(crate) struct CheckpointArguments {
     /// The region whose log is asked; `node` for the node's own log
     #[arg(long, value_parser = parse_log)]
     pub(crate) region: LogName,
-    /// Check the signature by this key, which you got by another way: <origin>+<key id>+<key>
+    /// Check the signature by this key, which you got by another way: ORIGIN+ID+KEY
     #[arg(long, value_name = "KEY", value_parser = VerifierKey::parse)]
     pub(crate) verifier_key: Option<VerifierKey>,
     #[command(flatten)]

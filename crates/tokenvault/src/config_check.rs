@@ -16,7 +16,7 @@ const COLUMNS: &[Column] = &[("severity", "/severity"), ("about", "/about"), ("f
 /// Which configuration.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct CheckArguments {
-    /// The configuration file; TOKENVAULT_<SECTION>_<KEY> in the environment overrides it
+    /// The configuration file; TOKENVAULT_SECTION_KEY in the environment overrides a key
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
     #[command(flatten)]

@@ -18,7 +18,7 @@ use crate::{exit::Failure, output, timestamp};
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
-    /// Where the vault listens: https://<host>:<port>
+    /// Where the vault listens: https://HOST:PORT
     #[arg(long, env = "TOKENVAULT_ENDPOINT", value_name = "URL")]
     pub(crate) endpoint: String,
     /// The authorities that the vault's certificate may come from (PEM); the system's are not asked

@@ -13,7 +13,7 @@ use crate::{
 /// Which configuration.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ServeArguments {
-    /// The configuration file; TOKENVAULT_<SECTION>_<KEY> in the environment overrides it
+    /// The configuration file; TOKENVAULT_SECTION_KEY in the environment overrides a key
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
 }

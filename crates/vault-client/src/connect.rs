@@ -76,19 +76,15 @@ impl Link {
 
 /// Connects to the configured endpoint.
 pub(crate) async fn connect(config: &ClientConfig) -> Result<Link, ClientError> {
-    dial(&config.endpoint, config.server_name.clone(), &config.tls).await
+    dial(config, &config.endpoint, config.server_name.clone()).await
 }
 
 /// Connects to an endpoint that a call is sent on to, under that endpoint's own name.
 pub(crate) async fn connect_elsewhere(config: &ClientConfig, endpoint: &Endpoint) -> Result<Link, ClientError> {
-    dial(endpoint, endpoint.server_name()?, &config.tls).await
+    dial(config, endpoint, endpoint.server_name()?).await
 }
 
-async fn dial(
-    endpoint: &Endpoint,
-    name: ServerName<'static>,
-    tls: &Arc<rustls::ClientConfig>,
-) -> Result<Link, ClientError> {
+async fn dial(config: &ClientConfig, endpoint: &Endpoint, name: ServerName<'static>) -> Result<Link, ClientError> {
     let refuse = |error: &(dyn StdError + 'static)| ClientError::Connect {
         endpoint: endpoint.to_string(),
         problem: innermost(error),
@@ -100,12 +96,12 @@ async fn dial(
     let transport = tonic::transport::Endpoint::from_shared(address)
         .map_err(|error| refuse(&error))?
         .origin(origin)
-        .connect_timeout(CONNECT_DEADLINE)
+        .connect_timeout(CONNECT_DEADLINE.min(config.deadline))
         .tcp_nodelay(true)
         .http2_keep_alive_interval(PROBE_INTERVAL)
         .keep_alive_timeout(PROBE_DEADLINE);
     let (host, port) = (Arc::<str>::from(endpoint.host()), endpoint.port());
-    let tls = TlsConnector::from(tls.clone());
+    let tls = TlsConnector::from(config.tls.clone());
     let news = Arc::new(News::default());
     let noted = news.clone();
     let connector = tower::service_fn(move |_: Uri| {

@@ -7,13 +7,13 @@ use vault_ledger::LedgerError;
 #[derive(Debug, Error)]
 pub enum JournalError {
     /// The store could not be read.
-    #[error("the log can't be read")]
+    #[error("the log can't be read: {0}")]
     Read(#[from] vault_store::ReadError),
     /// The store could not be written.
-    #[error("the log can't be written")]
+    #[error("the log can't be written: {0}")]
     Write(#[from] vault_store::WriteError),
     /// The free space of the disk is not known.
-    #[error("the disk's free space can't be found out")]
+    #[error("the disk's free space can't be found out: {0}")]
     Space(#[from] std::io::Error),
     /// A checkpoint, tile or entry is not what the log's formats allow.
     #[error("the log does not decode: {0}")]
@@ -53,7 +53,7 @@ pub enum JournalError {
         index: u64,
     },
     /// A thread could not be started.
-    #[error("a thread can't be started")]
+    #[error("a thread can't be started: {0}")]
     Thread(#[source] std::io::Error),
 }
 

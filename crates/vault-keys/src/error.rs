@@ -60,7 +60,7 @@ pub enum KeysError {
     #[error("the sealing epoch is used up")]
     EpochUsedUp,
     /// The store could not be read.
-    #[error("the key table can't be read")]
+    #[error("the key table can't be read: {0}")]
     Store(#[from] vault_store::ReadError),
     /// A name or length that does not fit the layouts; the limits of vault-domain make it impossible.
     #[error("a name does not fit its layout")]
