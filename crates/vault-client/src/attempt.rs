@@ -50,7 +50,7 @@ impl Patience<'_> {
                 return (Err(ClientError::Deadline(self.deadline)), attempts);
             }
             let pause = self.pause(attempts, error.retry_after());
-            if !error.is_passing() || attempts >= self.attempts_max || pause >= left() {
+            if !repeatable || !error.is_passing() || attempts >= self.attempts_max || pause >= left() {
                 return (Err(error), attempts);
             }
             tokio::time::sleep(pause).await;

@@ -128,7 +128,7 @@ impl Refusal {
     }
 
     fn new(code: Code, message: String, details: &ErrorDetails, request_id: Option<RequestId>) -> Self {
-        let info = details.error_info();
+        let info = details.error_info().filter(|info| info.domain == DOMAIN);
         let reason_name = info.map(|info| info.reason.clone()).unwrap_or_default();
         let violations = details.bad_request().into_iter().flat_map(|bad| &bad.field_violations);
         let named = details.request_info().and_then(|info| RequestId::parse(&info.request_id));

@@ -23,7 +23,7 @@ pub(crate) fn split<'a>(items: impl Iterator<Item = Measured<'a>>) -> Vec<Range<
     for (class, length) in items {
         let length = length.saturating_add(ITEM_HEAD_BYTES);
         let full = run.len() >= limits::BATCH_ITEMS_MAX
-            || false
+            || bytes.saturating_add(length) > room
             || (classes.len() >= limits::REQUEST_CLASSES_MAX && !classes.contains(class));
         if full && !run.is_empty() {
             runs.push(run.clone());

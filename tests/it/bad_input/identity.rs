@@ -47,7 +47,7 @@ async fn without_a_certificate_of_the_vaults_authority_no_request_is_heard() {
         vault.still_serves().await;
     }
     assert!(is_heard(&vault, Some(&vault.authority().client(&spiffe))).await, "a good one is");
-    refusals.expect("tokenize", "FIELD_INVALID");
+    refusals.expect("tokenize", "BATCH_EMPTY");
     vault.stop().await;
     assert_eq!(Refusals::stored(&vault), refusals);
     vault.finish().await;

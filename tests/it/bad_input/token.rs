@@ -77,21 +77,9 @@ async fn an_opaque_token_with_any_one_character_changed_reveals_nothing() {
     let every: String = ('!'..='~').chain("äΩ\u{0}\u{7f}".chars()).collect();
     let texts = changed(&token, &every);
     assert!(texts.len() > 3000);
-    let (mut elsewhere, mut unknown) = (0, 0);
-    for (text, refusal) in all_refused(&vault, "email", &texts).await {
-        if refusal.reason == "WRONG_REGION" {
-            // Its text is that of a token of a region of another name, which callers may be told.
-            refusal.is(Code::FailedPrecondition, "WRONG_REGION");
-            let region = text.strip_prefix("tok_").unwrap().split('_').next().unwrap();
-            assert_eq!(refusal.metadata["region"], region);
-            assert_ne!(region, "eu");
-            elsewhere += 1;
-        } else {
-            refusal.is(NOT_FOUND.0, NOT_FOUND.1);
-            unknown += 1;
-        }
+    for (_, refusal) in all_refused(&vault, "email", &texts).await {
+        refusal.is(NOT_FOUND.0, NOT_FOUND.1);
     }
-    assert!(elsewhere > 20 && unknown > 2000, "{elsewhere} {unknown}");
     let payments = vault.caller(Role::Payments).await;
     let revealed = payments.detokenize(detokenize("email", [&token])).await.unwrap();
     assert_eq!(revealed.values(), [email(1).into_bytes()], "the token itself does");
@@ -148,7 +136,7 @@ async fn a_token_of_another_class_audience_or_tenant_is_not_found_and_the_log_te
     let call = one(&payments, detokenize("card_number", [&tenant]));
     assert_item_refused(&vault, call, NOT_FOUND, ("failed", "TOKEN_UNKNOWN")).await;
     let call = one(&payments, detokenize("passport", [&cards[0]]));
-    assert_item_refused(&vault, call, NOT_FOUND, ("failed", "TOKEN_MALFORMED")).await;
+    assert_item_refused(&vault, call, NOT_FOUND, ("failed", "TOKEN_UNKNOWN")).await;
     vault.finish().await;
 }
 
@@ -165,6 +153,11 @@ async fn a_token_of_another_region_is_sent_there_or_not_found() {
     let call = one(&payments, detokenize("email", [&opaque]));
     let (refusal, _) = assert_item_refused(&vault, call, wrong, ("denied", "WRONG_REGION")).await;
     assert_eq!(refusal.metadata["region"], "us");
+    let far = opaque.replacen("_us_", "_apac_", 1);
+    let call = one(&payments, detokenize("email", [&far]));
+    let (refusal, _) = assert_item_refused(&vault, call, wrong, ("denied", "WRONG_REGION")).await;
+    assert_eq!(refusal.metadata["region"], "apac");
+    assert_eq!(refusal.metadata["endpoint"], "https://vault-apac.example.com:8443");
     let moved = opaque.replacen("_us_", "_eu_", 1);
     let call = one(&payments, detokenize("email", [&moved]));
     assert_item_refused(&vault, call, NOT_FOUND, ("failed", "TOKEN_UNKNOWN")).await;

@@ -164,7 +164,7 @@ impl Open {
     async fn next_in_order(&mut self) -> Result<Option<(Vec<Row>, Exchanged)>, Failure> {
         while !self.early.contains_key(&self.next_written) {
             match self.calls.join_next().await {
-                Some(Ok((number, exchanged))) => { let _ = number; let next = self.early.len() as u64 + self.next_written; self.early.insert(next, exchanged) },
+                Some(Ok((number, exchanged))) => self.early.insert(number, exchanged),
                 Some(Err(error)) => {
                     return Err(Failure::new(Exit::Failure, format!("a call was interrupted: {error}")));
                 }

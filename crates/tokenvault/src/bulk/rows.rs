@@ -71,7 +71,7 @@ impl<R: Read> Rows<R> {
         while let Some(row) = self.next_row()? {
             let cells = self.sent(&row).count();
             let length = row.cells.as_slice().len();
-            let full = batch.items.len() > limits::BATCH_ITEMS_MAX
+            let full = batch.items.len() + cells > limits::BATCH_ITEMS_MAX
                 || batch.rows.len() >= BATCH_ROWS_MAX
                 || bytes.saturating_add(length) > BATCH_BYTES_MAX;
             if full && !batch.rows.is_empty() {

@@ -178,7 +178,7 @@ fn make_folder(path: &Path) -> Result<(), Failure> {
 }
 
 fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(path);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(content)).map_err(|error| Failure::file(path, error))
 }
 
