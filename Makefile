@@ -34,7 +34,7 @@ demo-data: ## fetch the demo's input and print its path
 	@.ci/demo-data.sh
 
 test: ## all tests, doc tests, and whether every test that docs/COVERAGE.md names did run
-	.ci/check.sh setup rocksdb tests doctests coverage
+	.ci/check.sh setup rocksdb build tests doctests coverage
 
 check: ## all that must hold before a change lands (.ci/check.sh STAGE runs one stage)
 	.ci/check.sh

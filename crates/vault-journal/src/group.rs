@@ -56,6 +56,9 @@ pub(crate) struct Scribe {
 struct Group {
     batches: Vec<Batch>,
     accepted: Vec<(Receipt, Reply<Receipt>)>,
+    /// Who is refused. They are told with the others: who heard of a conflict at once would read what it read before, as
+    /// what it conflicts with is not on disk yet, and many who try again at once would keep the group from closing.
+    refused: Vec<(CommitError, Reply<Receipt>)>,
     /// A checkpoint over what was on disk before this group; its row is part of it.
     checkpoint: Option<SignedCheckpoint>,
     /// Who wants one over what is on disk after it.
@@ -139,7 +142,7 @@ impl Scribe {
         let mut next = first;
         while let Some(message) = next {
             match message {
-                Message::Commit(_, reply) if low => refuse(reply, CommitError::DiskLow),
+                Message::Commit(_, reply) if low => group.refused.push((CommitError::DiskLow, reply)),
                 Message::Commit(submission, reply) => self.take(submission, reply, time, &mut own, &mut group)?,
                 Message::Checkpoint(reply) => group.checkpoint_wanted.push(reply),
                 Message::Stop => {
@@ -164,7 +167,7 @@ impl Scribe {
     ) -> Result<(), JournalError> {
         let expired = submission.valid_until.is_some_and(|until| time >= until);
         if expired || !self.changes.allow(&submission.conditions) {
-            refuse(reply, CommitError::Conflict);
+            group.refused.push((CommitError::Conflict, reply));
             return Ok(());
         }
         self.changes.note(self.group + 1, submission.batch.operations());
@@ -189,6 +192,9 @@ impl Scribe {
         }
         for (receipt, reply) in group.accepted {
             let _gone = reply.send(Ok(receipt));
+        }
+        for (error, reply) in group.refused {
+            let _gone = reply.send(Err(error));
         }
         if let Some(checkpoint) = group.checkpoint {
             self.publish(checkpoint);
@@ -220,8 +226,4 @@ impl Scribe {
         self.last_checkpoint = self.clock.monotonic();
         let _nobody_listens = self.checkpoints.send(Some(checkpoint));
     }
-}
-
-fn refuse(reply: Reply<Receipt>, error: CommitError) {
-    let _gone = reply.send(Err(error));
 }

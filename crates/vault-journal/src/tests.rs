@@ -114,6 +114,26 @@ fn rows_and_entry_are_on_disk_together_when_the_receipt_comes() {
 }
 
 #[test]
+fn a_conflict_is_told_when_what_it_conflicts_with_can_be_read() {
+    let fixture = Fixture::new();
+    let (journal, running, reader) = fixture.open().unwrap();
+    for round in 0..50_u8 {
+        let since = journal.position();
+        let racing = |mark| Submission {
+            conditions: vec![Condition::unchanged(Values, &[round; 16], since)],
+            ..putting(mark, |batch| batch.put(Values, &[round; 16], &[mark]))
+        };
+        let (first, second) = (journal.commit(racing(1)), journal.commit(racing(2)));
+        assert_eq!(wait(second), Err(CommitError::Conflict));
+        // Told earlier, the caller would read what it read before, and conflict again and again.
+        assert!(wait(reader.snapshot().get(Values, &[round; 16])).unwrap().is_some());
+        assert!(journal.position() > since);
+        wait(first).unwrap();
+    }
+    running.stop();
+}
+
+#[test]
 fn of_calls_that_race_for_one_row_one_wins_and_the_others_leave_nothing() {
     let fixture = Fixture::new();
     let (journal, running, reader) = fixture.open().unwrap();
