@@ -76,7 +76,8 @@ impl Figure {
             figure.insert("goal_met".to_owned(), json!(met));
         }
         let details = self.details.iter().map(|(name, value, unit)| {
-            json!({ "name": format!("{}, {name}", self.name), "value": value, "unit": unit, "floor": null, "ratio": null })
+            let name = format!("{}, {name}", self.name);
+            json!({ "name": name, "value": value, "unit": unit, "floor": null, "ratio": null })
         });
         [Value::Object(figure)].into_iter().chain(details).collect()
     }

@@ -167,5 +167,6 @@ async fn a_disk_that_is_full_to_the_last_block_ends_the_vault_and_loses_nothing(
         vault.stop();
         evidence::check(&site, &books.open());
     }
-    assert!(books.open().tokens.len() > 100);
+    // How much fits before the disk is full depends on the machine; that something did makes the rest mean something.
+    assert!(!books.open().tokens.is_empty());
 }

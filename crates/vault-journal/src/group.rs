@@ -56,8 +56,8 @@ pub(crate) struct Scribe {
 struct Group {
     batches: Vec<Batch>,
     accepted: Vec<(Receipt, Reply<Receipt>)>,
-    /// Who is refused. They are told with the others: who heard of a conflict at once would read what it read before, as
-    /// what it conflicts with is not on disk yet, and many who try again at once would keep the group from closing.
+    /// Who is refused. They are told with the others: who heard of a conflict at once would read what it read before,
+    /// as what it conflicts with is not on disk yet, and many who try again at once would keep the group from closing.
     refused: Vec<(CommitError, Reply<Receipt>)>,
     /// A checkpoint over what was on disk before this group; its row is part of it.
     checkpoint: Option<SignedCheckpoint>,
