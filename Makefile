@@ -26,7 +26,7 @@ build: ## build everything, release profile
 
 demo: ## a guided tour on real input: two regions on this machine, nothing to configure
 	@.ci/setup.sh demo
-	$(run) cargo build --package tokenvault --release --locked
+	$(run) cargo build --workspace --bin tokenvault --release --locked
 	$(CARGO_TARGET_DIR)/release/tokenvault dev --input "$$(.ci/demo-data.sh)"
 
 demo-data: ## fetch the demo's input and print its path
@@ -40,7 +40,7 @@ check: ## all that must hold before a change lands (.ci/check.sh STAGE runs one 
 	.ci/check.sh
 
 bench: ## the benchmarks, measured
-	$(run) cargo bench --package vault-benches --locked
+	$(run) cargo bench --workspace --bench '*' --locked
 
 docs: ## write what is generated: docs/ERRORS.md, and new lines of tests/tidy/contract.txt
 	UPDATE_DOCS=$(or $(UPDATE_DOCS),1) $(run_tools) cargo nextest run -p vault-tests --test tidy --release \

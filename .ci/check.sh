@@ -28,7 +28,7 @@ deny() {
   run cargo deny "${config[@]}" --log-level error check "${what[@]}"
 }
 # A bench run without `--bench` measures nothing and goes through its code once.
-benches() { run cargo test -p vault-benches --benches --release --locked; }
+benches() { run cargo test --workspace --bench "*" --release --locked; }
 coverage() { python3 .ci/coverage-ran.py "$junit" docs/COVERAGE.md; }
 prune() { .ci/prune.sh 3; }
 

@@ -78,10 +78,10 @@ struct Bench {
     floor: Side,
 }
 
-/// One of the two that take turns: a server, connections to it, and what it holds of each class.
+/// One of the two that take turns: a server, and what it holds of each class.
 struct Side {
+    site: Site,
     server: ServerProcess,
-    connections: Connections,
     /// Whether it is a vault, whose answers are looked into.
     is_vault: bool,
     opaque: Loads,
@@ -122,7 +122,7 @@ impl Bench {
         let vault = Side::vault(&own, &folder.join("vault"), &arguments, &runtime, Some(report))?;
         let floor = match &arguments.against {
             Some(build) => Side::vault(build, &folder.join("against"), &arguments, &runtime, None)?,
-            None => Side::echo(&folder.join("echo"), &vault, &runtime)?,
+            None => Side::echo(&folder.join("echo"), &vault)?,
         };
         Ok(Self { arguments, runtime, vault, floor })
     }
@@ -182,31 +182,31 @@ impl Side {
         let connections = runtime.block_on(Connections::open(&site, server.address()))?;
         let joined = Loads::new(JOINED, runtime.block_on(connections.fill(JOINED, beside))?);
         let card = Loads::new(CARD, runtime.block_on(connections.fill(CARD, beside))?);
-        Ok(Self { server, connections, is_vault: true, opaque, joined, card })
+        Ok(Self { site, server, is_vault: true, opaque, joined, card })
     }
 
     /// An echo, asked for what the vault holds.
-    fn echo(folder: &Path, vault: &Self, runtime: &Runtime) -> Result<Self, Failure> {
+    fn echo(folder: &Path, vault: &Self) -> Result<Self, Failure> {
         let site = Site::create(folder)?;
         let server = ServerProcess::start(Kind::Echo, &site)?;
-        let connections = runtime.block_on(Connections::open(&site, server.address()))?;
         let Self { opaque, joined, card, .. } = vault;
         let (opaque, joined, card) = (opaque.clone(), joined.clone(), card.clone());
-        Ok(Self { server, connections, is_vault: false, opaque, joined, card })
+        Ok(Self { site, server, is_vault: false, opaque, joined, card })
     }
 
     fn stop(self) -> Result<(), Failure> {
-        drop(self.connections);
         self.server.stop()
     }
 
-    /// CPU time counts until the server is quiet again: what it put off is part of what the calls cost.
+    /// One run, over connections of its own: how calls fall on threads is luck, and should not be the same luck in all
+    /// rounds. CPU time counts until the server is quiet again: what it put off is part of what the calls cost.
     fn run(&mut self, case: &Case, time: Duration, settle: bool, runtime: &Runtime) -> Result<Run, Failure> {
         let Loads { class, stock, fresh } = (case.of)(self).clone();
         let (verb, items, in_flight) = (case.verb, case.items, case.in_flight);
         let load = Load { verb, class, items, in_flight, stock, fresh, checked: self.is_vault };
+        let connections = runtime.block_on(Connections::open(&self.site, self.server.address()))?;
         let before = self.server.counters()?;
-        let outcome = runtime.block_on(self.connections.run(&load, time))?;
+        let outcome = runtime.block_on(connections.run(&load, time))?;
         let mut now = self.server.counters()?;
         let looks = if settle { SETTLE_MAX.as_millis() / SETTLE_LOOK.as_millis() } else { 0 };
         for _ in 0..looks {

@@ -4,7 +4,8 @@ use std::{path::Path, process::Command};
 
 fn main() {
     println!("cargo::rerun-if-env-changed=TOKENVAULT_COMMIT");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // Cargo runs this in the package's folder. A path from there is right in every clone that shares a target folder.
+    let root = Path::new("../..");
     // It changes with every commit and checkout; where it is absent, cargo would build again each time.
     let moves = root.join(".git/logs/HEAD");
     if moves.exists() {
@@ -13,7 +14,7 @@ fn main() {
         println!("cargo::rerun-if-changed=build.rs");
     }
     let stated = std::env::var("TOKENVAULT_COMMIT").ok();
-    let commit = stated.or_else(|| head(&root)).filter(|commit| is_plain(commit));
+    let commit = stated.or_else(|| head(root)).filter(|commit| is_plain(commit));
     println!("cargo::rustc-env=TOKENVAULT_COMMIT={}", commit.as_deref().unwrap_or("unknown commit"));
 }
 

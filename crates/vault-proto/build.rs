@@ -3,10 +3,11 @@
 use std::{error::Error, path::Path};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let proto = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    // Cargo runs this in the package's folder. A path from there is right in every clone that shares a target folder.
+    let proto = Path::new("../../proto");
     let files = ["errors", "token_service", "audit_service"].map(|name| format!("tokenvault/v1/{name}.proto"));
     println!("cargo::rerun-if-changed={}", proto.display());
-    let descriptors = protox::compile(files, [&proto])?;
+    let descriptors = protox::compile(files, [proto])?;
     let out = std::env::var("OUT_DIR")?;
     std::fs::write(Path::new(&out).join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
     tonic_prost_build::configure()

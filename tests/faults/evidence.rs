@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use tempfile::TempDir;
-use vault_domain::{Decision, LogIndex, Region, VaultId};
+use vault_domain::{Action, Decision, LogIndex, Region, VaultId};
 use vault_ledger::{
     Checkpoint, Entry, Origin, TILE_BYTES, TILE_HASHES, TileMap, TreeHash, TreeHead, VerifierKey, node_hash,
     prove_consistency, prove_inclusion, verify_consistency, verify_inclusion,
@@ -86,6 +86,11 @@ impl Evidence {
     /// The newest entry, decoded.
     pub(crate) fn last(&self) -> Entry {
         Entry::decode(self.log.entries.last().unwrap()).unwrap()
+    }
+
+    /// The number of entries of these actions.
+    pub(crate) fn count(&self, actions: &[Action]) -> usize {
+        self.log.decoded().iter().filter(|entry| actions.contains(&entry.head.action)).count()
     }
 
     /// Every call that was answered has its entry where its receipt says, and that entry says what was done.

@@ -3,17 +3,23 @@
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use nix::{
+    errno::Errno,
     fcntl::posix_fallocate,
     mount::{MntFlags, umount2},
     sys::statvfs::statvfs,
 };
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use crate::{
     books::Books,
@@ -66,10 +72,14 @@ impl Disk {
     #[track_caller]
     fn fill(&self, leave_bytes: u64) {
         let mut filler = File::options().create(true).append(true).open(self.filler()).unwrap();
-        let taken = filler.metadata().unwrap().len();
-        let take = self.free_bytes().saturating_sub(leave_bytes + MIB);
-        if take > 0 {
-            posix_fallocate(&filler, 0, (taken + take).try_into().unwrap()).unwrap();
+        let mut taken = filler.metadata().unwrap().len();
+        // By steps, since a vault that writes at the same time takes room too.
+        while self.free_bytes() > leave_bytes + 2 * MIB {
+            match posix_fallocate(&filler, 0, (taken + MIB).try_into().unwrap()) {
+                Ok(()) => taken += MIB,
+                Err(Errno::ENOSPC) => break,
+                Err(error) => panic!("{error}"),
+            }
         }
         let block = [1; 4096];
         while self.free_bytes() > leave_bytes {
@@ -99,6 +109,41 @@ impl Drop for Disk {
     }
 }
 
+/// Clients who call again at once, whatever they hear.
+struct Stubborn {
+    stop: Arc<AtomicBool>,
+    clients: JoinSet<u64>,
+}
+
+impl Stubborn {
+    async fn start(site: &Site, address: SocketAddr, books: &Arc<Books>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut clients = JoinSet::new();
+        let tokens = books.open().tokens.clone();
+        for _ in 0..24 {
+            let client = Client::connect(site, address).await.unwrap();
+            let (books, stop, tokens) = (books.clone(), stop.clone(), tokens.clone());
+            clients.spawn(async move {
+                let mut calls = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    if let Err(refused) = client.detokenize(&books, &tokens).await {
+                        assert_eq!(refused.reason, "AUDIT_UNAVAILABLE", "{refused:?}");
+                    }
+                    calls += 1;
+                }
+                calls
+            });
+        }
+        Self { stop, clients }
+    }
+
+    /// How many calls they made.
+    async fn stop(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.clients.join_all().await.iter().sum()
+    }
+}
+
 #[track_caller]
 fn refused_for_the_log<T: std::fmt::Debug>(answer: Result<T, Unanswered>) {
     let refused = answer.unwrap_err();
@@ -111,15 +156,20 @@ async fn a_nearly_full_disk_refuses_what_needs_an_entry_and_serves_again_when_th
     let disk = Disk::new();
     let settings = Settings { free_bytes_min: 64 * MIB, memtable_bytes: 4 << 20, ..Settings::default() };
     let site = Site::with_data(disk.path().join("data"), settings);
-    let books = Books::default();
+    let books = Arc::new(Books::default());
     let mut vault = site.start();
     let client = Client::connect(&site, vault.address()).await.unwrap();
+    client.tokenize(&books, one_of_each()).await.unwrap();
+    // Clients who take no refusal for an answer must not keep it from noticing that there is room again.
+    let stubborn = Stubborn::start(&site, vault.address(), &books).await;
     for cycle in 0..3 {
         client.tokenize(&books, one_of_each()).await.unwrap();
         let tokens = books.open().tokens.clone();
         client.detokenize(&books, &tokens).await.unwrap();
 
         disk.fill(32 * MIB);
+        // What was on its way may still have found room.
+        while client.detokenize(&books, &tokens).await.is_ok() {}
         let before = client.checkpoint(&books).await.unwrap();
         refused_for_the_log(client.tokenize(&books, one_of_each()).await);
         refused_for_the_log(client.detokenize(&books, &tokens).await);
@@ -132,6 +182,7 @@ async fn a_nearly_full_disk_refuses_what_needs_an_entry_and_serves_again_when_th
         client.detokenize(&books, &tokens).await.unwrap();
         assert!(client.is_serving().await.unwrap());
     }
+    println!("{} calls of stubborn clients", stubborn.stop().await);
     assert!(!vault.has_ended());
     vault.stop();
     evidence::check(&site, &books.open());

@@ -154,8 +154,12 @@ fn in_memory(vault: &Vault, secrets: &[(&'static str, Vec<u8>)]) -> BTreeMap<(&'
     found
 }
 
+/// Copies of one secret that may be left in memory that was freed and not used again since: of buffers of TLS, HTTP/2
+/// and gRPC, on the way in and on the way out.
+const COPIES_MAX: u64 = 8;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_stays_in_memory_is_bounded() {
+async fn copies_in_memory_do_not_pile_up() {
     let site = Site::new(Settings::default());
     let books = Books::default();
     let mut vault = site.start();
@@ -164,20 +168,18 @@ async fn what_stays_in_memory_is_bounded() {
         client.tokenize(&books, crate::load::one_of_each()).await.unwrap();
     }
     let tokens = books.open().tokens.clone();
-    client.detokenize(&books, &tokens).await.unwrap();
     let secrets: Vec<_> = tokens
         .iter()
         .flat_map(|(token, class, value)| [("token", token.clone().into_bytes()), (*class, value.clone())])
         .collect();
-    println!("after the calls: {:?}", in_memory(&vault, &secrets));
-    drop(client);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    println!("2 s after the connections ended: {:?}", in_memory(&vault, &secrets));
-    let other = Client::connect(&site, vault.address()).await.unwrap();
-    for _ in 0..50 {
-        other.tokenize(&Books::default(), crate::load::one_of_each()).await.unwrap();
+    for _ in 0..100 {
+        client.detokenize(&books, &tokens).await.unwrap();
     }
-    println!("after others' calls: {:?}", in_memory(&vault, &secrets));
-    drop(other);
+    let found = in_memory(&vault, &secrets);
+    println!("{} tokens and as many values, each revealed 100 times: {found:?}", tokens.len());
+    let copies: u64 = found.values().sum();
+    // A search that finds nothing at all looks at the wrong memory.
+    assert!((1..COPIES_MAX * u64::try_from(secrets.len()).unwrap()).contains(&copies), "{found:?}");
+    drop(client);
     vault.stop();
 }

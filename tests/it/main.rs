@@ -11,6 +11,8 @@
 
 mod api;
 mod bad_input;
+mod recovery;
+mod security;
 
 use std::path::Path;
 

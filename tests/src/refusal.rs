@@ -23,8 +23,12 @@ pub struct Refusal {
     pub metadata: BTreeMap<String, String>,
     /// The fields that break their rule, and the rules.
     pub fields: Vec<(String, String)>,
-    /// Whether the caller is told when to try again.
+    /// Whether the caller is told when to try again (RetryInfo).
     pub may_retry: bool,
+    /// Whether the caller is told which limit it met (QuotaFailure).
+    pub names_limit: bool,
+    /// Whether the caller is told what stands in the way (PreconditionFailure).
+    pub names_condition: bool,
     /// The id under which the log knows the call.
     pub request_id: Option<String>,
     /// All of it, as it came.
@@ -41,6 +45,7 @@ impl Refusal {
         let refusal = Self::new(status.code(), status.message(), &status.get_error_details(), bytes);
         let header = status.metadata().get("tokenvault-request-id").and_then(|id| id.to_str().ok());
         assert_eq!(header, refusal.request_id.as_deref(), "details and header name one request");
+        assert!(header.is_some() || refusal.reason.is_empty(), "every refusal of the vault's names its request");
         refusal
     }
 
@@ -65,17 +70,24 @@ impl Refusal {
             metadata: info.map(|info| info.metadata.clone().into_iter().collect()).unwrap_or_default(),
             fields: fields.iter().map(|field| (field.field.clone(), field.description.clone())).collect(),
             may_retry: details.retry_info().is_some(),
+            names_limit: details.quota_failure().is_some(),
+            names_condition: details.precondition_failure().is_some(),
             request_id: details.request_info().map(|request| request.request_id.clone()),
             bytes,
         }
     }
 
-    /// Asserts code and reason.
+    /// Asserts code and reason, and that it carries what every refusal of that kind has to.
     #[track_caller]
     pub fn is(&self, code: Code, reason: &str) -> &Self {
         if (self.code, self.reason.as_str()) != (code, reason) {
             panic!("{reason} ({code:?}) was expected, this came: {self:?}");
         }
+        assert_eq!(self.may_retry, code == Code::Unavailable, "{self:?}");
+        assert_eq!(self.names_limit, code == Code::ResourceExhausted, "{self:?}");
+        assert_eq!(self.names_condition, code == Code::FailedPrecondition, "{self:?}");
+        assert_eq!(!self.fields.is_empty(), reason == "FIELD_INVALID", "{self:?}");
+        assert!(!self.message.is_empty(), "{self:?}");
         self
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use vault_domain::{Region, VaultId};
+use vault_domain::{LogIndex, Region, VaultId};
 use vault_ledger::{Entry, Frontier, People, SealedPart, TreeHash, TreeHead, leaf_hash};
 use vault_store::{
-    Direction, Identity, Memory, Options, Scope, Store,
-    table::{Checkpoints, Entries},
+    Batch, Direction, Identity, Memory, OpenError, Options, Scope, Store,
+    table::{Checkpoints, Entries, Records},
     wait,
 };
 
@@ -26,14 +26,11 @@ impl StoredLog {
     /// Reads the log of the store in `directory`, which nobody may have open.
     #[must_use]
     pub fn read(directory: &Path, vault: &str, scope: &str) -> Self {
-        let scope = if scope == "node" { Scope::Node } else { Scope::Region(Region::parse(scope).expect("a region")) };
-        let identity = Identity { vault: VaultId::parse(vault).expect("a vault"), scope };
-        let options = Options { create: false, identity, memory: Memory::new(8 << 20, 8 << 20), ballast_bytes: 0 };
-        let store = Store::open(directory, &options).expect("a store");
+        let store = open(directory, vault, scope).expect("a store");
         let snapshot = store.reader.snapshot();
         let mut entries = Vec::new();
         loop {
-            let from = vault_domain::LogIndex(entries.len() as u64);
+            let from = LogIndex(entries.len() as u64);
             let rows = wait(snapshot.scan(Entries, from.., Direction::Forward, ROWS)).expect("entries");
             for (index, bytes) in rows.iter() {
                 assert_eq!(index.0, entries.len() as u64, "no entry is missing");
@@ -68,6 +65,36 @@ impl StoredLog {
         (0..size).for_each(|index| frontier.append(self.leaf(index), &mut tiles));
         frontier.head()
     }
+}
+
+/// Opens a store that exists.
+///
+/// # Errors
+/// When it can't be opened.
+pub fn open(directory: &Path, vault: &str, scope: &str) -> Result<Store, OpenError> {
+    let scope = if scope == "node" { Scope::Node } else { Scope::Region(Region::parse(scope).expect("a region")) };
+    let identity = Identity { vault: VaultId::parse(vault).expect("a vault"), scope };
+    Store::open(
+        directory,
+        &Options { create: false, identity, memory: Memory::new(8 << 20, 8 << 20), ballast_bytes: 0 },
+    )
+}
+
+/// The rows of all records of a store, by rising number.
+#[must_use]
+pub fn records(directory: &Path, vault: &str, scope: &str) -> Vec<Vec<u8>> {
+    let store = open(directory, vault, scope).expect("a store");
+    let rows = wait(store.reader.snapshot().scan(Records, .., Direction::Forward, ROWS)).expect("records");
+    assert!(!rows.more(), "a test reads all of its records");
+    rows.iter().map(|(_, row)| row.to_vec()).collect()
+}
+
+/// Puts other bytes in the place of an entry.
+pub fn overwrite(directory: &Path, vault: &str, scope: &str, index: u64, entry: &[u8]) {
+    let mut store = open(directory, vault, scope).expect("a store");
+    let mut batch = Batch::default();
+    batch.put(Entries, &LogIndex(index), entry);
+    store.writer.commit([&batch]).expect("a commit");
 }
 
 /// Who stands in an entry in the clear.

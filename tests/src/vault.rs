@@ -26,10 +26,10 @@ use crate::{
     certificates::{Authority, Identity},
     connection::{Connection, tls},
     process_log::ProcessLog,
-    requests::{self, REGION},
+    requests,
     roles::Role,
     secrets::Secrets,
-    stored_log::StoredLog,
+    stored_log::{self, StoredLog},
 };
 
 /// The vault's name.
@@ -316,6 +316,36 @@ impl TestVault {
         StoredLog::read(&self.data_directory().join(scope), VAULT, scope)
     }
 
+    /// The rows of the records of a region, as they lie on the disk. The vault must be stopped.
+    #[must_use]
+    pub fn stored_rows(&self, scope: &str) -> Vec<Vec<u8>> {
+        assert!(self.server.is_none(), "a running vault holds its stores");
+        stored_log::records(&self.data_directory().join(scope), VAULT, scope)
+    }
+
+    /// Changes an entry behind the vault's back. The vault must be stopped.
+    pub fn overwrite_entry(&self, scope: &str, index: u64, entry: &[u8]) {
+        assert!(self.server.is_none(), "a running vault holds its stores");
+        stored_log::overwrite(&self.data_directory().join(scope), VAULT, scope, index, entry);
+    }
+
+    /// Why the store in `directory` can't be opened.
+    ///
+    /// # Panics
+    /// If it can.
+    #[must_use]
+    pub fn refused_open(directory: &Path, scope: &str) -> String {
+        stored_log::open(directory, VAULT, scope).expect_err("a store that does not open").to_string()
+    }
+
+    /// Replaces the root key's file.
+    pub fn write_root_key(&self, text: &str) {
+        let path = self.root_key_file();
+        // There may be none.
+        let _gone = fs::remove_file(&path);
+        write_private(&path, text);
+    }
+
     /// Asserts that no secret is in the log of the process or in any file of this vault.
     pub fn assert_unseen(&self) {
         let search = self.secrets.search();
@@ -334,7 +364,6 @@ impl TestVault {
             self.stop().await;
         }
         self.assert_unseen();
-        assert_eq!(self.stored_log(REGION).decoded().first().map(|first| first.log_time > Millis(0)), Some(true));
     }
 }
 

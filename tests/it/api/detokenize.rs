@@ -3,7 +3,7 @@
 use tonic::Code;
 use vault_proto::v1;
 use vault_tests::{
-    requests::{card, customer, detokenize, detokenize_item, email, tokenize},
+    requests::{card, customer, detokenize, detokenize_item, email, scattered, tokenize},
     roles::Role,
 };
 
@@ -95,5 +95,23 @@ async fn the_entry_of_a_reveal_says_who_why_and_what() {
     assert!(entry.log_time_ms >= entry.wall_time_ms);
     assert_eq!(entry.items.len(), 1);
     assert_eq!(entry.items[0].record_numbers.len(), 1);
+    vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_of_the_longest_values_come_back_in_one_answer() {
+    const LONGEST: usize = 65_536;
+    let vault = vault().await;
+    let (loader, payments) = (vault.caller(Role::Loader).await, vault.caller(Role::Payments).await);
+    let value = |n: u64| -> Vec<u8> {
+        (0..(LONGEST as u64 / 8)).flat_map(|word| scattered(n << 32 | word).to_le_bytes()).collect()
+    };
+    let mut tokens = Vec::new();
+    for batch in 0..8_u64 {
+        let given = loader.tokenize(tokenize("blob", (batch * 125..batch * 125 + 125).map(value))).await.unwrap();
+        tokens.extend(given.tokens());
+    }
+    let values = payments.detokenize(detokenize("blob", tokens)).await.unwrap().values();
+    assert!(values.into_iter().eq((0..1000).map(value)));
     vault.finish().await;
 }

@@ -91,3 +91,16 @@ async fn an_entry_names_the_trace_that_its_call_belongs_to() {
     assert_eq!(u128::from_be_bytes(trace), 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c);
     vault.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_names_the_request_that_the_log_knows_it_by() {
+    let vault = vault().await;
+    let mark = vault.mark("eu").await;
+    let connection = vault.try_connect(Role::Loader).await.unwrap();
+    let message = prost::Message::encode_to_vec(&tokenize("email", [email(1)]));
+    let reply = connection.post("/tokenvault.v1.TokenService/Tokenize", &message).await.unwrap();
+    assert_eq!(reply.status().code(), tonic::Code::Ok);
+    let id = reply.headers["tokenvault-request-id"].to_str().unwrap().to_owned();
+    assert_eq!(vault.entry_since(&mark).await.request_id, id);
+    vault.finish().await;
+}

@@ -7,5 +7,6 @@ mod health;
 mod idempotency;
 mod lifetime;
 mod query;
+mod randomness;
 mod restart;
 mod tokenize;

@@ -203,3 +203,32 @@ async fn a_name_in_headers_is_no_way_into_the_log_of_the_process() {
     vault.still_serves().await;
     vault.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_grpc_call_harms_nobody() {
+    let vault = vault().await;
+    vault.secrets().plant(email(1).as_bytes());
+    let message = frame(0, &tokenize("email", [email(1)]).encode_to_vec());
+    for method in ["GET", "DELETE", "OPTIONS", "CONNECTED"] {
+        let connection = vault.try_connect(Role::Loader).await.unwrap();
+        let request = connection.request(TOKENIZE).method(method).body(Body::new(WholeBody(None))).unwrap();
+        if let Ok(reply) = connection.send(request).await {
+            assert_ne!(reply.status().code(), Code::Ok, "{method}");
+        }
+        vault.still_serves().await;
+    }
+    // Headers beyond what the transport takes, alone and all together.
+    for (count, bytes) in [(1, 200_000), (2_000, 100)] {
+        let connection = vault.try_connect(Role::Loader).await.unwrap();
+        let mut request = connection.request(TOKENIZE);
+        for n in 0..count {
+            request = request.header(format!("x-{n}"), "h".repeat(bytes));
+        }
+        let request = request.body(Body::new(WholeBody(Some(message.clone())))).unwrap();
+        if let Ok(reply) = connection.send(request).await {
+            assert_ne!(reply.status().code(), Code::Ok);
+        }
+        vault.still_serves().await;
+    }
+    vault.finish().await;
+}

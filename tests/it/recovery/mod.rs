@@ -1,0 +1,6 @@
+//! What a vault refuses to start on, and with which words.
+
+mod configuration;
+mod directory;
+mod history;
+mod root_key;

@@ -1,0 +1,139 @@
+//! Every method of the contract and every kind of caller: who is served, what the others are told, and where it stands.
+//! The methods are read from the contract itself: one without a row here fails the test.
+
+use std::collections::BTreeSet;
+
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use tonic::Code;
+use vault_proto::DESCRIPTORS;
+use vault_tests::{
+    caller::Caller,
+    refusal::Refusal,
+    requests::{detokenize, email, query, tokenize},
+    roles::Role,
+    vault::TestVault,
+};
+
+use crate::vault;
+
+/// A method and who may call it, in the region `eu`, with data of the class `email` for the audience `payments`.
+struct Row {
+    method: &'static str,
+    action: &'static str,
+    served: &'static [Role],
+}
+
+const ROWS: [Row; 4] = [
+    Row {
+        method: "tokenvault.v1.TokenService/Tokenize",
+        action: "tokenize",
+        served: &[Role::Loader, Role::Regional, Role::Host, Role::GlobexLoader],
+    },
+    Row {
+        method: "tokenvault.v1.TokenService/Detokenize",
+        action: "detokenize",
+        served: &[Role::Payments, Role::Regional, Role::Host, Role::GlobexPayments],
+    },
+    Row {
+        method: "tokenvault.v1.AuditService/QueryAccessLog",
+        action: "query_access_log",
+        served: &[Role::Auditor, Role::Regional, Role::GlobexAuditor],
+    },
+    Row {
+        method: "tokenvault.v1.AuditService/GetCheckpoint",
+        action: "get_checkpoint",
+        served: &[Role::Auditor, Role::Regional, Role::GlobexAuditor],
+    },
+];
+
+/// The full names of all methods in the contract.
+fn methods() -> BTreeSet<String> {
+    let files = FileDescriptorSet::decode(DESCRIPTORS).unwrap().file;
+    let services = files.iter().flat_map(|file| file.service.iter().map(move |service| (file.package(), service)));
+    services
+        .flat_map(|(package, service)| {
+            service.method.iter().map(move |method| format!("{package}.{}/{}", service.name(), method.name()))
+        })
+        .collect()
+}
+
+/// Calls a method as a good caller would; an item that is refused counts as the call's refusal.
+async fn call(caller: &Caller, method: &str, token: &str) -> Result<(), Refusal> {
+    match method {
+        "tokenvault.v1.TokenService/Tokenize" => {
+            caller.tokenize(tokenize("email", [email(1)])).await?.results.remove(0).map(drop)
+        }
+        "tokenvault.v1.TokenService/Detokenize" => {
+            let revealed = caller.detokenize(detokenize("email", [token])).await?.results.remove(0)?;
+            assert_eq!(revealed, email(1).into_bytes());
+            Ok(())
+        }
+        "tokenvault.v1.AuditService/QueryAccessLog" => caller.query(query("eu")).await.map(drop),
+        "tokenvault.v1.AuditService/GetCheckpoint" => caller.checkpoint("eu").await.map(drop),
+        unknown => panic!("say here how {unknown} is called"),
+    }
+}
+
+/// What a caller is told who is not served, or nothing if the handshake already fails.
+fn refusal(role: Role) -> Option<(Code, &'static str)> {
+    match role {
+        Role::Anonymous | Role::Foreign => None,
+        Role::Nameless | Role::TwoNames => Some((Code::Unauthenticated, "CERTIFICATE_WITHOUT_IDENTITY")),
+        Role::Stranger => Some((Code::Unauthenticated, "PRINCIPAL_UNKNOWN")),
+        _ => Some((Code::PermissionDenied, "ACCESS_DENIED")),
+    }
+}
+
+#[test]
+fn every_method_of_the_contract_has_its_row() {
+    let rows: BTreeSet<String> = ROWS.iter().map(|row| row.method.to_owned()).collect();
+    assert_eq!(methods(), rows);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_method_serves_whom_it_was_granted_and_records_whom_it_was_not() {
+    let vault = vault().await;
+    let acme = vault.give("email", [email(1)]).await.remove(0);
+    let globex = vault.caller(Role::GlobexLoader).await.tokenize(tokenize("email", [email(1)])).await.unwrap();
+    let globex = globex.tokens().remove(0);
+    for row in ROWS {
+        for role in Role::ALL {
+            let token = if role == Role::GlobexPayments { &globex } else { &acme };
+            attempt(&vault, &row, role, token).await;
+        }
+    }
+    vault.still_serves().await;
+    vault.finish().await;
+}
+
+async fn attempt(vault: &TestVault, row: &Row, role: Role, token: &str) {
+    let (method, mark) = (row.method, vault.mark("eu").await);
+    let connection = vault.try_connect(role).await;
+    let caller = match (connection, refusal(role)) {
+        (Ok(connection), Some(_)) => vault.caller_on(role, connection),
+        (Ok(connection), None) => {
+            assert!(connection.post(&format!("/{method}"), &[]).await.is_err(), "{role:?} is not heard");
+            vault.entries_since(&mark, 0).await;
+            return;
+        }
+        (Err(error), expected) => return assert_eq!(expected, None, "{role:?} can connect: {error}"),
+    };
+    let answer = call(&caller, method, token).await;
+    if row.served.contains(&role) {
+        answer.unwrap_or_else(|refusal| panic!("{method} serves {role:?}: {refusal:?}"));
+        return;
+    }
+    let refused = answer.err().unwrap_or_else(|| panic!("{method} does not serve {role:?}"));
+    let (code, reason) = refusal(role).unwrap();
+    refused.is(code, reason);
+    let of_region = code == Code::PermissionDenied;
+    let grown = vault.mark("eu").await.size() - mark.size();
+    assert_eq!(grown, u64::from(of_region), "{method} as {role:?}");
+    if of_region {
+        let auditor = if role.principal().contains("globex") { Role::GlobexAuditor } else { Role::Auditor };
+        let entry = vault.caller(auditor).await.query(query("eu")).await.unwrap().entries.remove(0);
+        let found = (entry.action.as_str(), entry.decision.as_str(), entry.principal.as_str());
+        assert_eq!(found, (row.action, "denied", role.principal()), "{method}");
+    }
+}

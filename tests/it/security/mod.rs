@@ -1,0 +1,8 @@
+//! Who may do what, and what nobody gets to see.
+
+mod grants;
+mod isolation;
+mod opacity;
+mod race;
+mod residency;
+mod secrecy;
