@@ -24,7 +24,7 @@ echo "kill: $rounds rounds, seed $seed, $machine" >&2
 start=$SECONDS
 log=$(mktemp "${TMPDIR:-/tmp}/kill.XXXXXX")
 trap 'rm -f "$log"' EXIT
-FAULTS_KILL_ROUNDS=$rounds FAULTS_SEED=$seed cargo test --package vault-tests --test faults --release --locked -- \
+FAULTS_KILL_ROUNDS=$rounds FAULTS_SEED=$seed cargo test --workspace --test faults --release --locked -- \
   --exact --nocapture "$test" | tee "$log"
 result=$(sed -n 's/^result: //p' "$log")
 [ -n "$result" ] || { echo "kill: the test did not run" >&2; exit 1; }
