@@ -22,6 +22,10 @@ use vault_benches::{
     site::Site,
 };
 
+/// As of the binary, so that what is measured is what is served. The echo has it too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Rounds of each case; the floor and the vault take turns.
 const ROUNDS: usize = 5;
 /// How long one run lasts.

@@ -29,6 +29,11 @@ use crate::{
     exit::{Exit, Failure},
 };
 
+/// Calls are made of many small pieces that one thread allocates and another frees. With glibc's allocator threads
+/// waited for each other's arenas, and a call cost a fifth more (docs/PERFORMANCE.md). RocksDB keeps glibc's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -223,7 +223,8 @@ impl RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // 32 hex digits at once: every answer carries them.
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 

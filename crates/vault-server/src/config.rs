@@ -24,7 +24,7 @@
 //! path = "root.key"                       # mode 0600
 //!
 //! [store]
-//! cache_bytes = 134217728                 # blocks read, all regions together
+//! cache_bytes = 536870912                 # blocks read, all regions together
 //! memtable_bytes = 268435456              # rows written, all regions together
 //! ballast_bytes = 268435456               # reserve file, each region
 //! free_bytes_min = 536870912              # below it, what needs an entry is refused

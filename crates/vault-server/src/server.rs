@@ -17,6 +17,7 @@ use vault_domain::{Action, Clock, Entropy, Reason, RequestId, limits};
 use vault_engine::{Engine, Refusal, Running};
 
 use crate::{
+    coalesce::Coalescing,
     config::{Config, ConfigError},
     door::Door,
     identity::Peer,
@@ -257,7 +258,7 @@ async fn serve<H: Health>(
         .max_concurrent_streams(limits::CONNECTION_CALLS_MAX)
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Coalescing::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

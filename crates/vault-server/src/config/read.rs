@@ -117,7 +117,7 @@ fn refuse(key: &'static str, problem: impl Into<String>) -> ConfigError {
 }
 
 /// What the vault runs with when it is told nothing else.
-const CACHE_BYTES: u64 = 128 << 20;
+const CACHE_BYTES: u64 = 512 << 20;
 const MEMTABLE_BYTES: u64 = 256 << 20;
 const BALLAST_BYTES: u64 = 256 << 20;
 const FREE_BYTES_MIN: u64 = 512 << 20;
