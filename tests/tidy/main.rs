@@ -8,6 +8,7 @@ mod contract;
 mod coverage;
 mod errors;
 mod layering;
+mod mutants;
 mod names;
 mod table;
 mod text;

@@ -1,0 +1,63 @@
+//! What `tokenvault dev --serve` prints to be copied does what it says.
+
+use std::process::Command;
+
+use crate::shell::{DevVault, program, run, write};
+
+/// The guide as a script: each command prints what it was, what it ended with, and its output.
+fn script(guide: &str) -> String {
+    let mut script = String::from("set -u\nshow() { echo \"== $?\"; }\n");
+    let guide = guide.replace(" \\\n", " ");
+    for line in guide.lines() {
+        let line = line.trim();
+        if line.starts_with("export ") || line.starts_with("as") && line.contains(['(', ' ']) {
+            script += &format!("{line}\n");
+        } else if line.contains("tokenvault ") && !line.contains("The vault listens") {
+            // The word TOKEN stands for what the first command gave.
+            let line = line.replace("echo TOKEN", "echo \"$TOKEN\"");
+            script += &format!("OUT=$({line} --output jsonl 2>&1); show\necho \"$OUT\"\n");
+            script += "[ -n \"${TOKEN:-}\" ] || TOKEN=$(echo \"$OUT\" | sed -E 's/.*\"token\":\"([^\"]*)\".*/\\1/')\n";
+        }
+    }
+    script
+}
+
+#[test]
+fn the_commands_of_the_guide_do_what_they_say() {
+    let mut vault = DevVault::start();
+    write(&vault.path("customers.csv"), "name,card,email\nAda,4111111111111111,ada@example.com\n");
+    let script = script(&vault.guide);
+    let path = format!("{}:{}", program().parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("bash");
+    shell.current_dir(vault.folder.path()).args(["-c", &script]).env("PATH", path);
+    let ended = run(&mut shell, "").with(0);
+
+    let answers: Vec<(&str, &str)> = ended
+        .out
+        .split("== ")
+        .skip(1)
+        .map(|answer| answer.split_once('\n').unwrap())
+        .map(|(code, out)| (code, out.trim_end()))
+        .collect();
+    let codes: Vec<&str> = answers.iter().map(|(code, _)| *code).collect();
+    // Tokenize, reveal, be refused as another service, a file, the log, a checkpoint.
+    assert_eq!(codes, ["0", "0", "1", "0", "0", "0"], "{}\n{script}", ended.out);
+    assert!(answers[0].1.contains("1111\""), "the token keeps the last four: {}", answers[0].1);
+    assert!(!answers[0].1.contains("4111111111111111"));
+    assert!(answers[1].1.contains("4111111111111111"));
+    assert!(answers[2].1.contains("TOKEN_NOT_FOUND") && !answers[2].1.contains("4111111111111111"));
+    assert!(answers[3].1.contains("\"rows_out\":1"), "{}", answers[3].1);
+    // The questions stand in the log as they are asked, so that the first answer holds all before it.
+    let actions: Vec<&str> = answers[4].1.matches("\"action\":\"tokenize\"").collect();
+    assert_eq!(actions.len(), 2, "{}", answers[4].1);
+    assert!(answers[5].1.contains("/audit/eu/1"));
+    let csv = std::fs::read_to_string(vault.path("tokens.csv")).unwrap();
+    assert!(csv.starts_with("name,card,email\nAda,") && !csv.contains("ada@example.com"), "{csv}");
+    assert_eq!(vault.stop(), Some(0));
+}
+
+#[test]
+fn a_tour_without_input_says_what_to_do() {
+    let ended = run(&mut crate::shell::tokenvault(&["dev"]), "").with(2);
+    assert!(ended.err.contains("make demo") && ended.err.contains("--serve"), "{}", ended.err);
+}

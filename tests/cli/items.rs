@@ -1,0 +1,99 @@
+//! `tokenize` and `detokenize`: forms of output, exit codes, and what is said.
+
+use serde_json::{Value, json};
+
+use crate::shell::{DevVault, LOAD, SETTLE};
+
+const CARD: &str = "4111111111111111";
+
+#[test]
+fn values_go_in_and_come_back_in_each_form() {
+    let vault = DevVault::start();
+    let values = ["ada@example.com", "bob@example.com"];
+    let tokens = vault.tokens("email", &values);
+    let reveal = |form: &str| {
+        let line = format!("detokenize --class email {SETTLE} --output {form}");
+        vault.run("payments", &line, &tokens.join("\n")).with(0).out
+    };
+    let lines: Vec<Value> = reveal("jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines, values.map(|value| json!({"value": value})));
+    assert_eq!(serde_json::from_str::<Vec<Value>>(&reveal("json")).unwrap(), lines);
+    let table = reveal("table");
+    assert!(values.iter().all(|value| table.contains(value)) && table.contains("value"), "{table}");
+    assert!(!table.contains('\u{1b}'), "no colours where there is no terminal");
+}
+
+#[test]
+fn an_item_that_is_refused_stands_in_its_place_and_in_the_exit_code() {
+    let vault = DevVault::start();
+    let line = format!("tokenize --class card_number {LOAD}");
+    let ended = vault.run("loader", &line, &format!("{CARD}\n4111111111111112\n")).with(1);
+    let lines = ended.lines();
+    assert!(lines[0]["token"].is_string());
+    assert_eq!(lines[1]["error"]["reason"], "VALUE_REJECTED");
+    assert_eq!(lines[1]["error"]["rule"], "luhn");
+    assert!(lines[1]["error"]["remedy"].is_string());
+    assert!(!ended.out.contains("4111111111111112") && !ended.err.contains("4111111111111112"));
+}
+
+#[test]
+fn scripts_can_tell_a_denial_from_wrong_usage_and_from_a_vault_that_is_away() {
+    let mut vault = DevVault::start();
+    let token = vault.tokens("card_number", &[CARD]).remove(0);
+    let line = format!("detokenize --class card_number {SETTLE}");
+    let denied = vault.run("loader", &line, &token).with(3);
+    assert_eq!(denied.lines()[0]["error"]["reason"], "ACCESS_DENIED", "{denied:?}");
+
+    let usage = [
+        ("detokenize --class card_number --audience payments", "--region"),
+        ("detokenize --class CARD --audience payments --region eu", "--class"),
+        ("detokenize --class card_number --audience payments --region eu --output xml", "--output"),
+        ("detokenise", "detokenize"),
+    ];
+    for (line, said) in usage {
+        let ended = vault.run("payments", line, &token).with(2);
+        assert!(ended.err.contains(said), "{line}: {}", ended.err);
+    }
+    let missing = vault.run("nobody", &line, &token).with(2);
+    assert!(missing.err.contains("clients/nobody.key"), "{}", missing.err);
+
+    assert_eq!(vault.stop(), Some(0));
+    let away = vault.run("payments", &format!("{line} --attempts 1 --deadline 2s"), &token).with(1);
+    assert!(away.err.contains("error: "), "{}", away.err);
+    assert!(!away.err.contains(&token));
+}
+
+#[test]
+fn the_version_names_the_commit_and_help_names_the_exit_codes() {
+    let version = crate::shell::run(&mut crate::shell::tokenvault(&["--version"]), "").with(0).out;
+    assert!(version.starts_with("tokenvault 0.") && version.trim_end().ends_with(')'), "{version}");
+    let help = crate::shell::run(&mut crate::shell::tokenvault(&["--help"]), "").with(0).out;
+    for code in ["0   done", "2   wrong usage", "3   denied", "4   a signature", "70  the access log"] {
+        assert!(help.contains(code), "{code}");
+    }
+}
+
+#[test]
+fn receipts_are_kept_where_they_were_asked_for() {
+    let vault = DevVault::start();
+    let file = vault.path("receipts.jsonl");
+    let line = format!("tokenize --class card_number {LOAD} --receipts {file}");
+    vault.run("loader", &line, CARD).with(0);
+    vault.run("loader", &line, CARD).with(0);
+    let receipts = std::fs::read_to_string(&file).unwrap();
+    let indexes: Vec<u64> =
+        receipts.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["index"].as_u64().unwrap()).collect();
+    assert_eq!(indexes.len(), 2);
+    assert!(indexes[0] < indexes[1]);
+}
+
+#[test]
+fn an_idempotency_key_makes_a_request_safe_to_repeat() {
+    let vault = DevVault::start();
+    let line = format!("tokenize --class email {LOAD} --idempotency-key order-7");
+    let first = vault.run("loader", &line, "ada@example.com").with(0).lines();
+    let again = vault.run("loader", &line, "ada@example.com").with(0).lines();
+    assert_eq!(first[0]["token"], again[0]["token"]);
+    let other = vault.run("loader", &line, "bob@example.com").with(1);
+    assert!(other.err.contains("IDEMPOTENCY_KEY_REUSED"), "{}", other.err);
+}

@@ -1,0 +1,10 @@
+//! The program as people and scripts use it: the binary itself, its standard streams and its exit codes, against
+//! a vault that it serves itself.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail where it stands; the whole binary is one")]
+
+mod audit;
+mod bulk;
+mod guide;
+mod items;
+mod serve;
+mod shell;

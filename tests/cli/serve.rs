@@ -1,0 +1,103 @@
+//! `serve` and `config check`: what a vault does not start with, and what is said then.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    process::Command,
+};
+
+use serde_json::Value;
+
+use crate::shell::{DevVault, Ended, run, tokenvault};
+
+/// A command about the vault's configuration, on a port of its own.
+fn about(vault: &DevVault, words: &[&str]) -> Command {
+    let config = vault.place().join("vault.toml");
+    let mut command = tokenvault(words);
+    command.arg("--config").arg(config).env("TOKENVAULT_LISTEN_ADDRESS", "127.0.0.1:0");
+    command
+}
+
+/// `serve`, which has to end by itself.
+fn refused(vault: &DevVault) -> Ended {
+    let ended = run(&mut about(vault, &["serve"]), "");
+    assert!(matches!(ended.code, Some(1 | 2)), "{ended:?}");
+    assert!(ended.out.is_empty());
+    ended
+}
+
+/// The findings of `config check`.
+fn findings(vault: &DevVault, code: i32) -> Vec<Value> {
+    run(&mut about(vault, &["config", "check", "--output", "jsonl"]), "").with(code).lines()
+}
+
+fn stopped() -> DevVault {
+    let mut vault = DevVault::start();
+    vault.tokens("email", &["ada@example.com"]);
+    assert_eq!(vault.stop(), Some(0));
+    vault
+}
+
+#[test]
+fn without_dev_mode_it_does_not_start_and_says_why() {
+    let vault = stopped();
+    let config = vault.place().join("vault.toml");
+    let good = fs::read_to_string(&config).unwrap();
+    assert!(findings(&vault, 0).iter().all(|finding| finding["severity"] != "error"));
+    for changed in [good.replace("mode = \"dev\"\n", ""), good.replace("mode = \"dev\"", "mode = \"production\"")] {
+        assert_ne!(changed, good);
+        fs::write(&config, changed).unwrap();
+        let ended = refused(&vault);
+        assert!(ended.err.contains("mode"), "{}", ended.err);
+        let errors: Vec<_> = findings(&vault, 1).into_iter().filter(|found| found["severity"] == "error").collect();
+        assert!(errors[0]["finding"].as_str().unwrap().contains("mode"), "{errors:?}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_place() {
+    let vault = stopped();
+    let config = vault.place().join("vault.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("[store]", "[store]\nbalast_bytes = 1")).unwrap();
+    let ended = refused(&vault).with(2);
+    assert!(ended.err.contains("balast_bytes"), "{}", ended.err);
+    assert!(findings(&vault, 1)[0]["finding"].as_str().unwrap().contains("balast_bytes"));
+}
+
+#[test]
+fn a_root_key_that_others_can_read_is_refused() {
+    let vault = stopped();
+    let key = vault.place().join("root.key");
+    let secret = fs::read_to_string(&key).unwrap();
+    fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+    let ended = refused(&vault);
+    assert!(ended.err.contains("0644") && ended.err.contains("root.key"), "{}", ended.err);
+    assert!(!ended.err.contains(secret.trim()));
+}
+
+#[test]
+fn a_newer_format_is_refused_with_both_versions() {
+    let vault = stopped();
+    let marker = vault.place().join("vault-data/eu/STORE");
+    let text = fs::read_to_string(&marker).unwrap();
+    fs::write(&marker, text.replace("format 1", "format 9")).unwrap();
+    let ended = refused(&vault);
+    assert!(ended.err.contains("format 9") && ended.err.contains("up to 1"), "{}", ended.err);
+}
+
+#[test]
+fn a_second_process_on_the_same_directory_is_refused_and_the_first_serves_on() {
+    let vault = DevVault::start();
+    let ended = refused(&vault);
+    assert!(ended.err.contains("is open in another process"), "{}", ended.err);
+    assert_eq!(vault.tokens("email", &["ada@example.com"]).len(), 1);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let vault = DevVault::start();
+    let taken = vault.endpoint().replace("https://", "");
+    let ended = run(about(&vault, &["serve"]).env("TOKENVAULT_LISTEN_ADDRESS", &taken), "").with(1);
+    assert!(ended.err.contains(&taken), "{}", ended.err);
+}
