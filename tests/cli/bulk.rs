@@ -51,7 +51,11 @@ fn what_cannot_be_done_is_said_before_anything_is_written() {
     let rows = [
         (line(&source, &out, "--column iban=card_number"), "iban"),
         (line(&source, &there, COLUMNS), "--overwrite"),
-        (line(&source, &source, COLUMNS), "in.csv"),
+        (line(&source, &source, COLUMNS), "are the same file"),
+        (line(&source, &rejects, COLUMNS), "are the same file"),
+        (line(&source, &source, COLUMNS) + " --overwrite", "are the same file"),
+        (line(&source, "/dev/full", COLUMNS) + " --overwrite", "no regular file"),
+        (line(&source, "-", COLUMNS), "--out"),
         (line(&vault.path("missing.csv"), &out, COLUMNS), "missing.csv"),
     ];
     for (line, said) in rows {

@@ -64,6 +64,27 @@ fn scripts_can_tell_a_denial_from_wrong_usage_and_from_a_vault_that_is_away() {
 }
 
 #[test]
+fn what_was_typed_in_the_wrong_place_is_not_repeated() {
+    let vault = DevVault::start();
+    let rows = [
+        format!("tokenize --class {CARD} {LOAD}"),
+        format!("tokenize --class card_number {LOAD} --reference {CARD}"),
+        format!("tokenize --class card_number {LOAD} --{CARD}"),
+        format!("bulk tokenize {CARD}"),
+        format!("audit query --region eu --decision {CARD}"),
+        format!("audit query --region eu --page-size {CARD}"),
+        CARD.to_owned(),
+    ];
+    for line in rows {
+        let ended = vault.run("loader", &line, "").with(2);
+        assert!(ended.err.contains("(not shown)"), "{line}: {}", ended.err);
+        assert!(!ended.err.contains(CARD) && !ended.out.contains(CARD), "{}", ended.err);
+    }
+    let flag = vault.run("loader", "tokenize --clas email", "").with(2);
+    assert!(flag.err.contains("--clas") && flag.err.contains("--class"), "{}", flag.err);
+}
+
+#[test]
 fn the_version_names_the_commit_and_help_names_the_exit_codes() {
     let version = crate::shell::run(&mut crate::shell::tokenvault(&["--version"]), "").with(0).out;
     assert!(version.starts_with("tokenvault 0.") && version.trim_end().ends_with(')'), "{version}");

@@ -101,3 +101,20 @@ fn a_port_that_is_taken_is_named() {
     let ended = run(about(&vault, &["serve"]).env("TOKENVAULT_LISTEN_ADDRESS", &taken), "").with(1);
     assert!(ended.err.contains(&taken), "{}", ended.err);
 }
+
+#[test]
+fn a_disk_with_less_room_than_is_to_be_kept_free_is_named_as_the_reason() {
+    let vault = stopped();
+    let starved = run(about(&vault, &["serve"]).env("TOKENVAULT_STORE_FREE_BYTES_MIN", "999999999999999"), "").with(1);
+    assert!(starved.err.contains("could not be written into the log: "), "{}", starved.err);
+}
+
+#[test]
+fn memory_that_cannot_be_is_refused_by_its_key() {
+    let vault = stopped();
+    for (name, bytes) in [("CACHE", "0"), ("CACHE", "18446744073709551615"), ("MEMTABLE", "100000000000000")] {
+        let variable = format!("TOKENVAULT_STORE_{name}_BYTES");
+        let checked = run(about(&vault, &["config", "check"]).env(&variable, bytes), "").with(1);
+        assert!(checked.out.contains(&format!("store.{}_bytes", name.to_lowercase())), "{}", checked.out);
+    }
+}

@@ -1,6 +1,11 @@
 //! What stands on the command line. A command's own arguments stand with the command.
 
-use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::{
     audit::{CheckpointArguments, QueryArguments},
@@ -21,6 +26,29 @@ pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Says what is wrong with the command line, or shows the help or version that was asked for; gives the exit code.
+///
+/// What was typed is not repeated, unless it is a flag: it can be a value in the wrong place, and messages are kept.
+pub(crate) fn refuse(mut refused: clap::Error) -> ExitCode {
+    for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
+        let is_known = refused.kind() != ErrorKind::UnknownArgument && kind == ContextKind::InvalidArg;
+        let is_typed = |value: &ContextValue| matches!(value, ContextValue::String(typed) if !is_flag(typed));
+        if !is_known && refused.get(kind).is_some_and(is_typed) {
+            refused.insert(kind, ContextValue::String("(not shown)".to_owned()));
+            // A tip repeats it too.
+            refused.insert(ContextKind::Suggested, ContextValue::None);
+        }
+    }
+    // Nobody reads it, if it can't be written.
+    let _unread = refused.print();
+    ExitCode::from(u8::try_from(refused.exit_code()).unwrap_or(2))
+}
+
+/// Whether a word can be no value: letters behind two dashes.
+fn is_flag(word: &str) -> bool {
+    word.strip_prefix("--").is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'))
 }
 
 #[derive(Debug, Subcommand)]

@@ -67,7 +67,7 @@ pub(crate) struct QueryArguments {
     #[arg(long, value_name = "TOKEN|-", requires = "class", help_heading = "Filters")]
     pub(crate) token: Option<String>,
     /// Entries in one page, 1 to 1000 [default: 100]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Pages")]
+    #[arg(long, value_parser = parse_page_size, help_heading = "Pages")]
     pub(crate) page_size: Option<u32>,
     /// Where to go on, as the page before said it, with the same filters
     #[arg(long, value_name = "TOKEN", help_heading = "Pages")]
@@ -118,6 +118,10 @@ pub(crate) async fn query(arguments: QueryArguments) -> Result<Exit, Failure> {
     }
     records.finish()?;
     Ok(Exit::Done)
+}
+
+fn parse_page_size(text: &str) -> Result<u32, &'static str> {
+    text.parse().ok().filter(|size| (1..=1000).contains(size)).ok_or("must be 1 to 1000")
 }
 
 /// The token to look for: `-` stands for one line of standard input.

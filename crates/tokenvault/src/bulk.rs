@@ -104,6 +104,47 @@ pub(crate) struct Files<'a> {
     pub(crate) rejects: &'a Path,
 }
 
+impl Files<'_> {
+    /// Refuses files that would overwrite each other, and targets that are something else than a file: replacing a
+    /// device or a link by a file is never what was meant.
+    fn check(&self, overwrite: bool) -> Result<(), Failure> {
+        let named = [("--in", self.input), ("--out", self.output), ("--rejects", self.rejects)];
+        for (at, (flag, path)) in named.iter().enumerate() {
+            for (other_flag, other) in named.iter().take(at) {
+                if same_file(path, other) {
+                    let text = format!("{other_flag} and {flag} are the same file, {}: name three", path.display());
+                    return Err(Failure::usage(text));
+                }
+            }
+        }
+        for (flag, path) in named.into_iter().skip(1) {
+            if path == Path::new("-") {
+                return Err(Failure::usage(format!("{flag} has to be a file: it appears when all rows are done")));
+            }
+            let Ok(there) = fs::symlink_metadata(path) else { continue };
+            let path = path.display();
+            if !there.is_file() {
+                return Err(Failure::usage(format!("{path} is there already, and is no regular file; name another")));
+            }
+            if !overwrite {
+                return Err(Failure::usage(format!("{path} is there already; --overwrite replaces it")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether two paths name one file, which need not be there yet.
+fn same_file(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        fs::canonicalize(path).ok().or_else(|| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            Some(fs::canonicalize(folder).ok()?.join(path.file_name()?))
+        })
+    };
+    one == other || place(one).is_some_and(|place_of_one| Some(place_of_one) == place(other))
+}
+
 pub(crate) async fn run(direction: Direction, arguments: BulkArguments) -> Result<Exit, Failure> {
     let mut receipts = Receipts::open(arguments.context.receipts.as_ref())?;
     let mut signals = StopSignals::listen()?;
@@ -137,11 +178,7 @@ pub(crate) async fn transform(
     files: &Files<'_>,
     on_calls: impl FnMut(&[CallMade]) -> Result<(), Failure>,
 ) -> Result<Statistics, Failure> {
-    for path in [files.output, files.rejects] {
-        if !job.overwrite && path.exists() {
-            return Err(Failure::usage(format!("{} is there already; --overwrite replaces it", path.display())));
-        }
-    }
+    files.check(job.overwrite)?;
     let progress = progress(files.input);
     let input = open(files.input)?;
     let mut output = csv_writer(files.output, job.delimiter)?;

@@ -38,7 +38,7 @@ pub(crate) struct Connection {
     #[arg(default_value = "10s", value_parser = timestamp::parse_span)]
     pub(crate) deadline: Duration,
     /// How often a call is attempted while the vault is busy or away, 1 to 10
-    #[arg(long, value_name = "NUMBER", default_value_t = ATTEMPTS_DEFAULT, value_parser = parse_attempts())]
+    #[arg(long, value_name = "NUMBER", default_value_t = ATTEMPTS_DEFAULT, value_parser = parse_attempts)]
     pub(crate) attempts: u32,
     /// Follow the vault to this endpoint when a region is served there; may be given several times
     #[arg(long, value_name = "URL")]
@@ -64,8 +64,9 @@ impl Connection {
     }
 }
 
-fn parse_attempts() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..=i64::from(ATTEMPTS_MAX))
+fn parse_attempts(text: &str) -> Result<u32, String> {
+    let attempts = text.parse().ok().filter(|attempts| (1..=ATTEMPTS_MAX).contains(attempts));
+    attempts.ok_or_else(|| format!("must be 1 to {ATTEMPTS_MAX}"))
 }
 
 fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {

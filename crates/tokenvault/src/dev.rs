@@ -17,7 +17,7 @@ use crate::{
     dev::{furnish::Place, tour::Tour},
     exit::{Exit, Failure},
     output,
-    process::{StopSignals, keep_memory_private},
+    process::{StopSignals, keep_memory_private, open_many_files},
     serve::until_stopped,
 };
 
@@ -49,6 +49,7 @@ pub(crate) async fn run(arguments: DevArguments) -> Result<Exit, Failure> {
         ));
     }
     keep_memory_private()?;
+    open_many_files();
     let mut signals = StopSignals::listen()?;
     let place = Place::furnish(arguments.directory.as_deref(), &SystemClock::new(), &SystemEntropy)?;
     output::warn(

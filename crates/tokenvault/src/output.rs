@@ -115,7 +115,9 @@ pub(crate) fn write_summary(mut out: impl Write, form: Output, record: &Value) -
             let width = fields.clone().map(|(name, _)| name.len()).max().unwrap_or_default();
             fields.into_iter().try_for_each(|(name, value)| writeln!(out, "{name:width$}  {}", text(value)))
         }
-    }
+    }?;
+    // What waits in a buffer that is dropped is lost without a word.
+    out.flush()
 }
 
 /// A value as people read it.

@@ -2,12 +2,15 @@
 
 use nix::sys::{
     prctl,
-    resource::{Resource, setrlimit},
+    resource::{Resource, getrlimit, setrlimit},
     signal::{Signal, kill},
 };
 use tokio::signal::unix::{self, SignalKind};
 
-use crate::exit::{Exit, Failure};
+use crate::{
+    exit::{Exit, Failure},
+    output,
+};
 
 /// Sees to it that the memory of this process is neither written to a core file nor read by another process of the same
 /// user.
@@ -15,6 +18,16 @@ pub(crate) fn keep_memory_private() -> Result<(), Failure> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)
         .and_then(|()| prctl::set_dumpable(false))
         .map_err(|error| Failure::new(Exit::Failure, format!("core dumps can't be switched off: {error}")))
+}
+
+/// Raises the number of files that may be open as far as the system lets us: each region keeps table files open, each
+/// connection is one. What is not granted shows later, as connections that wait.
+pub(crate) fn open_many_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
+    if let Err(error) = raised {
+        output::warn(&format!("the number of open files can't be raised: {error}"));
+    }
 }
 
 /// SIGTERM and SIGINT.

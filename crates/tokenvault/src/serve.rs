@@ -3,11 +3,11 @@
 use std::{path::PathBuf, sync::Arc};
 
 use vault_domain::{SystemClock, SystemEntropy};
-use vault_server::{Config, Server, Severity, start_telemetry};
+use vault_server::{Config, Server, Severity, StartError, start_telemetry};
 
 use crate::{
     exit::{Exit, Failure},
-    process::{StopSignals, end_at_once, keep_memory_private},
+    process::{StopSignals, end_at_once, keep_memory_private, open_many_files},
 };
 
 /// Which configuration.
@@ -20,6 +20,7 @@ pub(crate) struct ServeArguments {
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
     keep_memory_private()?;
+    open_many_files();
     let config = Config::load(&arguments.config, &environment)
         .map_err(|error| Failure::new(Exit::Usage, format!("the configuration can't be used: {error}")))?;
     start_telemetry(&config);
@@ -29,7 +30,13 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
     let mut signals = StopSignals::listen()?;
     let starting = Server::start(config, Arc::new(SystemClock::new()), Arc::new(SystemEntropy));
     let server = tokio::select! {
-        started = starting => started.map_err(|error| Failure::new(Exit::Failure, error.to_string()))?,
+        started = starting => started.map_err(|error| {
+            let exit = match error {
+                StartError::Config(_) | StartError::Tls(_) => Exit::Usage,
+                _ => Exit::Failure,
+            };
+            Failure::new(exit, error.to_string())
+        })?,
         () = signals.next() => return Ok(Exit::Done),
     };
     until_stopped(server, signals).await

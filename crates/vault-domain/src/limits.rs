@@ -78,6 +78,10 @@ pub const HANDSHAKES_MAX: usize = 256;
 pub const CONNECTIONS_MAX: usize = 4096;
 /// Calls on one connection that are open at once (HTTP/2 SETTINGS_MAX_CONCURRENT_STREAMS).
 pub const CONNECTION_CALLS_MAX: u32 = 1024;
+/// Bytes of requests that are in memory at once, over all connections; beyond, nothing is read until there is room.
+pub const INTAKE_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of each request that need no such room: a small request never waits for large ones.
+pub const INTAKE_FREE_BYTES: usize = 16 * 1024;
 /// How long calls in flight may go on after the vault was told to stop.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -91,4 +95,5 @@ pub const ACCOUNTS_MAX: usize = 100_000;
 pub const DECISIONS_CACHED_MAX: usize = 65_536;
 
 const _: () = assert!(BATCH_ITEMS_MAX as u64 <= RECORD_NUMBER_BLOCK, "one request fits one block of numbers");
+const _: () = assert!(REQUEST_BYTES_MAX < INTAKE_BYTES_MAX, "one request finds room");
 const _: () = assert!(VALUE_BYTES_MAX < REQUEST_BYTES_MAX, "one value fits one request");

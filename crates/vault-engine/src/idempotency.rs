@@ -169,14 +169,7 @@ impl Repeat {
         if self.outcomes.is_some() {
             return;
         }
-        let mut value = Vec::with_capacity(HEAD_BYTES + 8 * outcomes.len());
-        value.push(VERSION);
-        let [_, _, when @ ..] = draft.now.min(Millis::MAX).0.to_be_bytes();
-        value.extend_from_slice(&when);
-        value.extend_from_slice(&self.hash);
-        for outcome in outcomes {
-            value.extend_from_slice(&outcome.encode());
-        }
+        let value = encode(draft.now, &self.hash, outcomes);
         // Once a day the rows that nobody looks for any more go, with whichever call comes first.
         if vault.swept.fetch_max(self.row.day, Ordering::Relaxed) < self.row.day {
             let row = |day| IdempotencyRow { day, hash: [0; 16] };
@@ -184,7 +177,21 @@ impl Repeat {
         }
         draft.batch.put(Idempotency, &self.row, &value);
         draft.must_stay(Idempotency, &self.row);
+        // Around midnight another try may be about to write under the day before.
+        draft.must_stay(Idempotency, &IdempotencyRow { day: self.row.day.saturating_sub(1), ..self.row });
     }
+}
+
+fn encode(when: Millis, hash: &Digest16, outcomes: impl ExactSizeIterator<Item = StoredOutcome>) -> Vec<u8> {
+    let mut row = Vec::with_capacity(HEAD_BYTES + 8 * outcomes.len());
+    row.push(VERSION);
+    let [_, _, when @ ..] = when.min(Millis::MAX).0.to_be_bytes();
+    row.extend_from_slice(&when);
+    row.extend_from_slice(hash);
+    for outcome in outcomes {
+        row.extend_from_slice(&outcome.encode());
+    }
+    row
 }
 
 fn decode(row: &[u8]) -> Option<(Millis, Digest16, Vec<StoredOutcome>)> {
@@ -194,4 +201,46 @@ fn decode(row: &[u8]) -> Option<(Millis, Digest16, Vec<StoredOutcome>)> {
     let (outcomes, []) = outcomes.as_chunks::<8>() else { return None };
     let when = Millis(u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]));
     Some((when, *hash, outcomes.iter().map(|outcome| StoredOutcome::decode(*outcome)).collect::<Option<_>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: Digest16 = [0xAB; 16];
+
+    fn outcomes() -> [StoredOutcome; 3] {
+        let number = |number| RecordNumber::new(number).unwrap();
+        [
+            StoredOutcome::Record { number: number(7), created: true },
+            StoredOutcome::Record { number: number(0x01_0203_0405_0607), created: false },
+            StoredOutcome::Refused(Reason::ValueRejected),
+        ]
+    }
+
+    /// Version 1, which must be read for as long as such rows are looked for.
+    const GOLDEN: &str = "01018bcfe56800abababababababababababababababab\
+        010000000000000702010203040506070300000000000007";
+
+    #[test]
+    fn the_layout_of_a_row_is_pinned() {
+        let row = encode(Millis(1_700_000_000_000), &HASH, outcomes().into_iter());
+        let hex: String = row.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, GOLDEN);
+        let (when, hash, found) = decode(&row).unwrap();
+        assert_eq!((when, hash, found.as_slice()), (Millis(1_700_000_000_000), HASH, outcomes().as_slice()));
+    }
+
+    #[test]
+    fn what_is_no_row_of_this_version_is_not_read() {
+        let row = encode(Millis(1), &HASH, outcomes().into_iter());
+        let is_cut = |length: &usize| *length < HEAD_BYTES || !(length - HEAD_BYTES).is_multiple_of(8);
+        assert!((0..row.len()).filter(is_cut).all(|length| decode(&row[..length]).is_none()));
+        let mut newer = row.clone();
+        newer[0] = 2;
+        assert!(decode(&newer).is_none());
+        let mut unknown = row;
+        unknown[HEAD_BYTES] = 9;
+        assert!(decode(&unknown).is_none());
+    }
 }

@@ -50,7 +50,7 @@ pub struct Engine {
     regions: HashMap<Region, RegionVault>,
     node: Node,
     /// Searches of a log that may run at once.
-    searches: Semaphore,
+    searches: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }

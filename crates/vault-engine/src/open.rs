@@ -90,8 +90,8 @@ pub enum OpenError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The first entry could not be written.
-    #[error("the start could not be written into the log")]
-    Start(#[source] EngineError),
+    #[error("the start could not be written into the log: {0}")]
+    Start(EngineError),
 }
 
 /// What has to be ended when the engine is not needed any more.
@@ -149,7 +149,7 @@ impl Engine {
         let log = open_log(&config, store, "node", origin, keys, &clock)?;
         let node = Node::new(log.journal.clone(), clock.clone(), entropy.clone());
         logs.push(log);
-        let searches = Semaphore::new(limits::SEARCHES_MAX);
+        let searches = Arc::new(Semaphore::new(limits::SEARCHES_MAX));
         let engine = Arc::new(Self { policies: config.policies, regions, node, searches, clock, entropy });
         wait(engine.note_life(Action::Start)).map_err(OpenError::Start)?;
         Ok((engine.clone(), Running { engine, logs }))

@@ -107,13 +107,22 @@ impl Engine {
             Ok(permit) => permit,
             Err(error) => return Err(self.refuse(&scope, &asked, error).await),
         };
+        if let Err(late) = call.check_deadline(&*self.clock) {
+            return Err(self.refuse(&scope, &asked, late).await);
+        }
         let search = Search::new(&scope, permit.tenant().clone(), query, (self.clock.clone(), call.deadline)).await;
-        let _slot = self.searches.acquire().await.map_err(|_| Reason::ShuttingDown)?;
+        let slot = self.searches.clone().acquire_owned().await.map_err(|_| Reason::ShuttingDown)?;
         let found = match search {
-            // A page can read a million entries: not on a thread that serves other calls.
-            Ok(search) => tokio::task::spawn_blocking(move || search.run())
-                .await
-                .map_err(|error| Error::because(Reason::Internal, error))?,
+            // A page can read a million entries: not on a thread that serves other calls. The slot goes with it, for
+            // the search goes on when its caller is gone.
+            Ok(search) => {
+                let searching = move || {
+                    let found = search.run();
+                    drop(slot);
+                    found
+                };
+                tokio::task::spawn_blocking(searching).await.map_err(|error| Error::because(Reason::Internal, error))?
+            }
             Err(error) => Err(error),
         };
         let found = match found {

@@ -2,7 +2,8 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use tonic::{Status, body::Body};
 use tonic_health::pb::health_server::{Health, HealthServer};
@@ -16,6 +17,7 @@ use vault_proto::{
 
 use crate::{
     identity::Peer,
+    intake::Intake,
     rpc::{Entered, audit::AuditRpc, token::TokenRpc},
     status::{self, REQUEST_ID},
 };
@@ -24,6 +26,8 @@ const TOKEN_SERVICE: &str = "/tokenvault.v1.TokenService/";
 const AUDIT_SERVICE: &str = "/tokenvault.v1.AuditService/";
 /// How much longer than its deadline a call may take to bring its request.
 const BODY_GRACE: Duration = Duration::from_millis(200);
+/// A question about health names a service.
+const HEALTH_BYTES_MAX: usize = 1024;
 const HEALTH_SERVICE: &str = "/grpc.health.v1.Health/";
 
 /// The services, behind their door. Clones share the engine.
@@ -32,12 +36,19 @@ pub(crate) struct Door<H> {
     token: TokenServiceServer<TokenRpc>,
     audit: AuditServiceServer<AuditRpc>,
     health: HealthServer<H>,
+    intake: Intake,
 }
 
 impl<H> Clone for Door<H> {
     fn clone(&self) -> Self {
-        let Self { engine, token, audit, health } = self;
-        Self { engine: engine.clone(), token: token.clone(), audit: audit.clone(), health: health.clone() }
+        let Self { engine, token, audit, health, intake } = self;
+        Self {
+            engine: engine.clone(),
+            token: token.clone(),
+            audit: audit.clone(),
+            health: health.clone(),
+            intake: intake.clone(),
+        }
     }
 }
 
@@ -48,7 +59,7 @@ impl<H: Health> Door<H> {
         let audit = AuditServiceServer::new(AuditRpc(engine.clone())).max_decoding_message_size(most);
         // An answer holds at most what 1000 values of 64 KiB are; requests are bounded, answers follow from them.
         let (token, audit) = (token.max_encoding_message_size(usize::MAX), audit.max_encoding_message_size(usize::MAX));
-        Self { engine, token, audit, health }
+        Self { engine, token, audit, health, intake: Intake::new() }
     }
 
     /// Answers one request of a connection.
@@ -57,28 +68,45 @@ impl<H: Health> Door<H> {
         peer: Arc<Peer>,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
-        let mut request = request.map(Body::new);
-        if request.uri().path().starts_with(HEALTH_SERVICE) {
-            return self.health.call(request).await;
+        let (head, body) = request.into_parts();
+        if head.uri.path().starts_with(HEALTH_SERVICE) {
+            return self.health(head, body).await;
         }
         let mut id = [0; 16];
         if self.engine.entropy().fill(&mut id).is_err() {
             return Ok(Status::internal(Reason::Internal.text()).into_http());
         }
         let id = RequestId(id);
-        let call = match self.enter(&peer, id, request.headers()).await {
+        let call = match self.enter(&peer, id, &head.headers).await {
             Ok(call) => call,
             Err(refused) => return Ok(refused.into_http()),
         };
-        request.extensions_mut().insert(Entered(call.clone()));
-        let path = request.uri().path();
-        let left = call.deadline.saturating_sub(self.engine.clock().monotonic()).saturating_add(BODY_GRACE);
-        let answered = if path.starts_with(TOKEN_SERVICE) {
-            tokio::time::timeout(left, self.token.call(request)).await
-        } else if path.starts_with(AUDIT_SERVICE) {
-            tokio::time::timeout(left, self.audit.call(request)).await
-        } else {
+        let path = head.uri.path();
+        let is_token = path.starts_with(TOKEN_SERVICE);
+        if !is_token && !path.starts_with(AUDIT_SERVICE) {
             return Ok(self.refuse(&call, Reason::MethodUnknown).await);
+        }
+        if let Some(http) = not_grpc(&head) {
+            let mut refused = self.refuse(&call, Reason::RequestMalformed).await;
+            *refused.status_mut() = http;
+            return Ok(refused);
+        }
+        let left = call.deadline.saturating_sub(self.engine.clock().monotonic()).saturating_add(BODY_GRACE);
+        let intake = self.intake.clone();
+        let entered = Entered(call.clone());
+        let answering = async {
+            // Its room is kept until the answer is there: in one form or another it is in memory until then.
+            let read = intake.read(body, limits::REQUEST_BYTES_MAX).await?;
+            let mut request = Request::from_parts(head, Body::new(Full::new(read.bytes)));
+            request.extensions_mut().insert(entered);
+            let answered = if is_token { self.token.call(request).await } else { self.audit.call(request).await };
+            drop(read.room);
+            Ok(answered)
+        };
+        let answered = match tokio::time::timeout(left, answering).await {
+            Ok(Ok(answered)) => Ok(answered),
+            Ok(Err(reason)) => return Ok(self.refuse(&call, reason).await),
+            Err(late) => Err(late),
         };
         // The verbs keep their deadline themselves: who is late here never sent its request whole.
         let Ok(response) = answered else { return Ok(self.refuse(&call, Reason::DeadlineExceeded).await) };
@@ -91,6 +119,16 @@ impl<H: Health> Door<H> {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         Ok(response)
+    }
+
+    /// Answers whoever asks whether the vault serves; nobody needs an account for that.
+    async fn health(&mut self, head: Parts, body: Incoming) -> Result<Response<Body>, Infallible> {
+        let asked = tokio::time::timeout(limits::CALL_DEADLINE, self.intake.read(body, HEALTH_BYTES_MAX)).await;
+        match asked {
+            Ok(Ok(read)) => self.health.call(Request::from_parts(head, Body::new(Full::new(read.bytes)))).await,
+            Ok(Err(_)) => Ok(Status::resource_exhausted(Reason::RequestTooLarge.text()).into_http()),
+            Err(_) => Ok(Status::deadline_exceeded(Reason::DeadlineExceeded.text()).into_http()),
+        }
     }
 
     /// The call that a request begins, if the caller is somebody.
@@ -141,6 +179,19 @@ impl<H: Health> Door<H> {
             Err(unrecorded) => status::status(&unrecorded, call.request_id),
         };
         status.into_http()
+    }
+}
+
+/// The HTTP status for what is no gRPC request (gRPC over HTTP/2, "Requests"): a browser that holds a certificate can
+/// be made to send others.
+fn not_grpc(head: &Parts) -> Option<StatusCode> {
+    let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_grpc =
+        kind.strip_prefix("application/grpc").is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']));
+    match (head.method == Method::POST, is_grpc) {
+        (true, true) => None,
+        (false, _) => Some(StatusCode::METHOD_NOT_ALLOWED),
+        (true, false) => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
     }
 }
 

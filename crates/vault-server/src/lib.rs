@@ -9,6 +9,7 @@ mod config;
 mod convert;
 mod door;
 mod identity;
+mod intake;
 mod rpc;
 mod server;
 mod status;

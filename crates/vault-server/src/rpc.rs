@@ -23,13 +23,13 @@ pub(crate) fn call<T>(request: &Request<T>) -> Result<Arc<Call>, Status> {
         .ok_or_else(|| Status::internal("the request did not come through the door"))
 }
 
-/// Runs a verb until the call's deadline. A verb that is cut off has written its entry or nothing.
+/// Runs a verb until shortly after the call's deadline. A verb that is cut off has written its entry or nothing.
 pub(crate) async fn within_deadline<T>(
     engine: &Engine,
     call: &Call,
     verb: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Status> {
-    let left = call.deadline.saturating_sub(engine.clock().monotonic());
+    let left = call.deadline.saturating_sub(engine.clock().monotonic()).saturating_add(VERB_GRACE);
     match tokio::time::timeout(left.min(LONGEST_WAIT), verb).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(status::status(&error, call.request_id)),
@@ -37,6 +37,8 @@ pub(crate) async fn within_deadline<T>(
     }
 }
 
+/// How much longer than its deadline a verb may take to say itself that it is late, and to have that in the log.
+const VERB_GRACE: Duration = Duration::from_millis(100);
 /// Timers do not reach further than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 

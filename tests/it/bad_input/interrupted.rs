@@ -2,6 +2,10 @@
 
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -9,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use prost::Message;
 use tonic::{Code, Status, body::Body};
+use vault_domain::limits;
 use vault_proto::v1;
 use vault_tests::{
     connection::{WholeBody, frame},
@@ -99,6 +104,87 @@ async fn a_request_that_never_comes_to_its_end_is_given_up() {
     refusals.expect("call", "DEADLINE_EXCEEDED");
     assert_eq!(Refusals::stored(&vault), refusals);
     vault.finish().await;
+}
+
+/// A message that goes on and on for as long as it is read, up to 7 MiB, and never ends.
+struct Endless {
+    left: usize,
+    sent: Arc<AtomicUsize>,
+}
+
+const CHUNK: Bytes = Bytes::from_static(&[0x0A; 64 * 1024]);
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Status>>> {
+        let Some(left) = self.left.checked_sub(CHUNK.len()) else { return Poll::Pending };
+        self.left = left;
+        self.sent.fetch_add(CHUNK.len(), Ordering::Relaxed);
+        Poll::Ready(Some(Ok(http_body::Frame::data(CHUNK))))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_ends_no_request_can_neither_fill_the_memory_nor_keep_others_from_being_served() {
+    const MIB: usize = 1 << 20;
+    const CALLS: usize = 128;
+    let vault = vault().await;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let connection = vault.try_connect(Role::Loader).await.unwrap();
+        for _ in 0..CALLS / 4 {
+            // The frame's head promises 7 MiB; what follows is no message, but nobody gets to see that.
+            let head = Bytes::from_static(&[0, 0, 0x70, 0, 0]);
+            let body = Body::new(Head(Some(head), Endless { left: 7 * MIB, sent: sent.clone() }));
+            let path = "/tokenvault.v1.TokenService/Tokenize";
+            let request = connection.request(path).header("grpc-timeout", "4S").body(body).unwrap();
+            let connection = connection.clone();
+            calls.spawn(async move { connection.send(request).await.unwrap().status().code() });
+        }
+    }
+    // Until nothing moves any more, well before the first of them is cut off.
+    let mut before = usize::MAX;
+    while before != sent.load(Ordering::Relaxed) {
+        before = sent.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    // What lies unread on either side comes on top.
+    let on_its_way = CALLS * 2 * MIB;
+    assert!(before > limits::INTAKE_BYTES_MAX, "{before} bytes went out");
+    assert!(before < limits::INTAKE_BYTES_MAX + on_its_way, "{before} bytes went out");
+    vault.still_serves().await;
+    while let Some(code) = calls.join_next().await {
+        assert_eq!(code.unwrap(), Code::DeadlineExceeded);
+    }
+    // Their room is free again.
+    let values: Vec<Vec<u8>> = (0..100).map(|n| vec![n; 64 * 1024]).collect();
+    let given = vault.caller(Role::Loader).await.tokenize(tokenize("blob", values)).await.unwrap();
+    assert_eq!(given.tokens().len(), 100);
+    vault.finish().await;
+}
+
+/// A few bytes, and then the rest.
+struct Head(Option<Bytes>, Endless);
+
+impl http_body::Body for Head {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Status>>> {
+        match self.0.take() {
+            Some(head) => Poll::Ready(Some(Ok(http_body::Frame::data(head)))),
+            None => Pin::new(&mut self.1).poll_frame(context),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Bytes that are no request.
 
 use bytes::Bytes;
+use http::StatusCode;
 use prost::Message;
 use tonic::{Code, body::Body};
 use vault_proto::v1;
@@ -150,9 +151,13 @@ async fn a_message_beyond_8_mib_is_refused_and_one_of_just_that_size_is_taken() 
     // A prefix that promises 4 GiB is refused before they come.
     let promise = Bytes::from_static(&[0, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3]);
     assert_turned_away(&vault, send(&vault, TOKENIZE, &[], Some(promise)), TOO_LARGE).await;
+    // Items of no bytes are many before they are large.
+    let empty =
+        v1::TokenizeRequest { items: vec![v1::TokenizeItem::default(); 5000], ..v1::TokenizeRequest::default() };
+    assert_turned_away(&vault, loader.tokenize(empty), TOO_LARGE).await;
     vault.stop().await;
     let mut refusals = Refusals::default();
-    (0..3).for_each(|_| refusals.expect("call", "REQUEST_TOO_LARGE"));
+    (0..4).for_each(|_| refusals.expect("call", "REQUEST_TOO_LARGE"));
     assert_eq!(Refusals::stored(&vault), refusals);
     vault.finish().await;
 }
@@ -209,14 +214,28 @@ async fn what_is_no_grpc_call_harms_nobody() {
     let vault = vault().await;
     vault.secrets().plant(email(1).as_bytes());
     let message = frame(0, &tokenize("email", [email(1)]).encode_to_vec());
-    for method in ["GET", "DELETE", "OPTIONS", "CONNECTED"] {
+    for (method, kind, http) in [
+        ("GET", "application/grpc", StatusCode::METHOD_NOT_ALLOWED),
+        ("DELETE", "application/grpc", StatusCode::METHOD_NOT_ALLOWED),
+        ("OPTIONS", "text/plain", StatusCode::METHOD_NOT_ALLOWED),
+        ("POST", "application/json", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ("POST", "text/plain", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ("POST", "application/grpcish", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    ] {
+        // A good message, so that nothing but its wrapping can be what is wrong.
         let connection = vault.try_connect(Role::Loader).await.unwrap();
-        let request = connection.request(TOKENIZE).method(method).body(Body::new(WholeBody(None))).unwrap();
-        if let Ok(reply) = connection.send(request).await {
-            assert_ne!(reply.status().code(), Code::Ok, "{method}");
-        }
+        let request = connection.request(TOKENIZE).method(method).body(Body::new(WholeBody(Some(message.clone()))));
+        let mut request = request.unwrap();
+        request.headers_mut().insert("content-type", kind.parse().unwrap());
+        let reply = connection.send(request).await.unwrap();
+        assert_eq!((reply.http_status, reply.status().code()), (http, Code::InvalidArgument), "{method} {kind}");
         vault.still_serves().await;
     }
+    // A question about health is short.
+    let connection = vault.try_connect(Role::Loader).await.unwrap();
+    let long = frame(0, &[0x0A; 4096]);
+    let request = connection.request("/grpc.health.v1.Health/Check").body(Body::new(WholeBody(Some(long)))).unwrap();
+    assert_eq!(connection.send(request).await.unwrap().status().code(), Code::ResourceExhausted);
     // Headers beyond what the transport takes, alone and all together.
     for (count, bytes) in [(1, 200_000), (2_000, 100)] {
         let connection = vault.try_connect(Role::Loader).await.unwrap();

@@ -127,6 +127,20 @@ impl Place {
         &self.folder
     }
 
+    /// The folder, from the root.
+    pub(crate) fn absolute(&self) -> Result<PathBuf, Failure> {
+        fs::canonicalize(&self.folder).map_err(|error| Failure::file(&self.folder, error))
+    }
+
+    /// Writes a file to try things with, if it is not there yet; gives its path from the root.
+    pub(crate) fn write_sample(&self, text: &str) -> Result<PathBuf, Failure> {
+        let path = self.absolute()?.join("customers.csv");
+        if !path.exists() {
+            write_private(&path, text.as_bytes())?;
+        }
+        Ok(path)
+    }
+
     /// Whether the folder is deleted in the end.
     pub(crate) fn is_temporary(&self) -> bool {
         self.temporary.is_some()

@@ -1,6 +1,6 @@
 //! Commands to copy, for who wants to go on by hand.
 
-use std::{io::Write, net::SocketAddr};
+use std::{io::Write, net::SocketAddr, path::Path};
 
 use crate::{
     dev::furnish::Place,
@@ -8,15 +8,34 @@ use crate::{
     output::{self, BOLD, PLAIN},
 };
 
+/// A file to try: numbers that card schemes publish for tests, and names of nobody.
+const SAMPLE: &str = "\
+name,card,email
+Ada,4111111111111111,ada@example.com
+Bob,5555555555554444,bob@example.com
+Eve,378282246310005,eve@example.com
+";
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+}
+
 /// Prints them.
 pub(crate) fn print(place: &Place, address: SocketAddr) -> Result<(), Failure> {
     let mut out = output::stdout();
-    let folder = place.folder().display();
+    let folder = quoted(&place.absolute()?);
+    let customers = place.write_sample(SAMPLE)?;
+    let (customers, tokens) = (quoted(&customers), quoted(&customers.with_file_name("tokens.csv")));
+    let rejects = quoted(&place.absolute()?.join("rejects.csv"));
     let names: Vec<_> = place.accounts().iter().map(|account| account.name.as_str()).collect();
     writeln!(
         out,
         "\n{BOLD}The vault listens on https://{address}{PLAIN}, for this machine alone. In another shell:\n"
     )?;
+    if let Some(programs) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
+        writeln!(out, "export PATH={}:\"$PATH\"", quoted(programs))?;
+    }
     writeln!(out, "export TOKENVAULT_ENDPOINT=https://{address} TOKENVAULT_CA={folder}/ca.pem")?;
     writeln!(out, "as() {{ export TOKENVAULT_CERT={folder}/clients/$1.pem TOKENVAULT_KEY={folder}/clients/$1.key; }}")?;
     writeln!(out, "\n# a token for the payments service; the value comes by standard input")?;
@@ -38,7 +57,7 @@ pub(crate) fn print(place: &Place, address: SocketAddr) -> Result<(), Failure> {
     writeln!(out, "as loader")?;
     writeln!(
         out,
-        "tokenvault bulk tokenize --in customers.csv --out tokens.csv --rejects rejects.csv \\\n  \
+        "tokenvault bulk tokenize --in {customers} --out {tokens} --rejects {rejects} \\\n  \
          --column card=card_number --column email=email {load}"
     )?;
     writeln!(out, "\n# who saw what")?;

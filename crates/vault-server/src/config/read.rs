@@ -1,6 +1,6 @@
 //! Reading the file and the environment into a [`Config`].
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, ops::RangeInclusive, path::Path};
 
 use serde::Deserialize;
 use vault_domain::{Region, VaultId, limits};
@@ -110,7 +110,15 @@ impl Source<'_> {
             None => Ok(file.unwrap_or(default)),
         }
     }
+
+    fn memory(&self, key: &'static str, file: Option<u64>, default: u64) -> Result<u64, ConfigError> {
+        let bytes = self.number(key, file, default)?;
+        if MEMORY_BYTES.contains(&bytes) { Ok(bytes) } else { Err(refuse(key, "must be 1 MiB to 1 TiB, in bytes")) }
+    }
 }
+
+/// What memory can be: the engine ends the process over less or more.
+const MEMORY_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 
 fn refuse(key: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError::Key { key, problem: problem.into() }
@@ -144,8 +152,8 @@ pub(super) fn read(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>
             "is missing: name at least one file with a CA that signs client certificates",
         ));
     }
-    let cache_bytes = source.number("store.cache_bytes", file.store.cache_bytes, CACHE_BYTES)?;
-    let memtable_bytes = source.number("store.memtable_bytes", file.store.memtable_bytes, MEMTABLE_BYTES)?;
+    let cache_bytes = source.memory("store.cache_bytes", file.store.cache_bytes, CACHE_BYTES)?;
+    let memtable_bytes = source.memory("store.memtable_bytes", file.store.memtable_bytes, MEMTABLE_BYTES)?;
     Ok(Config {
         vault: VaultId::parse(&source.required("vault", file.vault)?).map_err(|error| refuse("vault", error.rule))?,
         node: node(source.required("node", file.node)?)?,
