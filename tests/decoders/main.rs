@@ -43,7 +43,7 @@ fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
 }
 
 #[test]
-fn entries() {
+fn damaged_entries() {
     feed(&seeds::ledger("entry-"), 1, |bytes| {
         if let Ok(entry) = Entry::decode(bytes) {
             assert_ne!(leaf_hash(bytes), leaf_hash(&[]));
@@ -53,17 +53,17 @@ fn entries() {
 }
 
 #[test]
-fn people_of_entries() {
+fn damaged_people_of_entries() {
     feed(&seeds::ledger("people-"), 1, |bytes| drop(People::decode(bytes)));
 }
 
 #[test]
-fn summaries() {
+fn damaged_summaries() {
     feed(&seeds::ledger("summary-"), 1, |bytes| drop(Summary::decode(bytes)));
 }
 
 #[test]
-fn checkpoints_notes_and_proofs() {
+fn damaged_checkpoints_notes_and_proofs() {
     let mut seeds = seeds::ledger("checkpoint");
     seeds.push(seeds::proof());
     feed(&seeds, 1, |bytes| {
@@ -76,7 +76,7 @@ fn checkpoints_notes_and_proofs() {
 }
 
 #[test]
-fn names_of_logs_and_their_keys() {
+fn damaged_names_of_logs_and_their_keys() {
     feed(&seeds::names(), 1, |bytes| {
         let text = text(bytes);
         if let Ok(origin) = Origin::parse(&text) {
@@ -90,7 +90,7 @@ fn names_of_logs_and_their_keys() {
 }
 
 #[test]
-fn records() {
+fn damaged_records() {
     let number = RecordNumber::new(7).unwrap();
     feed(&seeds::keys("record-"), 1, |bytes| {
         if let Some(record) = Record::parse(number, bytes) {
@@ -100,7 +100,7 @@ fn records() {
 }
 
 #[test]
-fn tokens() {
+fn damaged_tokens() {
     feed(&seeds::tokens(), 1, |bytes| {
         let text = text(bytes);
         if let Ok(token) = OpaqueToken::parse(&text) {
@@ -110,13 +110,13 @@ fn tokens() {
 }
 
 #[test]
-fn catalogs() {
+fn damaged_catalogs() {
     let seeds = [vault_catalog::SAMPLE.as_bytes().to_vec()];
     feed(&seeds, SLOW, |bytes| drop(Catalog::parse(&text(bytes))));
 }
 
 #[test]
-fn policies() {
+fn damaged_policies() {
     let catalog = Catalog::parse(vault_catalog::SAMPLE).unwrap();
     let seeds = [seeds::policies()];
     feed(&seeds, SLOW * 4, |bytes| {
