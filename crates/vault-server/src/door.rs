@@ -17,7 +17,7 @@ use vault_proto::{
 
 use crate::{
     identity::Peer,
-    intake::Intake,
+    intake::{Intake, Read},
     rpc::{Entered, audit::AuditRpc, token::TokenRpc},
     status::{self, REQUEST_ID},
 };
@@ -92,29 +92,22 @@ impl<H: Health> Door<H> {
             return Ok(refused);
         }
         let left = call.deadline.saturating_sub(self.engine.clock().monotonic()).saturating_add(BODY_GRACE);
-        let intake = self.intake.clone();
-        let entered = Entered(call.clone());
         let answering = async {
             // Its room is kept until the answer is there: in one form or another it is in memory until then.
-            let read = intake.read(body, limits::REQUEST_BYTES_MAX).await?;
-            let mut request = Request::from_parts(head, Body::new(Full::new(read.bytes)));
-            request.extensions_mut().insert(entered);
-            let answered = if is_token { self.token.call(request).await } else { self.audit.call(request).await };
-            drop(read.room);
-            Ok(answered)
-        };
-        let answered = match tokio::time::timeout(left, answering).await {
-            Ok(Ok(answered)) => Ok(answered),
-            Ok(Err(reason)) => return Ok(self.refuse(&call, reason).await),
-            Err(late) => Err(late),
+            let Read { bytes, room } = self.intake.read(body, limits::REQUEST_BYTES_MAX).await?;
+            let mut request = Request::from_parts(head, Body::new(Full::new(bytes)));
+            request.extensions_mut().insert(Entered(call.clone()));
+            let Ok(response) = if is_token { self.token.call(request).await } else { self.audit.call(request).await };
+            drop(room);
+            // An answer of ours carries the request id; what does not was refused by the transport.
+            foreign_refusal(response.headers()).map_or(Ok(response), Err)
         };
         // The verbs keep their deadline themselves: who is late here never sent its request whole.
-        let Ok(response) = answered else { return Ok(self.refuse(&call, Reason::DeadlineExceeded).await) };
-        let mut response = response?;
-        // An answer of ours carries the request id; what does not was refused by the transport.
-        if let Some(reason) = foreign_refusal(response.headers()) {
-            return Ok(self.refuse(&call, reason).await);
-        }
+        let answered = tokio::time::timeout(left, answering).await.unwrap_or(Err(Reason::DeadlineExceeded));
+        let mut response = match answered {
+            Ok(response) => response,
+            Err(reason) => return Ok(self.refuse(&call, reason).await),
+        };
         if let Ok(id) = HeaderValue::try_from(id.to_string()) {
             response.headers_mut().insert(REQUEST_ID, id);
         }

@@ -1,6 +1,8 @@
 //! Calls that come too late, or whose caller is gone before the answer.
 
 use std::{
+    collections::VecDeque,
+    iter,
     pin::Pin,
     sync::{
         Arc,
@@ -73,8 +75,18 @@ async fn a_deadline_that_can_be_met_or_not_read_does_no_harm() {
     vault.finish().await;
 }
 
-/// The beginning of a message, and then nothing more.
-struct Unfinished(Option<Bytes>);
+/// A message that comes in pieces as it is read, and never to its end.
+struct Unfinished {
+    pieces: VecDeque<Bytes>,
+    /// How many bytes of it, and of others, went out.
+    sent: Arc<AtomicUsize>,
+}
+
+impl Unfinished {
+    fn after(piece: Bytes) -> Self {
+        Self { pieces: [piece].into(), sent: Arc::default() }
+    }
+}
 
 impl http_body::Body for Unfinished {
     type Data = Bytes;
@@ -84,10 +96,9 @@ impl http_body::Body for Unfinished {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, Status>>> {
-        match self.0.take() {
-            Some(bytes) => Poll::Ready(Some(Ok(http_body::Frame::data(bytes)))),
-            None => Poll::Pending,
-        }
+        let Some(piece) = self.pieces.pop_front() else { return Poll::Pending };
+        self.sent.fetch_add(piece.len(), Ordering::Relaxed);
+        Poll::Ready(Some(Ok(http_body::Frame::data(piece))))
     }
 }
 
@@ -96,7 +107,7 @@ async fn a_request_that_never_comes_to_its_end_is_given_up() {
     let mut vault = vault().await;
     let message = frame(0, &tokenize("email", [email(1)]).encode_to_vec());
     vault.secrets().plant(email(1).as_bytes());
-    let half = Body::new(Unfinished(Some(message.slice(..message.len() / 2))));
+    let half = Body::new(Unfinished::after(message.slice(..message.len() / 2)));
     let call = send(&vault, Role::Loader, "/tokenvault.v1.TokenService/Tokenize", "100m", half);
     assert_turned_away(&vault, call, LATE).await;
     vault.stop().await;
@@ -106,33 +117,11 @@ async fn a_request_that_never_comes_to_its_end_is_given_up() {
     vault.finish().await;
 }
 
-/// A message that goes on and on for as long as it is read, up to 7 MiB, and never ends.
-struct Endless {
-    left: usize,
-    sent: Arc<AtomicUsize>,
-}
-
-const CHUNK: Bytes = Bytes::from_static(&[0x0A; 64 * 1024]);
-
-impl http_body::Body for Endless {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Status>>> {
-        let Some(left) = self.left.checked_sub(CHUNK.len()) else { return Poll::Pending };
-        self.left = left;
-        self.sent.fetch_add(CHUNK.len(), Ordering::Relaxed);
-        Poll::Ready(Some(Ok(http_body::Frame::data(CHUNK))))
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn who_ends_no_request_can_neither_fill_the_memory_nor_keep_others_from_being_served() {
     const MIB: usize = 1 << 20;
     const CALLS: usize = 128;
+    const PIECE: Bytes = Bytes::from_static(&[0x0A; 64 * 1024]);
     let vault = vault().await;
     let sent = Arc::new(AtomicUsize::new(0));
     let mut calls = tokio::task::JoinSet::new();
@@ -141,7 +130,8 @@ async fn who_ends_no_request_can_neither_fill_the_memory_nor_keep_others_from_be
         for _ in 0..CALLS / 4 {
             // The frame's head promises 7 MiB; what follows is no message, but nobody gets to see that.
             let head = Bytes::from_static(&[0, 0, 0x70, 0, 0]);
-            let body = Body::new(Head(Some(head), Endless { left: 7 * MIB, sent: sent.clone() }));
+            let pieces = iter::once(head).chain(iter::repeat_n(PIECE, 7 * MIB / PIECE.len() - 1)).collect();
+            let body = Body::new(Unfinished { pieces, sent: sent.clone() });
             let path = "/tokenvault.v1.TokenService/Tokenize";
             let request = connection.request(path).header("grpc-timeout", "4S").body(body).unwrap();
             let connection = connection.clone();
@@ -167,24 +157,6 @@ async fn who_ends_no_request_can_neither_fill_the_memory_nor_keep_others_from_be
     let given = vault.caller(Role::Loader).await.tokenize(tokenize("blob", values)).await.unwrap();
     assert_eq!(given.tokens().len(), 100);
     vault.finish().await;
-}
-
-/// A few bytes, and then the rest.
-struct Head(Option<Bytes>, Endless);
-
-impl http_body::Body for Head {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Status>>> {
-        match self.0.take() {
-            Some(head) => Poll::Ready(Some(Ok(http_body::Frame::data(head)))),
-            None => Pin::new(&mut self.1).poll_frame(context),
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -231,7 +203,7 @@ async fn a_connection_that_breaks_off_in_a_message_harms_nobody() {
         let message = frame(0, &tokenize("email", (0..1000).map(email)).encode_to_vec());
         let part = message.slice(..message.len() * round / 10);
         let request =
-            connection.request("/tokenvault.v1.TokenService/Tokenize").body(Body::new(Unfinished(Some(part))));
+            connection.request("/tokenvault.v1.TokenService/Tokenize").body(Body::new(Unfinished::after(part)));
         let call = tokio::spawn({
             let connection = connection.clone();
             async move { connection.send(request.unwrap()).await.map(|reply| reply.http_status) }

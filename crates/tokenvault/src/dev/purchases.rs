@@ -59,7 +59,11 @@ pub(crate) fn join(input: &Path, output: &Path) -> Result<Joined, Failure> {
         rows += 1;
     }
     writer.flush().map_err(|error| Failure::file(output, error))?;
-    if rows == 0 { Err(refuse(&"holds no purchase")) } else { Ok(Joined { rows, customers: customers.len() }) }
+    if rows == 0 {
+        Err(refuse(&"holds no purchase; `make demo-data` fetches a file that does"))
+    } else {
+        Ok(Joined { rows, customers: customers.len() })
+    }
 }
 
 /// A customer's made-up card number.

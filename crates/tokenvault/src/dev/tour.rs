@@ -123,7 +123,10 @@ impl<'a> Tour<'a> {
         if !self.place.is_temporary() {
             self.say(&format!("everything is kept in {}", self.place.folder().display()))?;
         }
-        self.say(&format!("\n{GREEN}{BOLD}Every claim held.{PLAIN}"))
+        self.say(&format!("\n{GREEN}{BOLD}Every claim held.{PLAIN}"))?;
+        self.say(
+            "To go on by hand, with commands to copy: `make build`, then `tokenvault dev --serve` (README, By hand).",
+        )
     }
 
     /// The client of an account; one connection each.
