@@ -27,6 +27,7 @@ use vault_tests::{
 use crate::{
     books::{Answered, Books, CLASSES, Class, Named},
     site::{REGION, Site},
+    vault::PATIENCE,
 };
 
 /// The longest answer that clients take.
@@ -66,8 +67,12 @@ pub(crate) struct Client {
 /// Why a call was not answered: the vault's own words, or how the connection broke.
 pub(crate) type Unanswered = Box<Refusal>;
 
-fn unanswered(status: &Status) -> Unanswered {
-    Box::new(Refusal::of_call(status))
+/// An answer, or why there is none. That one of the two comes is part of every test.
+async fn patient<T>(what: &str, call: impl Future<Output = Result<T, Status>>) -> Result<T, Unanswered> {
+    let Ok(answer) = tokio::time::timeout(PATIENCE, call).await else {
+        panic!("{what} is neither answered nor refused within {PATIENCE:?}");
+    };
+    answer.map_err(|status| Box::new(Refusal::of_call(&status)))
 }
 
 impl Client {
@@ -78,7 +83,10 @@ impl Client {
     pub(crate) async fn connect(site: &Site, address: SocketAddr) -> Result<Self, String> {
         let connection = |role| {
             let identity = site.identity(role);
-            async move { Connection::open(address, tls(&site.authority, Some(&identity))).await }
+            async move {
+                let opening = Connection::open(address, tls(&site.authority, Some(&identity)));
+                tokio::time::timeout(PATIENCE, opening).await.expect("a connection, or why there is none")
+            }
         };
         let (loader, payments) = (connection(Role::Loader).await?, connection(Role::Payments).await?);
         let auditor = connection(Role::Auditor).await?;
@@ -99,7 +107,8 @@ impl Client {
         request: v1::TokenizeRequest,
     ) -> Result<Vec<String>, Unanswered> {
         let items: Vec<_> = request.items.iter().map(|item| (class(&item.data_class), item.value.clone())).collect();
-        let answer = self.loader.clone().tokenize(request).await.map_err(|status| unanswered(&status))?.into_inner();
+        let mut loader = self.loader.clone();
+        let answer = patient("Tokenize", loader.tokenize(request)).await?.into_inner();
         let tokens: Vec<String> = answer.results.into_iter().map(token).collect();
         assert_eq!(tokens.len(), items.len());
         let mut pages = books.open();
@@ -119,8 +128,8 @@ impl Client {
     ) -> Result<(), Unanswered> {
         let items = tokens.iter().map(|(token, class, _)| requests::detokenize_item(class, token)).collect();
         let request = v1::DetokenizeRequest { items, ..requests::detokenize("email", [""; 0]) };
-        let answer =
-            self.payments.clone().detokenize(request).await.map_err(|status| unanswered(&status))?.into_inner();
+        let mut payments = self.payments.clone();
+        let answer = patient("Detokenize", payments.detokenize(request)).await?.into_inner();
         assert_eq!(answer.results.len(), tokens.len());
         for (result, (_, class, expected)) in answer.results.iter().zip(tokens) {
             match &result.outcome {
@@ -140,8 +149,8 @@ impl Client {
     /// Asks for the region's newest checkpoint, and notes it.
     pub(crate) async fn checkpoint(&self, books: &Books) -> Result<String, Unanswered> {
         let request = v1::GetCheckpointRequest { region: REGION.to_owned() };
-        let answer = self.auditor.clone().get_checkpoint(request).await.map_err(|status| unanswered(&status))?;
-        let answer = answer.into_inner();
+        let mut auditor = self.auditor.clone();
+        let answer = patient("GetCheckpoint", auditor.get_checkpoint(request)).await?.into_inner();
         let note = answer.checkpoint.clone();
         books.open().checkpoint(answer);
         Ok(note)
@@ -149,14 +158,14 @@ impl Client {
 
     /// Asks the log who did what; the answer does not matter here.
     pub(crate) async fn query(&self) -> Result<(), Unanswered> {
-        let answer = self.auditor.clone().query_access_log(requests::query(REGION)).await;
-        answer.map(drop).map_err(|status| unanswered(&status))
+        let mut auditor = self.auditor.clone();
+        patient("QueryAccessLog", auditor.query_access_log(requests::query(REGION))).await.map(drop)
     }
 
     /// Asks whether the vault is ready to serve.
     pub(crate) async fn is_serving(&self) -> Result<bool, Unanswered> {
-        let answer = self.health.clone().check(HealthCheckRequest::default()).await;
-        let answer = answer.map_err(|status| unanswered(&status))?.into_inner();
+        let mut health = self.health.clone();
+        let answer = patient("health", health.check(HealthCheckRequest::default())).await?.into_inner();
         Ok(answer.status() == ServingStatus::Serving)
     }
 

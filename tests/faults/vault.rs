@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
     process::{Child, ExitStatus},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -15,8 +15,8 @@ use nix::{
     unistd::Pid,
 };
 
-/// How long a vault may take to serve, or to end, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a vault may take to serve, to answer, or to end, on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(4);
 
@@ -61,7 +61,8 @@ impl Process {
     /// Waits for its end.
     #[track_caller]
     fn ended(&mut self) -> ExitStatus {
-        for _ in 0..PATIENCE.as_millis() / LOOK.as_millis() {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
@@ -94,7 +95,8 @@ impl Starting {
     /// When it ends instead.
     #[track_caller]
     pub(crate) fn serving(mut self) -> Result<Vault, Refused> {
-        for _ in 0..PATIENCE.as_millis() / LOOK.as_millis() {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             if let Some(status) = self.0.child.try_wait().unwrap() {
                 return Err(Refused { status, log: self.0.said() });
             }

@@ -3,7 +3,7 @@
 //!
 //! It keeps no deadline of its own: what a call's deadline does, the vault does.
 
-use std::{future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, task};
+use std::{error::Error, future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, task, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
@@ -14,7 +14,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::watch};
 use tokio_rustls::TlsConnector;
 use tonic::{Code, Status, body::Body};
 
@@ -44,7 +44,35 @@ pub fn tls(trusted: &Authority, identity: Option<&Identity>) -> Arc<ClientConfig
 #[derive(Clone, Debug)]
 pub struct Connection {
     sender: SendRequest<Body>,
+    /// Closed when the connection has ended.
+    open: watch::Receiver<()>,
     origin: Uri,
+}
+
+/// How long after the end of its connection a request may still be told about it.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Why a request has no answer.
+pub type Broken = Box<dyn Error + Send + Sync>;
+
+/// Sends a request. One that is sent in the very moment in which its connection ends may be told nothing, ever: it lies
+/// in a queue then that nobody reads and that lives as long as its sender.
+fn send(
+    connection: &mut Connection,
+    request: Request<Body>,
+) -> impl Future<Output = Result<Response<Incoming>, Broken>> + use<> {
+    let answer = connection.sender.send_request(request);
+    let mut open = connection.open.clone();
+    let forgotten = async move {
+        while open.changed().await.is_ok() {}
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    async move {
+        tokio::select! {
+            answer = answer => Ok(answer?),
+            () = forgotten => Err("the connection has ended".into()),
+        }
+    }
 }
 
 /// The answer to a bare request.
@@ -80,12 +108,14 @@ impl Connection {
         let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(|error| error.to_string())?;
         let made = Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream)).await;
         let (sender, connection) = made.map_err(|error| error.to_string())?;
+        let (ended, open) = watch::channel(());
         tokio::spawn(async move {
             // Its end is told to whoever waits for an answer.
-            let _ended = connection.await;
+            let _why = connection.await;
+            drop(ended);
         });
         let origin = format!("https://localhost:{}", address.port()).parse().expect("an origin");
-        Ok(Self { sender, origin })
+        Ok(Self { sender, open, origin })
     }
 
     /// Where its requests go.
@@ -107,13 +137,12 @@ impl Connection {
     /// # Errors
     /// When the connection or the stream breaks.
     pub async fn send(&self, request: Request<Body>) -> Result<Reply, String> {
-        let mut sender = self.sender.clone();
-        let describe = |error: hyper::Error| format!("{error}: {:?}", std::error::Error::source(&error));
-        let response = sender.send_request(request).await.map_err(describe)?;
+        let describe = |error: &dyn Error| format!("{error}: {:?}", error.source());
+        let response = send(&mut self.clone(), request).await.map_err(|error| describe(&*error))?;
         let (head, mut body) = response.into_parts();
         let (mut headers, mut bytes) = (head.headers, Vec::new());
         while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-            match frame.map_err(describe)?.into_data() {
+            match frame.map_err(|error| describe(&error))?.into_data() {
                 Ok(data) => bytes.extend_from_slice(&data),
                 Err(frame) => headers.extend(frame.into_trailers().unwrap_or_default()),
             }
@@ -156,14 +185,14 @@ impl http_body::Body for WholeBody {
 
 impl tower::Service<Request<Body>> for Connection {
     type Response = Response<Incoming>;
-    type Error = hyper::Error;
+    type Error = Broken;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut task::Context<'_>) -> task::Poll<Result<(), hyper::Error>> {
-        self.sender.poll_ready(context)
+    fn poll_ready(&mut self, context: &mut task::Context<'_>) -> task::Poll<Result<(), Broken>> {
+        self.sender.poll_ready(context).map_err(Into::into)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Box::pin(self.sender.send_request(request))
+        Box::pin(send(self, request))
     }
 }

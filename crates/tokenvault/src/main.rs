@@ -20,7 +20,7 @@ mod serve;
 mod timestamp;
 mod tokenize;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 
@@ -34,6 +34,9 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How long what is left at the end may take to be cleared away. A read of a disk that hangs does not hold up the end.
+const CLEAR_AWAY: Duration = Duration::from_secs(5);
+
 fn main() -> ExitCode {
     let Arguments { command } = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -44,8 +47,9 @@ fn main() -> ExitCode {
         Err(error) => return Failure::new(Exit::Failure, format!("no threads can be started: {error}")).report(),
     };
     let ended = runtime.block_on(run(command));
-    // What still runs has nothing to say any more.
-    runtime.shutdown_background();
+    // What still runs has nothing to say any more, but it may hold a store: RocksDB must be closed when the process
+    // takes down what RocksDB stands on.
+    runtime.shutdown_timeout(CLEAR_AWAY);
     match ended {
         Ok(exit) => exit.into(),
         Err(failure) => failure.report(),

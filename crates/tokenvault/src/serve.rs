@@ -51,6 +51,7 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 pub(crate) async fn until_stopped(server: Server, mut signals: StopSignals) -> Result<Exit, Failure> {
     tokio::select! {
         () = server.failed() => {
+            server.abandon().await;
             return Err(Failure::new(
                 Exit::LogFailed,
                 "the access log could not be written, so nothing more is served; see the messages above, look at the \

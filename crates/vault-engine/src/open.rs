@@ -185,6 +185,15 @@ impl Running {
             log.stop().await;
         }
     }
+
+    /// Ends the threads when a log can't be written any more: nothing is noted, as nothing can be.
+    pub async fn abandon(self) {
+        let Self { engine, logs } = self;
+        drop(engine);
+        for log in logs {
+            log.stop().await;
+        }
+    }
 }
 
 impl RunningLog {

@@ -105,10 +105,7 @@ impl Scribe {
             };
             match self.collect(first, messages).and_then(|group| self.commit(group)) {
                 Ok(goes_on) if goes_on => {}
-                Ok(_) => {
-                    let _nobody_listens = self.life.send(Life::Stopped);
-                    return;
-                }
+                Ok(_) => return self.close(),
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "the journal can't write");
                     // The replies are dropped with the group: everybody who waits is refused.
@@ -117,6 +114,15 @@ impl Scribe {
                 }
             }
         }
+    }
+
+    /// Leaves the store so that the next opening has nothing to read again, nor needs room on the disk for it.
+    fn close(self) {
+        if let Err(error) = self.writer.close() {
+            // Everything that was answered is durable all the same.
+            tracing::warn!(error = &error as &dyn std::error::Error, "the store could not be closed in good order");
+        }
+        let _nobody_listens = self.life.send(Life::Stopped);
     }
 
     /// How long to wait for news: until the next checkpoint is due, or long if there is nothing to sign.

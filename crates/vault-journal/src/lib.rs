@@ -99,12 +99,13 @@ struct Shared {
     verifier_key: VerifierKey,
 }
 
-/// The threads of a journal. Dropping it does not stop them: [`Running::stop`] does.
+/// The threads of a journal. They end with it, whether it is stopped or dropped: none may go on reading or writing a
+/// store while the process ends.
 #[derive(Debug)]
 pub struct Running {
     journal: Journal,
-    scribe: JoinHandle<()>,
-    follower: JoinHandle<()>,
+    /// The journal's, then the index's.
+    threads: Vec<JoinHandle<()>>,
     stop_follower: Arc<AtomicBool>,
 }
 
@@ -137,7 +138,7 @@ impl Journal {
         });
         let stop_follower = Arc::new(AtomicBool::new(false));
         let follower = Follower::new(reader.clone(), summaries, size, progress, stop_follower.clone())?;
-        let follower = spawn("index", move || follower.run())?;
+        let mut running = Running { journal: Self { shared: shared.clone() }, threads: Vec::new(), stop_follower };
         let scribe = Scribe::new(
             (writer, reader.clone(), free_bytes_min),
             log,
@@ -147,9 +148,9 @@ impl Journal {
             life_sender,
             checkpoint_sender,
         );
-        let scribe = spawn("journal", move || scribe.run(&messages))?;
-        let journal = Self { shared };
-        Ok((journal.clone(), Running { journal, scribe, follower, stop_follower }))
+        running.threads.push(spawn("journal", move || scribe.run(&messages))?);
+        running.threads.push(spawn("index", move || follower.run())?);
+        Ok((Self { shared }, running))
     }
 
     /// Where the journal stands. Taken before rows are read, it makes a [`Condition`] on them.
@@ -246,13 +247,19 @@ impl Journal {
 }
 
 impl Running {
-    /// Commits what is queued, signs a last checkpoint, and ends the threads.
+    /// Commits what is queued, signs a last checkpoint, ends the threads and waits for them.
     pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
         // Full or not, the message goes in: the scribe takes from the queue until it meets it.
         let _already_ended = self.journal.shared.queue.send(Message::Stop);
         self.stop_follower.store(true, Ordering::Release);
-        self.follower.thread().unpark();
-        for thread in [self.scribe, self.follower] {
+        for thread in self.threads.drain(..) {
+            thread.thread().unpark();
             if thread.join().is_err() {
                 tracing::error!("a thread of the journal ended by a panic");
             }

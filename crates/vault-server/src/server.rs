@@ -123,11 +123,28 @@ impl Server {
         if listener.await.is_err() {
             tracing::error!("the listener ended by a panic");
         }
-        flusher.abort();
+        cut_off(flusher).await;
         drop(engine);
         running.stop().await;
         tracing::info!("stopped");
     }
+
+    /// Ends without a word to anybody, after [`failed`](Self::failed): calls in flight are cut off, as nothing that
+    /// they do can be written into the log.
+    pub async fn abandon(self) {
+        let Self { engine, running, listener, flusher, .. } = self;
+        cut_off(listener).await;
+        cut_off(flusher).await;
+        drop(engine);
+        running.abandon().await;
+    }
+}
+
+/// Ends a task where it stands and waits until nothing that it held is held any more.
+async fn cut_off(task: JoinHandle<()>) {
+    task.abort();
+    // That it was cut off is no news.
+    let _ended = task.await;
 }
 
 async fn report(health: &HealthReporter, status: ServingStatus) {
