@@ -1,6 +1,6 @@
 //! A stop in good order: what is in flight finishes, what comes later is refused, and the log says that it was stopped.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use nix::sys::signal::Signal;
 use tokio::task::JoinSet;
@@ -23,14 +23,25 @@ fn complaints(vault: &Vault) -> Vec<String> {
     said.lines().filter(|line| line.contains("\"ERROR\"") || line.contains("panicked")).map(str::to_owned).collect()
 }
 
-/// Stop entries end all logs, and the files of the newest checkpoints cover them.
+/// Stop entries end all logs, the files of the newest checkpoints cover them, and no store was left as it was.
 fn stopped_in_good_order(site: &Site) {
     for name in LOGS {
+        closed(&site.data.join(name));
         let evidence = Evidence::read(site, name);
         assert_eq!(evidence.last().head.action, Action::Stop, "{name}");
         assert_eq!(evidence.signed_size(), evidence.size(), "{name}: the last checkpoint covers everything");
         let outside = fs::read_to_string(site.checkpoint_file(name)).unwrap();
         assert_eq!(size_of(&outside), evidence.size(), "{name}: so does its file");
+    }
+}
+
+/// The store was closed: its write-ahead log has nothing in it that the next start would have to read.
+fn closed(store: &Path) {
+    for file in fs::read_dir(store).unwrap() {
+        let file = file.unwrap();
+        if file.path().extension().is_some_and(|extension| extension == "log") {
+            assert_eq!(file.metadata().unwrap().len(), 0, "{}", file.path().display());
+        }
     }
 }
 
@@ -124,4 +135,17 @@ async fn a_second_signal_ends_at_once_and_loses_nothing() {
     client.reveal(&books, 0..count).await;
     drop(client);
     vault.stop();
+}
+
+#[test]
+fn a_start_that_fails_midway_closes_what_it_opened() {
+    let site = Site::new(Settings::default());
+    site.start().stop();
+    // The region's store opens, and its threads run, before the node's turns out to be damaged.
+    fs::write(site.data.join("node/CURRENT"), "no manifest\n").unwrap();
+    for _ in 0..5 {
+        let Err(refused) = site.spawn_under(&[]).serving() else { panic!("it serves a damaged store") };
+        assert_eq!(refused.status.code(), Some(1), "{refused}");
+        closed(&site.data.join(REGION));
+    }
 }
