@@ -7,13 +7,14 @@ use std::{
     path::PathBuf,
     process::{Child, ExitStatus},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use vault_domain::{Clock, SystemClock};
 
 /// How long a vault may take to serve, to answer, or to end, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,8 +62,8 @@ impl Process {
     /// Waits for its end.
     #[track_caller]
     fn ended(&mut self) -> ExitStatus {
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        let begun = SystemClock::new();
+        while begun.monotonic() < PATIENCE {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
@@ -95,8 +96,8 @@ impl Starting {
     /// When it ends instead.
     #[track_caller]
     pub(crate) fn serving(mut self) -> Result<Vault, Refused> {
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        let begun = SystemClock::new();
+        while begun.monotonic() < PATIENCE {
             if let Some(status) = self.0.child.try_wait().unwrap() {
                 return Err(Refused { status, log: self.0.said() });
             }
