@@ -14,7 +14,7 @@ use std::{
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 use vault_domain::{Region, SystemClock, SystemEntropy};
-use vault_server::{Config, Server, start_telemetry};
+use vault_server::{Config, Environment, Server, start_telemetry};
 
 use crate::{
     Failure, echo,
@@ -179,7 +179,7 @@ fn serve_echo(site: &Site) -> Result<(), Failure> {
 
 fn serve_vault(site: &Site) -> Result<(), Failure> {
     let runtime = Runtime::new()?;
-    let config = Config::load(&site.configuration(), &|_| None)?;
+    let config = Config::load(&site.configuration(), &Environment::default())?;
     start_telemetry(&config);
     let server = runtime.block_on(Server::start(config, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)))?;
     let region = Region::parse(REGION)?;

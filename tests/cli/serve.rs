@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use vault_tests::certificates::Authority;
 
 use crate::shell::{DevVault, Ended, run, tokenvault};
 
@@ -116,5 +117,60 @@ fn memory_that_cannot_be_is_refused_by_its_key() {
         let variable = format!("TOKENVAULT_STORE_{name}_BYTES");
         let checked = run(about(&vault, &["config", "check"]).env(&variable, bytes), "").with(1);
         assert!(checked.out.contains(&format!("store.{}_bytes", name.to_lowercase())), "{}", checked.out);
+    }
+}
+
+#[test]
+fn a_misspelled_variable_is_named_and_others_words_are_left_alone() {
+    let vault = stopped();
+    let checked = run(
+        about(&vault, &["config", "check", "--output", "jsonl"])
+            .env("TOKENVAULT_LISTEN_ADRESS", "127.0.0.1:0")
+            // Kubernetes sets such for a service of that name, and the commands of callers read this one.
+            .env("TOKENVAULT_PORT_8443_TCP_ADDR", "10.0.0.1")
+            .env("TOKENVAULT_SERVICE_HOST", "10.0.0.1")
+            .env("TOKENVAULT_CA", "ca.pem"),
+        "",
+    );
+    let lines = checked.with(0).lines();
+    let of_environment: Vec<_> = lines.iter().filter(|found| found["about"] == "environment").collect();
+    assert_eq!(of_environment.len(), 1, "{of_environment:?}");
+    assert_eq!(of_environment[0]["severity"], "warning");
+    assert!(of_environment[0]["finding"].as_str().unwrap().contains("TOKENVAULT_LISTEN_ADRESS"));
+}
+
+/// The one error that `config check` finds.
+fn the_error(vault: &DevVault) -> Value {
+    let mut errors: Vec<_> = findings(vault, 1).into_iter().filter(|found| found["severity"] == "error").collect();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    errors.remove(0)
+}
+
+#[test]
+fn a_data_directory_that_is_none_is_found_before_it_serves() {
+    let vault = stopped();
+    let data = vault.place().join("vault-data");
+    fs::remove_dir_all(&data).unwrap();
+    fs::write(&data, "").unwrap();
+    let error = the_error(&vault);
+    assert_eq!(error["about"], "data_directory");
+    assert!(error["finding"].as_str().unwrap().contains("is no directory"), "{error}");
+    fs::remove_file(&data).unwrap();
+    std::os::unix::fs::symlink("nowhere", &data).unwrap();
+    assert_eq!(the_error(&vault)["about"], "data_directory");
+    assert!(refused(&vault).err.contains("vault-data"));
+}
+
+#[test]
+fn a_certificate_beyond_its_days_is_found_by_the_check() {
+    let vault = stopped();
+    let authority = Authority::new("expiry");
+    for (from, to, expected) in [(2020, 2021, "has expired"), (2199, 2200, "is not valid yet")] {
+        let server = authority.server_between(from, to);
+        fs::write(vault.place().join("server.pem"), server.certificate_pem()).unwrap();
+        fs::write(vault.place().join("server.key"), server.key_pem()).unwrap();
+        let error = the_error(&vault);
+        assert_eq!(error["about"], "tls.certificate");
+        assert!(error["finding"].as_str().unwrap().contains(expected), "{error}");
     }
 }

@@ -84,6 +84,14 @@ impl Authority {
         self.issue(CertificateParams::default(), &names, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
+    /// The same, good from the beginning of one year to that of another.
+    #[must_use]
+    pub fn server_between(&self, from_year: i32, to_year: i32) -> Identity {
+        let mut params = CertificateParams::default();
+        (params.not_before, params.not_after) = (date_time_ymd(from_year, 1, 1), date_time_ymd(to_year, 1, 1));
+        self.issue(params, &[Name::Dns("localhost".to_owned())], ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
     /// A certificate for a client with these names.
     #[must_use]
     pub fn client(&self, names: &[Name]) -> Identity {

@@ -19,7 +19,7 @@ use vault_domain::{Clock, Entropy, ManualClock, Millis, SystemClock, SystemEntro
 use vault_engine::RootKey;
 use vault_ledger::{CertificateSha256, Checkpoint, VerifierKey};
 use vault_proto::v1;
-use vault_server::{Config, Server, StartError};
+use vault_server::{Config, Environment, Server, StartError};
 
 use crate::{
     caller::Caller,
@@ -157,7 +157,7 @@ impl TestVault {
     /// # Errors
     /// When the server does not start.
     pub async fn try_start(&self) -> Result<Server, StartError> {
-        let config = Config::load(&self.directory.path().join("vault.toml"), &|_| None)?;
+        let config = Config::load(&self.directory.path().join("vault.toml"), &Environment::default())?;
         Server::start(config, self.clock.clone(), self.entropy.clone()).await
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::json;
+use vault_domain::{Clock, SystemClock};
 use vault_server::{Config, Severity};
 
 use crate::{
@@ -29,9 +30,9 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<Exit, Failure> {
         records.push(&json!({"severity": severity.to_string(), "about": about, "finding": finding}))
     };
     let mut exit = Exit::Done;
-    match Config::load(&arguments.config, &environment) {
+    match Config::load(&arguments.config, &environment()) {
         Ok(config) => {
-            for finding in config.findings() {
+            for finding in config.findings(SystemClock::new().wall()) {
                 push(finding.severity, finding.subject, &finding.text)?;
                 if finding.severity == Severity::Error {
                     exit = Exit::Failure;

@@ -79,8 +79,7 @@ pub(crate) async fn run(arguments: DevArguments) -> Result<Exit, Failure> {
 
 /// Starts the vault in this process. The environment has no say: what is tried here should not depend on it.
 async fn start(place: &Place, port: u16) -> Result<Server, Failure> {
-    let address = format!("127.0.0.1:{port}");
-    let environment = |name: &str| (name == ADDRESS_VARIABLE).then(|| address.clone());
+    let environment = [(ADDRESS_VARIABLE.to_owned(), format!("127.0.0.1:{port}"))].into_iter().collect();
     let config =
         Config::load(&place.config(), &environment).map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
     start_telemetry(&config);

@@ -1,11 +1,13 @@
 //! `tokenvault serve`: the vault as a process, from a configuration file to its good end.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
-use vault_domain::{SystemClock, SystemEntropy};
-use vault_server::{Config, Server, Severity, StartError, start_telemetry};
+use clap::CommandFactory;
+use vault_domain::{Clock, SystemClock, SystemEntropy};
+use vault_server::{Config, Environment, Server, Severity, StartError, start_telemetry};
 
 use crate::{
+    arguments::Arguments,
     exit::{Exit, Failure},
     process::{StopSignals, end_at_once, keep_memory_private, open_many_files},
 };
@@ -21,14 +23,19 @@ pub(crate) struct ServeArguments {
 pub(crate) async fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
     keep_memory_private()?;
     open_many_files();
-    let config = Config::load(&arguments.config, &environment)
+    let config = Config::load(&arguments.config, &environment())
         .map_err(|error| Failure::new(Exit::Usage, format!("the configuration can't be used: {error}")))?;
     start_telemetry(&config);
-    for finding in config.findings().iter().filter(|finding| finding.severity == Severity::Warning) {
-        tracing::warn!(subject = finding.subject, "{}", finding.text);
+    let clock = SystemClock::new();
+    for finding in config.findings(clock.wall()) {
+        match finding.severity {
+            Severity::Note => {}
+            Severity::Warning => tracing::warn!(subject = finding.subject, "{}", finding.text),
+            Severity::Error => tracing::error!(subject = finding.subject, "{}", finding.text),
+        }
     }
     let mut signals = StopSignals::listen()?;
-    let starting = Server::start(config, Arc::new(SystemClock::new()), Arc::new(SystemEntropy));
+    let starting = Server::start(config, Arc::new(clock), Arc::new(SystemEntropy));
     let server = tokio::select! {
         started = starting => started.map_err(|error| {
             let exit = match error {
@@ -42,9 +49,19 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
     until_stopped(server, signals).await
 }
 
-/// A variable of the environment.
-pub(crate) fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+/// The variables that may override a configuration: those of the commands for callers are none.
+pub(crate) fn environment() -> Environment {
+    let of_callers = of_commands(&Arguments::command());
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| !of_callers.contains(name))
+        .collect()
+}
+
+/// The variables that stand in for arguments of a command, or of one under it.
+fn of_commands(command: &clap::Command) -> BTreeSet<String> {
+    let own = command.get_arguments().filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned()));
+    own.chain(command.get_subcommands().flat_map(of_commands)).collect()
 }
 
 /// Serves until a signal comes, or until the log can't be written any more.

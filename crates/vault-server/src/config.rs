@@ -41,6 +41,7 @@ mod check;
 mod read;
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -51,6 +52,26 @@ use vault_domain::{Region, VaultId};
 use vault_engine::{EngineConfig, Memory, PolicySet, PolicySource, RootKey};
 
 pub use check::{Finding, Severity};
+
+/// The prefix of the vault's variables.
+const PREFIX: &str = "TOKENVAULT_";
+
+/// The variables of the environment that have a say: those whose names begin with `TOKENVAULT_`.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl FromIterator<(String, String)> for Environment {
+    /// Of all variables given, keeps the vault's.
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(variables: T) -> Self {
+        Self(variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect())
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 /// Why a configuration can't be used.
 #[derive(Debug, Error)]
@@ -130,17 +151,18 @@ pub struct Config {
     free_bytes_min: u64,
     log_level: String,
     log_format: LogFormat,
+    unknown_variables: Vec<String>,
 }
 
 impl Config {
-    /// Reads a configuration file; `env` looks up a variable of the environment.
+    /// Reads a configuration file, whose keys `environment` overrides.
     ///
     /// # Errors
     /// When the file can't be read, or holds a key or value that can't be used.
-    pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+    pub fn load(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-        read::read(path, &text, env)
+        read::read(path, &text, environment)
     }
 
     /// Where to listen.

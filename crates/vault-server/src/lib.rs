@@ -16,7 +16,7 @@ mod status;
 mod telemetry;
 mod tls;
 
-pub use config::{Config, ConfigError, Finding, LogFormat, Severity};
+pub use config::{Config, ConfigError, Environment, Finding, LogFormat, Severity};
 pub use identity::Peer;
 pub use server::{Server, StartError};
 pub use telemetry::start_telemetry;

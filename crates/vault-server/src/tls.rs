@@ -8,6 +8,10 @@ use rustls::{
     server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
 use thiserror::Error;
+use x509_parser::{
+    prelude::{FromDer, X509Certificate},
+    time::ASN1Time,
+};
 
 use crate::config::TlsConfig;
 
@@ -54,6 +58,23 @@ pub(crate) fn server_config(config: &TlsConfig) -> Result<Arc<ServerConfig>, Tls
     server.send_tls13_tickets = 0;
     server.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(server))
+}
+
+/// When the server's certificate begins and ends to be valid, in seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expiry {
+    pub(crate) not_before: u64,
+    pub(crate) not_after: u64,
+}
+
+/// Reads the validity of the server's leaf (RFC 5280 section 4.1.2.5).
+pub(crate) fn expiry(config: &TlsConfig) -> Result<Expiry, TlsError> {
+    let what = "the server certificate";
+    let chain = certificates(what, &config.certificate)?;
+    let leaf = chain.first().and_then(|leaf| X509Certificate::from_der(leaf).ok());
+    let (_, leaf) = leaf.ok_or_else(|| file(what, &config.certificate, &"can't be read"))?;
+    let seconds = |time: ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
+    Ok(Expiry { not_before: seconds(leaf.validity().not_before), not_after: seconds(leaf.validity().not_after) })
 }
 
 fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -200,15 +200,16 @@ fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use vault_domain::{SystemClock, SystemEntropy};
-    use vault_server::{Config, Severity};
+    use vault_domain::{Clock, SystemClock, SystemEntropy};
+    use vault_server::{Config, Environment, Severity};
 
     use super::*;
 
     #[test]
     fn a_throwaway_vault_is_complete_private_and_gone_in_the_end() {
         let place = Place::furnish(None, &SystemClock::new(), &SystemEntropy).unwrap();
-        let findings = Config::load(&place.config(), &|_| None).unwrap().findings();
+        let findings =
+            Config::load(&place.config(), &Environment::default()).unwrap().findings(SystemClock::new().wall());
         assert!(findings.iter().all(|finding| finding.severity != Severity::Error), "{findings:?}");
         for account in place.accounts() {
             for extension in ["pem", "key"] {

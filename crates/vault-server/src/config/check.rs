@@ -2,8 +2,10 @@
 
 use std::{fmt, os::unix::fs::PermissionsExt};
 
+use vault_domain::Millis;
+
 use super::{Config, ConfigError};
-use crate::tls;
+use crate::tls::{self, Expiry};
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,9 +40,9 @@ pub struct Finding {
 }
 
 impl Config {
-    /// Looks at everything that the configuration names.
+    /// Looks at everything that the configuration names, at the time `now`.
     #[must_use]
-    pub fn findings(&self) -> Vec<Finding> {
+    pub fn findings(&self, now: Millis) -> Vec<Finding> {
         let finding = |severity, subject, text: String| Finding { severity, subject, text };
         let mut findings = vec![finding(
             Severity::Warning,
@@ -50,9 +52,13 @@ impl Config {
              other mode serves."
                 .to_owned(),
         )];
-        if let Err(error) = tls::server_config(&self.tls) {
-            findings.push(finding(Severity::Error, "tls", error.to_string()));
+        match tls::server_config(&self.tls).and_then(|_| tls::expiry(&self.tls)) {
+            Err(error) => findings.push(finding(Severity::Error, "tls", error.to_string())),
+            Ok(expiry) => findings.extend(expiry.problem(now).map(|(severity, text)| {
+                finding(severity, "tls.certificate", format!("{} {text}", self.tls.certificate.display()))
+            })),
         }
+        findings.extend(self.directory_findings());
         match self.open() {
             Err(error @ ConfigError::RootKey(_)) => {
                 findings.push(finding(Severity::Error, "root_key", error.to_string()));
@@ -87,6 +93,79 @@ impl Config {
                 format!("{} can be reached from other machines", self.address),
             ));
         }
+        findings.extend(self.unknown_variables.iter().filter(|name| !is_of_kubernetes(name)).map(|name| {
+            let text = format!("{name} is set, and no key of the configuration has that name: it has no effect");
+            finding(Severity::Warning, "environment", text)
+        }));
         findings
+    }
+
+    fn directory_findings(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (subject, path) in
+            [("data_directory", &self.data_directory), ("checkpoint_directory", &self.checkpoint_directory)]
+        {
+            // A link that leads nowhere is there, and can't be made a directory of.
+            if path.symlink_metadata().is_ok() && !path.is_dir() {
+                let text = format!("{} is there and is no directory: name another, or remove it", path.display());
+                findings.push(Finding { severity: Severity::Error, subject, text });
+            }
+        }
+        if self.checkpoint_directory.starts_with(&self.data_directory) {
+            let text = format!(
+                "{} lies in data_directory: whoever puts back an old copy of the stores puts back their old checkpoints \
+                 too, and nothing tells; keep it elsewhere, best on another disk",
+                self.checkpoint_directory.display()
+            );
+            findings.push(Finding { severity: Severity::Warning, subject: "checkpoint_directory", text });
+        }
+        findings
+    }
+}
+
+/// Whether a variable is one of those that Kubernetes sets in every container for a service called `tokenvault`.
+fn is_of_kubernetes(name: &str) -> bool {
+    let rest = name.strip_prefix(super::PREFIX).unwrap_or(name);
+    rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_HOST") || rest.starts_with("SERVICE_PORT")
+}
+
+impl Expiry {
+    /// What to say of a certificate at the time `now`, if anything.
+    fn problem(self, now: Millis) -> Option<(Severity, String)> {
+        let seconds = now.0 / 1000;
+        if seconds < self.not_before {
+            return Some((Severity::Error, "is not valid yet: look at the clock, and at the certificate".to_owned()));
+        }
+        let left = self.not_after.saturating_sub(seconds);
+        let days = left / SECONDS_A_DAY;
+        match left {
+            0 => Some((Severity::Error, "has expired: no client accepts it; issue a new one".to_owned())),
+            _ if days < EXPIRES_SOON_DAYS => {
+                Some((Severity::Warning, format!("expires in {days} days: issue a new one")))
+            }
+            _ => None,
+        }
+    }
+}
+
+const SECONDS_A_DAY: u64 = 24 * 3600;
+/// When a certificate's end is near enough to warn of it.
+const EXPIRES_SOON_DAYS: u64 = 14;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_warned_of_in_its_last_fortnight() {
+        let day = SECONDS_A_DAY;
+        let expiry = Expiry { not_before: 10 * day, not_after: 40 * day };
+        let severity = |seconds: u64| expiry.problem(Millis(seconds * 1000)).map(|(severity, _)| severity);
+        assert_eq!(severity(10 * day - 1), Some(Severity::Error));
+        assert_eq!(severity(10 * day), None);
+        assert_eq!(severity(26 * day), None);
+        assert_eq!(severity(26 * day + 1), Some(Severity::Warning));
+        assert_eq!(severity(40 * day - 1), Some(Severity::Warning));
+        assert_eq!(severity(40 * day), Some(Severity::Error));
     }
 }

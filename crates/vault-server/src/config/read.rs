@@ -1,15 +1,13 @@
 //! Reading the file and the environment into a [`Config`].
 
-use std::{net::SocketAddr, ops::RangeInclusive, path::Path};
+use std::{cell::RefCell, collections::BTreeSet, net::SocketAddr, ops::RangeInclusive, path::Path};
 
 use serde::Deserialize;
 use vault_domain::{Region, VaultId, limits};
 use vault_engine::Memory;
 
-use super::{Config, ConfigError, LogFormat, TlsConfig};
+use super::{Config, ConfigError, Environment, LogFormat, PREFIX, TlsConfig};
 
-/// The prefix of the vault's variables.
-const PREFIX: &str = "TOKENVAULT_";
 /// The longest name of a node.
 const NODE_BYTES_MAX: usize = 64;
 
@@ -75,13 +73,24 @@ struct Log {
 
 /// Where a value comes from: the environment first, then the file.
 struct Source<'a> {
-    env: &'a dyn Fn(&str) -> Option<String>,
+    environment: &'a Environment,
     base: &'a Path,
+    /// The variables that there is a key for.
+    known: RefCell<BTreeSet<String>>,
 }
 
 impl Source<'_> {
     fn variable(&self, key: &str) -> Option<String> {
-        (self.env)(&format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase()))
+        let name = format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase());
+        let value = self.environment.0.get(&name).cloned();
+        self.known.borrow_mut().insert(name);
+        value
+    }
+
+    /// The variables that look like ours and are no key's. To be asked when every key was looked for.
+    fn unknown_variables(&self) -> Vec<String> {
+        let known = self.known.borrow();
+        self.environment.0.keys().filter(|name| !known.contains(*name)).cloned().collect()
     }
 
     fn text(&self, key: &'static str, file: Option<String>) -> Option<String> {
@@ -130,10 +139,11 @@ const MEMTABLE_BYTES: u64 = 256 << 20;
 const BALLAST_BYTES: u64 = 256 << 20;
 const FREE_BYTES_MIN: u64 = 512 << 20;
 
-pub(super) fn read(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+pub(super) fn read(path: &Path, text: &str, environment: &Environment) -> Result<Config, ConfigError> {
     let file: File = toml::from_str(text)
         .map_err(|error| ConfigError::Text { path: path.to_owned(), problem: error.to_string() })?;
-    let source = Source { env, base: path.parent().unwrap_or(Path::new("")) };
+    let base = path.parent().unwrap_or(Path::new(""));
+    let source = Source { environment, base, known: RefCell::default() };
     check_mode(source.text("mode", file.mode), source.text("root_key.provider", file.root_key.provider))?;
     let data_directory = source.path("data_directory", file.data_directory)?;
     let checkpoint_directory = match source.text("checkpoint_directory", file.checkpoint_directory) {
@@ -174,6 +184,8 @@ pub(super) fn read(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>
         free_bytes_min: source.number("store.free_bytes_min", file.store.free_bytes_min, FREE_BYTES_MIN)?,
         log_level: log_level(source.text("log.level", file.log.level))?,
         log_format: log_format(source.text("log.format", file.log.format).as_deref())?,
+        // Evaluated last: every key was looked for by now.
+        unknown_variables: source.unknown_variables(),
     })
 }
 
