@@ -64,6 +64,8 @@ words! {
 pub enum Format {
     /// `tok_<region>_…`: needs room, tells nothing.
     Opaque,
+    /// A random UUID (RFC 9562, version 4): for columns that hold nothing else.
+    Uuid,
     /// Random text in the format of its value.
     FormatPreserving(Preserving),
 }
@@ -74,6 +76,7 @@ impl Format {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Opaque => "opaque",
+            Self::Uuid => "uuid",
             Self::FormatPreserving(_) => "format_preserving",
         }
     }

@@ -6,7 +6,7 @@ use vault_domain::{
     Action, Audience, DataClass, IdempotencyKey, Plaintext, Purpose, Reason, RecordNumber, Reference, Region,
     TokenText, limits,
 };
-use vault_format::OpaqueToken;
+use vault_format::{OpaqueToken, UuidToken};
 use vault_journal::Receipt;
 use vault_keys::{ClassKeys, Digest16, Finding, Presented, Record};
 use vault_ledger::TokenHash;
@@ -69,6 +69,7 @@ enum Located {
 /// What the caller presented.
 enum Seen {
     Opaque { block: [u8; 16], check: u64 },
+    Uuid(UuidToken),
     Text,
 }
 
@@ -173,7 +174,7 @@ async fn locate(
     snapshot: &vault_store::Snapshot<'_>,
 ) -> Result<Vec<Located>, Error> {
     let mut located: Vec<Located> = Vec::with_capacity(request.items.len());
-    let mut look_ups: Vec<(usize, Digest16)> = Vec::new();
+    let mut look_ups: Vec<(usize, Digest16, Seen)> = Vec::new();
     for (at, item) in request.items.iter().enumerate() {
         let permit = match permits.get(item.class) {
             Some(Ok(permit)) => permit,
@@ -186,9 +187,17 @@ async fn locate(
         let keys = keys.get(item.class).and_then(Option::as_ref).ok_or(Reason::Internal)?;
         located.push(match permit.class().format() {
             Format::Opaque => locate_opaque(catalog, keys, permit, item.token.expose()),
+            Format::Uuid => match UuidToken::parse(item.token.expose()) {
+                Ok(uuid) => {
+                    // Whatever case it came in, it is found under the text that it was issued as.
+                    look_ups.push((at, keys.token_lookup(uuid.to_text().expose()), Seen::Uuid(uuid)));
+                    Located::Refused(Error::new(Reason::TokenUnknown))
+                }
+                Err(malformed) => Located::Refused(Error::new(malformed.reason())),
+            },
             Format::FormatPreserving(config) => {
                 let refused = if config.is_well_formed(item.token.expose()) {
-                    look_ups.push((at, keys.token_lookup(item.token.expose())));
+                    look_ups.push((at, keys.token_lookup(item.token.expose()), Seen::Text));
                     Reason::TokenUnknown
                 } else {
                     Reason::TokenMalformed
@@ -198,12 +207,12 @@ async fn locate(
         });
     }
     if !look_ups.is_empty() {
-        let names: Vec<Digest16> = look_ups.iter().map(|(_, name)| *name).collect();
+        let names: Vec<Digest16> = look_ups.iter().map(|(_, name, _)| *name).collect();
         let rows = snapshot.get_many(Tokens, &names).await?;
-        for (row, (at, _)) in look_ups.into_iter().enumerate() {
+        for (row, (at, _, seen)) in look_ups.into_iter().enumerate() {
             let number = rows.get(row).and_then(record_number_row);
             if let (Some(number), Some(slot)) = (number, located.get_mut(at)) {
-                *slot = Located::At(number, Seen::Text);
+                *slot = Located::At(number, seen);
             }
         }
     }
@@ -261,6 +270,7 @@ fn check(
         let (Some(Ok(permit)), Some(Some(keys))) = (permits.get(item.class), keys.get(item.class)) else { continue };
         let presented = match &seen {
             Seen::Opaque { block, check } => Presented::Opaque { block, check: *check },
+            Seen::Uuid(uuid) => Presented::Uuid(uuid.bytes()),
             Seen::Text => Presented::Text(item.token.expose()),
         };
         checked.push(match check_one(keys, permit, presented, stored, row, draft) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vault_domain::{Audience, Millis, Reason, RecordNumber, Region, TokenText};
-use vault_format::OpaqueToken;
+use vault_format::{OpaqueToken, UuidToken};
 use vault_keys::{ClassKeys, MintedToken, Record, RecordFormat, RecordState, RegionKeys};
 use vault_store::{
     Found, Snapshot,
@@ -38,6 +38,10 @@ pub(crate) fn text_of(
 ) -> Result<TokenText, Error> {
     match record.format() {
         RecordFormat::Opaque => opaque_text(region, &keys.token_of(record)),
+        RecordFormat::Uuid => {
+            let uuid = UuidToken::from_bytes(keys.token_of(record).block).ok_or(Error::new(Reason::RecordCorrupt))?;
+            Ok(uuid.to_text())
+        }
         RecordFormat::FormatPreserving => {
             Ok(keys.open(record, audience)?.token.ok_or(Error::new(Reason::RecordCorrupt))?)
         }

@@ -10,9 +10,11 @@ mod luhn;
 mod preserve;
 mod rejection;
 mod token;
+mod uuid;
 mod validate;
 
 pub use preserve::{DRAW_TRIES_MAX, LuhnMode, Preserving, Template};
 pub use rejection::Rejection;
 pub use token::{CHECK_SPACE, MalformedToken, OPAQUE_TOKEN_BYTES_MAX, OpaqueToken};
+pub use uuid::UuidToken;
 pub use validate::{Canonical, PATTERN_BYTES_MAX, PATTERN_PROGRAM_BYTES_MAX, Rule, RuleError};

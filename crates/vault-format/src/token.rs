@@ -49,6 +49,9 @@ pub enum MalformedToken {
     /// The block's digits stand for 2^128 or more.
     #[error("the block of a token must be below 2^128")]
     Overflow,
+    /// It is a UUID, and none of version 4.
+    #[error("a uuid token is a UUID of version 4")]
+    Version,
 }
 
 impl MalformedToken {

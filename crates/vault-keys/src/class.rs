@@ -51,6 +51,8 @@ pub enum Presented<'a> {
         /// The check.
         check: u64,
     },
+    /// A UUID.
+    Uuid(&'a Block),
     /// The text of a token that is no block.
     Text(&'a str),
 }
@@ -160,6 +162,7 @@ impl ClassKeys {
             Presented::Opaque { block, check } => {
                 (self.region_lookup().token_seal(block), self.lookup.check(block) == check)
             }
+            Presented::Uuid(bytes) => (self.region_lookup().token_seal(bytes), true),
             Presented::Text(text) => (self.lookup.token_text_seal(text), true),
         };
         let is_token = same(&seal, &record.token_seal());
@@ -203,7 +206,7 @@ impl ClassKeys {
     ) -> Result<(), KeysError> {
         let place = self.place(audience);
         let (token_seal, kept) = match record.token {
-            TokenForm::Block(block) => (self.region_lookup().token_seal(block), ""),
+            TokenForm::Block(block) | TokenForm::Uuid(block) => (self.region_lookup().token_seal(block), ""),
             TokenForm::Text(text) => (self.lookup.token_text_seal(text), text),
         };
         let fields = SealFields {

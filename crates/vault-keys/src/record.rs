@@ -5,7 +5,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | version = 1 |
-//! | 1 | 1 | token format: 1 opaque, 2 format-preserving |
+//! | 1 | 1 | token format: 1 opaque, 2 format-preserving, 3 UUID |
 //! | 2 | 1 | generation of the look-up keys |
 //! | 3 | 1 | flags: 1 has a subject, 2 has a parent; others 0 |
 //! | 4 | 4 | version of the sealing key |
@@ -52,12 +52,16 @@ pub enum RecordFormat {
     Opaque = 1,
     /// Shaped like the value; found by keyed hash.
     FormatPreserving = 2,
+    /// A UUID: a block, as opaque tokens are, but found by keyed hash.
+    Uuid = 3,
 }
 
 /// The token of a record that is about to be sealed.
 pub enum TokenForm<'a> {
     /// An opaque token's block.
     Block(&'a [u8; 16]),
+    /// A UUID.
+    Uuid(&'a [u8; 16]),
     /// A token that is kept beside the value.
     Text(&'a str),
 }
@@ -98,6 +102,7 @@ pub(crate) struct SealFields {
 pub(crate) fn put_header(out: &mut Vec<u8>, record: &NewRecord<'_>, seal: &SealFields) {
     let format = match record.token {
         TokenForm::Block(_) => RecordFormat::Opaque,
+        TokenForm::Uuid(_) => RecordFormat::Uuid,
         TokenForm::Text(_) => RecordFormat::FormatPreserving,
     };
     let flags =
@@ -198,6 +203,7 @@ impl<'a> Record<'a> {
             format: match format {
                 1 => RecordFormat::Opaque,
                 2 => RecordFormat::FormatPreserving,
+                3 => RecordFormat::Uuid,
                 _ => return None,
             },
             generation: Generation::new(*generation)?,

@@ -10,3 +10,4 @@ mod query;
 mod randomness;
 mod restart;
 mod tokenize;
+mod uuid;

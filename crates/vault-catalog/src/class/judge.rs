@@ -136,17 +136,17 @@ fn rule_problem(error: &RuleError) -> String {
 }
 
 fn format(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Format> {
-    let known = [("opaque", false), ("format_preserving", true)].into_iter();
-    let is_preserving = match &raw.format {
-        Some(written) => word("format", written, &known, &["uuid", "ff1", "one_way"], faults)?,
-        None => false,
+    let known = [("opaque", Some(Format::Opaque)), ("uuid", Some(Format::Uuid)), ("format_preserving", None)];
+    let shapeless = match &raw.format {
+        Some(written) => word("format", written, &known.into_iter(), &["ff1", "one_way"], faults)?,
+        None => Some(Format::Opaque),
     };
-    if !is_preserving {
-        let because = "the format is \"opaque\"";
+    if let Some(format) = shapeless {
+        let because = "it belongs to the format \"format_preserving\"";
         misplaced(raw.keep_first.as_ref(), "keep_first", because, faults);
         misplaced(raw.keep_last.as_ref(), "keep_last", because, faults);
         misplaced(raw.luhn.as_ref(), "luhn", because, faults);
-        return Some(Format::Opaque);
+        return Some(format);
     }
     let known = [("invalid", LuhnMode::Invalid), ("valid", LuhnMode::Valid), ("none", LuhnMode::Any)].into_iter();
     let luhn = match &raw.luhn {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use vault_catalog::Format;
 use vault_crypto::CallRandom;
 use vault_domain::{Millis, Reason, RecordNumber, TokenText, limits};
-use vault_format::Template;
+use vault_format::{Template, UuidToken};
 use vault_keys::{ClassKeys, Digest16, MintedToken, NewRecord, SealingCall, TokenForm};
 use vault_store::{
     Snapshot,
@@ -24,7 +24,44 @@ use crate::{
 /// A token that is about to be stored.
 enum NewToken {
     Opaque(MintedToken),
-    Preserving(TokenText, Digest16),
+    Drawn(Drawn, Digest16),
+}
+
+/// A token that was drawn, and is found by its keyed hash.
+enum Drawn {
+    Uuid(UuidToken),
+    Preserving(TokenText),
+}
+
+/// What is drawn.
+enum Shape<'a> {
+    Uuid,
+    Preserving(Template<'a>),
+}
+
+impl Shape<'_> {
+    fn draw(&self, random: &mut CallRandom) -> Result<Drawn, Error> {
+        Ok(match self {
+            Self::Uuid => Drawn::Uuid(UuidToken::from_random(random.bytes())),
+            Self::Preserving(template) => Drawn::Preserving(template.candidate(random.rng())?),
+        })
+    }
+}
+
+impl Drawn {
+    fn text(&self) -> TokenText {
+        match self {
+            Self::Uuid(uuid) => uuid.to_text(),
+            Self::Preserving(text) => TokenText::new(text.expose().to_owned()),
+        }
+    }
+
+    fn into_text(self) -> TokenText {
+        match self {
+            Self::Uuid(uuid) => uuid.to_text(),
+            Self::Preserving(text) => text,
+        }
+    }
 }
 
 /// What making tokens needs, beside the draft that they go into.
@@ -84,11 +121,15 @@ impl Maker<'_> {
                         set(&mut tokens, *place, Ok(NewToken::Opaque(token)));
                     }
                 }
+                Format::Uuid => {
+                    let open = items.into_iter().map(|(place, _)| (place, Shape::Uuid)).collect();
+                    draw(keys, open, &mut tokens, &mut taken, self.snapshot, random).await?;
+                }
                 Format::FormatPreserving(config) => {
                     let mut open = Vec::with_capacity(items.len());
                     for (place, item) in items {
                         match Template::for_value(&config, item.value.expose()) {
-                            Ok(template) => open.push((place, template)),
+                            Ok(template) => open.push((place, Shape::Preserving(template))),
                             Err(rejection) => set(&mut tokens, place, Err(rejection.into())),
                         }
                     }
@@ -116,7 +157,8 @@ impl Maker<'_> {
         let expires = permit.class().ttl_default().map_or(Millis::default(), |ttl| draft.now.saturating_add(ttl));
         let form = match &token {
             NewToken::Opaque(minted) => TokenForm::Block(&minted.block),
-            NewToken::Preserving(text, _) => TokenForm::Text(text.expose()),
+            NewToken::Drawn(Drawn::Uuid(uuid), _) => TokenForm::Uuid(uuid.bytes()),
+            NewToken::Drawn(Drawn::Preserving(text), _) => TokenForm::Text(text.expose()),
         };
         let record = NewRecord {
             number,
@@ -139,21 +181,21 @@ impl Maker<'_> {
         }
         let token = match token {
             NewToken::Opaque(minted) => token::opaque_text(permit.region(), &minted)?,
-            NewToken::Preserving(text, name) => {
+            NewToken::Drawn(drawn, name) => {
                 draft.batch.put(Tokens, &name, &number_row);
                 draft.must_stay(Tokens, &name);
-                text
+                drawn.into_text()
             }
         };
         Ok(Issued { token, created: true, expires })
     }
 }
 
-/// Draws format-preserving tokens that nobody has, a bounded number of times: what is still without one then belongs to
+/// Draws tokens that nobody has, a bounded number of times: what is still without one then belongs to
 /// a space that is nearly used up.
 async fn draw(
     keys: &ClassKeys,
-    mut open: Vec<(usize, Template<'_>)>,
+    mut open: Vec<(usize, Shape<'_>)>,
     tokens: &mut [Result<NewToken, Error>],
     taken: &mut HashSet<Digest16>,
     snapshot: &Snapshot<'_>,
@@ -164,19 +206,19 @@ async fn draw(
             break;
         }
         let mut drawn = Vec::with_capacity(open.len());
-        for (_, template) in &open {
-            let text = template.candidate(random.rng())?;
-            let name = keys.token_lookup(text.expose());
-            drawn.push((text, name));
+        for (_, shape) in &open {
+            let token = shape.draw(random)?;
+            let name = keys.token_lookup(token.text().expose());
+            drawn.push((token, name));
         }
         let names: Vec<Digest16> = drawn.iter().map(|(_, name)| *name).collect();
         let rows = snapshot.get_many(Tokens, &names).await?;
         let mut next = Vec::new();
-        for (row, ((place, template), (text, name))) in open.into_iter().zip(drawn).enumerate() {
+        for (row, ((place, shape), (token, name))) in open.into_iter().zip(drawn).enumerate() {
             if rows.get(row).is_none() && taken.insert(name) {
-                set(tokens, place, Ok(NewToken::Preserving(text, name)));
+                set(tokens, place, Ok(NewToken::Drawn(token, name)));
             } else {
-                next.push((place, template));
+                next.push((place, shape));
             }
         }
         open = next;

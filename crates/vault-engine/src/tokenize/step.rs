@@ -175,7 +175,7 @@ fn refused_again(reason: Reason, permits: &[Result<Permit<'_>, Reason>], item: &
     let Some(Ok(permit)) = permits.get(item.class) else { return Error::new(reason) };
     let (class, value) = (permit.class(), item.value.expose());
     let broken = class.rule().validate(value).err().or_else(|| match class.format() {
-        Format::Opaque => None,
+        Format::Opaque | Format::Uuid => None,
         Format::FormatPreserving(config) => Template::for_value(&config, value).err(),
     });
     match broken {
