@@ -159,6 +159,16 @@ fn every_rule_can_be_written() {
         ("digits", "digits_min = 4\ndigits_max = 6", "12345", "123"),
         ("pattern", "pattern = '[A-Z]{2}\\d+'\nlength_bytes_max = 5", "AB123", "AB1234"),
         ("text", "length_bytes_max = 3", "abc", "abcd"),
+        ("iban", "", "GB29 NWBK 6016 1331 9268 19", "GB29 NWBK 6016 1331 9268 18"),
+        ("phone", "", "+41 22 730 51 11", "022 730 51 11"),
+        ("us_ssn", "", "055-09-0001", "955-09-0001"),
+        ("de_steuer_id", "", "86 095 742 719", "86 095 742 718"),
+        ("es_dni_nie", "", "12345678Z", "12345678A"),
+        ("fr_nir", "", "255081416802538", "255081416802539"),
+        ("nl_bsn", "", "111222333", "111222334"),
+        ("pl_pesel", "", "44051401458", "44051401459"),
+        ("uk_nino", "", "AB123456C", "QQ123456C"),
+        ("date", "year_min = 1900\nyear_max = 2025", "2000-02-29", "1900-02-29"),
         ("bytes", "length_bytes_max = 3", "\u{1}", "abcd"),
     ];
     assert_eq!(table.len(), RuleName::ALL.len());
@@ -168,6 +178,38 @@ fn every_rule_can_be_written() {
         assert_eq!(class.rule_name().name(), rule);
         assert!(class.rule().validate(good.as_bytes()).is_ok(), "{rule}");
         assert!(class.rule().validate(bad.as_bytes()).is_err(), "{rule}");
+    }
+}
+
+#[test]
+fn the_choices_of_a_rule_are_those_of_its_class() {
+    let takes = |keys: &str, value: &str| {
+        let catalog = base_with(&format!("[classes.x]\n{keys}\n")).unwrap_or_else(|error| panic!("{error}"));
+        catalog.class("x").unwrap().rule().validate(value.as_bytes()).is_ok()
+    };
+    for (hyphens, with, without) in
+        [("", true, true), ("hyphens = \"optional\"", true, true), ("hyphens = \"required\"", true, false)]
+            .into_iter()
+            .chain([("hyphens = \"forbidden\"", false, true)])
+    {
+        let keys = format!("rule = \"us_ssn\"\n{hyphens}");
+        assert_eq!((takes(&keys, "055-09-0001"), takes(&keys, "055090001")), (with, without), "{hyphens}");
+    }
+    let date = "rule = \"date\"\nyear_min = 1900\nyear_max = 1999";
+    assert!(takes(date, "1999-12-31") && !takes(date, "2000-01-01") && !takes(date, "1899-12-31"));
+    let text = |keys: &str, value: &str| takes(&format!("rule = \"text\"\nlength_bytes_max = 12\n{keys}"), value);
+    assert!(text("", "a\nb") && !text("", "a\0b"));
+    assert!(!text("controls = \"none\"", "a\nb") && text("controls = \"any\"", "a\0b"));
+    assert!(text("controls = \"line_ends\"", "a\nb") && !text("controls = \"line_ends\"", "a\0b"));
+    assert!(text("", "Zoe\u{308}") && !text("spelling = \"nfc_only\"", "Zoe\u{308}"));
+    assert!(text("length_chars_max = 3", "äöü") && !text("length_chars_max = 3", "abcd"));
+    assert!(text("length_chars_min = 3", "äöü") && !text("length_chars_min = 3", "ab"));
+    for (spelling, canonical) in
+        [("", "Zo\u{eb}"), ("spelling = \"normalise\"", "Zo\u{eb}"), ("spelling = \"keep\"", "Zoe\u{308}")]
+    {
+        let catalog = base_with(&format!("[classes.x]\nrule = \"text\"\nlength_bytes_max = 12\n{spelling}\n")).unwrap();
+        let rule = catalog.class("x").unwrap().rule();
+        assert_eq!(rule.canonical("Zoe\u{308}".as_bytes()).expose(), canonical.as_bytes(), "{spelling}");
     }
 }
 
@@ -243,7 +285,7 @@ fn faults_of_classes() {
     };
     class("", 1, "", "missing field `rule`");
     class("rule = 3", 2, "rule", "expected a string");
-    class("rule = \"cvv\"", 2, "rule", "write \"pan\", \"email\", \"digits\"");
+    class("rule = \"cvv\"", 2, "rule", "write \"pan\", \"email\", \"iban\"");
     class("rule = \"pan\"\nformt = \"opaque\"", 3, "formt", "unknown field `formt`");
     class("rule = \"pan\"\nformat = \"hash\"", 3, "format", "write \"opaque\", \"format_preserving\"");
     for later in ["uuid", "ff1", "one_way"] {
@@ -265,6 +307,42 @@ fn faults_of_classes() {
     class("rule = \"pan\"\nttl_seconds_default = 0", 3, "ttl_seconds_default", "1 to 3153600000 seconds");
     class("rule = \"pan\"\nttl_seconds_max = 9\nttl_seconds_default = 10", 4, "ttl_seconds_default", "1 to 9 seconds");
     class("rule = \"pan\"\npurpose_required = \"yes\"", 3, "purpose_required", "expected a boolean");
+}
+
+#[test]
+fn faults_of_the_keys_of_rules() {
+    let class = |keys: &str, line, key: &str, words| {
+        assert_fault(&format!("[classes.x]\n{keys}\n"), line, &format!("classes.x.{key}"), words);
+    };
+    class("rule = \"us_ssn\"\nhyphens = \"no\"", 3, "hyphens", "write \"optional\", \"required\", \"forbidden\"");
+    class("rule = \"us_ssn\"\nhyphens = true", 3, "hyphens", "expected a string");
+    class("rule = \"date\"\nyear_max = 2000", 2, "rule", "year_min is missing");
+    class("rule = \"date\"\nyear_min = 2000", 2, "rule", "year_max is missing");
+    class("rule = \"date\"\nyear_min = 1500\nyear_max = 2000", 4, "year_max", "within 1583 to 9999");
+    class("rule = \"date\"\nyear_min = 2000\nyear_max = 1999", 4, "year_max", "the first not above the last");
+    class("rule = \"date\"\nyear_min = 2000\nyear_max = 10000", 4, "year_max", "within 1583 to 9999");
+    class("rule = \"date\"\nyear_min = -1\nyear_max = 2000", 3, "year_min", "invalid value");
+    class("rule = \"date\"\nyear_min = \"1900\"\nyear_max = 2000", 3, "year_min", "invalid type");
+    let text = |keys: &str, line, key: &str, words| {
+        class(&format!("rule = \"text\"\nlength_bytes_max = 9\n{keys}"), line, key, words);
+    };
+    text("controls = \"some\"", 4, "controls", "write \"none\", \"line_ends\", \"any\"");
+    text("spelling = \"nfc\"", 4, "spelling", "write \"normalise\", \"nfc_only\", \"keep\"");
+    text("length_chars_min = 0", 4, "length_chars_min", "bounded by 1 character");
+    text("length_chars_max = 0", 4, "length_chars_max", "bounded by 1 character");
+    text("length_chars_max = 10", 4, "length_chars_max", "as many as they may have bytes");
+    text("length_chars_min = 5\nlength_chars_max = 4", 5, "length_chars_max", "the least not above the most");
+    class("rule = \"text\"\nlength_chars_max = 4", 2, "rule", "length_bytes_max is missing");
+    class("rule = \"bytes\"", 2, "rule", "length_bytes_max is missing");
+    for key in ["hyphens = \"optional\"", "controls = \"none\"", "spelling = \"keep\"", "length_chars_min = 1"]
+        .into_iter()
+        .chain(["length_chars_max = 1", "year_min = 1900", "year_max = 2000", "digits_min = 1", "digits_max = 1"])
+    {
+        let name = key.split(' ').next().unwrap();
+        for rule in ["pan", "email", "iban", "phone", "de_steuer_id", "es_dni_nie", "fr_nir", "nl_bsn"] {
+            class(&format!("rule = \"{rule}\"\n{key}"), 3, name, "belongs to another rule");
+        }
+    }
 }
 
 #[test]
