@@ -1,5 +1,6 @@
 //! Data classes: what values of a kind must look like, what their tokens look like and how long they live.
 
+mod format;
 mod judge;
 mod rule;
 
@@ -170,3 +171,6 @@ impl Class {
         self.ttl_max
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,6 +154,8 @@ pub(crate) struct RawClass {
     pub(crate) keep_first: Option<Spanned<usize>>,
     pub(crate) keep_last: Option<Spanned<usize>>,
     pub(crate) luhn: Option<Spanned<String>>,
+    pub(crate) range: Option<Spanned<String>>,
+    pub(crate) alphabet: Option<Spanned<String>>,
     pub(crate) determinism: Option<Spanned<String>>,
     pub(crate) purpose_required: Option<bool>,
     pub(crate) ttl_seconds_default: Option<Spanned<u64>>,

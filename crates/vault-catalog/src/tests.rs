@@ -19,7 +19,7 @@ rule = "pan"
 rule = "email"
 "#;
 
-fn base_with(more: &str) -> Result<Catalog, CatalogError> {
+pub(crate) fn base_with(more: &str) -> Result<Catalog, CatalogError> {
     Catalog::parse(&format!("{BASE}{more}"))
 }
 
@@ -31,7 +31,7 @@ fn account_with(grants: &str) -> Result<Catalog, CatalogError> {
 }
 
 /// Asserts that `more` is refused for one fault: at this line of `more`, this key, with these words.
-fn assert_fault(more: &str, line: usize, path: &str, words: &str) {
+pub(crate) fn assert_fault(more: &str, line: usize, path: &str, words: &str) {
     let error = base_with(more).expect_err(more);
     let [fault] = error.faults() else { panic!("{more}\nhas not one fault but:\n{error}") };
     assert_eq!(fault.line, BASE.lines().count() + line, "{more}\n{error}");
@@ -47,7 +47,7 @@ fn the_sample_is_a_catalog() {
     let card = catalog.class("card_number").unwrap();
     assert_eq!(card.id().as_str(), "card_number");
     assert_eq!(card.rule_name(), RuleName::Pan);
-    let preserving = Preserving { keep_first: 0, keep_last: 4, luhn: LuhnMode::Invalid };
+    let preserving = Preserving { luhn: LuhnMode::Invalid, ..Preserving::keeping(0, 4) };
     assert_eq!(card.format(), Format::FormatPreserving(preserving));
     assert_eq!(card.determinism(), Determinism::PerAudience);
     assert!(card.purpose_required());
@@ -182,38 +182,6 @@ fn every_rule_can_be_written() {
 }
 
 #[test]
-fn the_choices_of_a_rule_are_those_of_its_class() {
-    let takes = |keys: &str, value: &str| {
-        let catalog = base_with(&format!("[classes.x]\n{keys}\n")).unwrap_or_else(|error| panic!("{error}"));
-        catalog.class("x").unwrap().rule().validate(value.as_bytes()).is_ok()
-    };
-    for (hyphens, with, without) in
-        [("", true, true), ("hyphens = \"optional\"", true, true), ("hyphens = \"required\"", true, false)]
-            .into_iter()
-            .chain([("hyphens = \"forbidden\"", false, true)])
-    {
-        let keys = format!("rule = \"us_ssn\"\n{hyphens}");
-        assert_eq!((takes(&keys, "055-09-0001"), takes(&keys, "055090001")), (with, without), "{hyphens}");
-    }
-    let date = "rule = \"date\"\nyear_min = 1900\nyear_max = 1999";
-    assert!(takes(date, "1999-12-31") && !takes(date, "2000-01-01") && !takes(date, "1899-12-31"));
-    let text = |keys: &str, value: &str| takes(&format!("rule = \"text\"\nlength_bytes_max = 12\n{keys}"), value);
-    assert!(text("", "a\nb") && !text("", "a\0b"));
-    assert!(!text("controls = \"none\"", "a\nb") && text("controls = \"any\"", "a\0b"));
-    assert!(text("controls = \"line_ends\"", "a\nb") && !text("controls = \"line_ends\"", "a\0b"));
-    assert!(text("", "Zoe\u{308}") && !text("spelling = \"nfc_only\"", "Zoe\u{308}"));
-    assert!(text("length_chars_max = 3", "äöü") && !text("length_chars_max = 3", "abcd"));
-    assert!(text("length_chars_min = 3", "äöü") && !text("length_chars_min = 3", "ab"));
-    for (spelling, canonical) in
-        [("", "Zo\u{eb}"), ("spelling = \"normalise\"", "Zo\u{eb}"), ("spelling = \"keep\"", "Zoe\u{308}")]
-    {
-        let catalog = base_with(&format!("[classes.x]\nrule = \"text\"\nlength_bytes_max = 12\n{spelling}\n")).unwrap();
-        let rule = catalog.class("x").unwrap().rule();
-        assert_eq!(rule.canonical("Zoe\u{308}".as_bytes()).expose(), canonical.as_bytes(), "{spelling}");
-    }
-}
-
-#[test]
 fn tokens_of_card_classes_fail_the_luhn_check_unless_asked_for() {
     let table = [
         ("rule = \"pan\"", LuhnMode::Invalid),
@@ -223,7 +191,7 @@ fn tokens_of_card_classes_fail_the_luhn_check_unless_asked_for() {
     ];
     for (keys, luhn) in table {
         let catalog = base_with(&format!("[classes.x]\nformat = \"format_preserving\"\n{keys}\n")).unwrap();
-        let expected = Format::FormatPreserving(Preserving { keep_first: 0, keep_last: 0, luhn });
+        let expected = Format::FormatPreserving(Preserving { luhn, ..Preserving::keeping(0, 0) });
         assert_eq!(catalog.class("x").unwrap().format(), expected, "{keys}");
     }
 }
@@ -246,6 +214,14 @@ fn a_preserving_class_is_refused_only_if_no_value_has_room() {
     assert!(!accepted("rule = \"digits\"\ndigits_min = 1\ndigits_max = 5"));
     assert!(!accepted("rule = \"digits\"\ndigits_min = 6\ndigits_max = 6\nluhn = \"valid\""));
     assert!(accepted("rule = \"digits\"\ndigits_min = 7\ndigits_max = 7\nluhn = \"valid\""));
+    // Where separators may stand, they count among what is kept.
+    assert!(accepted("rule = \"us_ssn\"\nkeep_last = 1"));
+    assert!(accepted("rule = \"us_ssn\"\nkeep_last = 3\nrange = \"any\""));
+    assert!(!accepted("rule = \"us_ssn\"\nkeep_last = 4\nrange = \"any\""));
+    assert!(accepted("rule = \"iban\"\nkeep_first = 2\nkeep_last = 4"));
+    assert!(accepted("rule = \"phone\"\nkeep_first = 1\nkeep_last = 4"));
+    assert!(accepted("rule = \"phone\"\nkeep_first = 3\nkeep_last = 4\nrange = \"any\""));
+    assert!(accepted("rule = \"uk_nino\"\nkeep_last = 1"));
     // Five letters are enough (26^5), four are not; with a Luhn check one of them is a digit.
     assert!(accepted("rule = \"text\"\nlength_bytes_max = 5"));
     assert!(!accepted("rule = \"text\"\nlength_bytes_max = 4"));
@@ -307,42 +283,6 @@ fn faults_of_classes() {
     class("rule = \"pan\"\nttl_seconds_default = 0", 3, "ttl_seconds_default", "1 to 3153600000 seconds");
     class("rule = \"pan\"\nttl_seconds_max = 9\nttl_seconds_default = 10", 4, "ttl_seconds_default", "1 to 9 seconds");
     class("rule = \"pan\"\npurpose_required = \"yes\"", 3, "purpose_required", "expected a boolean");
-}
-
-#[test]
-fn faults_of_the_keys_of_rules() {
-    let class = |keys: &str, line, key: &str, words| {
-        assert_fault(&format!("[classes.x]\n{keys}\n"), line, &format!("classes.x.{key}"), words);
-    };
-    class("rule = \"us_ssn\"\nhyphens = \"no\"", 3, "hyphens", "write \"optional\", \"required\", \"forbidden\"");
-    class("rule = \"us_ssn\"\nhyphens = true", 3, "hyphens", "expected a string");
-    class("rule = \"date\"\nyear_max = 2000", 2, "rule", "year_min is missing");
-    class("rule = \"date\"\nyear_min = 2000", 2, "rule", "year_max is missing");
-    class("rule = \"date\"\nyear_min = 1500\nyear_max = 2000", 4, "year_max", "within 1583 to 9999");
-    class("rule = \"date\"\nyear_min = 2000\nyear_max = 1999", 4, "year_max", "the first not above the last");
-    class("rule = \"date\"\nyear_min = 2000\nyear_max = 10000", 4, "year_max", "within 1583 to 9999");
-    class("rule = \"date\"\nyear_min = -1\nyear_max = 2000", 3, "year_min", "invalid value");
-    class("rule = \"date\"\nyear_min = \"1900\"\nyear_max = 2000", 3, "year_min", "invalid type");
-    let text = |keys: &str, line, key: &str, words| {
-        class(&format!("rule = \"text\"\nlength_bytes_max = 9\n{keys}"), line, key, words);
-    };
-    text("controls = \"some\"", 4, "controls", "write \"none\", \"line_ends\", \"any\"");
-    text("spelling = \"nfc\"", 4, "spelling", "write \"normalise\", \"nfc_only\", \"keep\"");
-    text("length_chars_min = 0", 4, "length_chars_min", "bounded by 1 character");
-    text("length_chars_max = 0", 4, "length_chars_max", "bounded by 1 character");
-    text("length_chars_max = 10", 4, "length_chars_max", "as many as they may have bytes");
-    text("length_chars_min = 5\nlength_chars_max = 4", 5, "length_chars_max", "the least not above the most");
-    class("rule = \"text\"\nlength_chars_max = 4", 2, "rule", "length_bytes_max is missing");
-    class("rule = \"bytes\"", 2, "rule", "length_bytes_max is missing");
-    for key in ["hyphens = \"optional\"", "controls = \"none\"", "spelling = \"keep\"", "length_chars_min = 1"]
-        .into_iter()
-        .chain(["length_chars_max = 1", "year_min = 1900", "year_max = 2000", "digits_min = 1", "digits_max = 1"])
-    {
-        let name = key.split(' ').next().unwrap();
-        for rule in ["pan", "email", "iban", "phone", "de_steuer_id", "es_dni_nie", "fr_nir", "nl_bsn"] {
-            class(&format!("rule = \"{rule}\"\n{key}"), 3, name, "belongs to another rule");
-        }
-    }
 }
 
 #[test]

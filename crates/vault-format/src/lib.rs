@@ -13,7 +13,7 @@ mod rejection;
 mod token;
 mod validate;
 
-pub use preserve::{DRAW_TRIES_MAX, LuhnMode, Preserving, Template};
+pub use preserve::{Alphabet, DRAW_TRIES_MAX, LuhnMode, Preserving, Reserved, Template};
 pub use rejection::Rejection;
 pub use token::{CHECK_SPACE, MalformedToken, OPAQUE_TOKEN_BYTES_MAX, OpaqueToken};
 pub use validate::{

@@ -120,6 +120,15 @@ pub enum Rejection {
     /// A byte outside ASCII, where the format is to be preserved.
     #[error("a value whose format is preserved must be ASCII")]
     NotAscii,
+    /// A character beyond ASCII that is no letter of the class's alphabet.
+    #[error(
+        "a value whose format is preserved must be ASCII and letters of its data class's alphabet, in Unicode \
+        normalization form C"
+    )]
+    Alphabet,
+    /// What tells tokens from values would have to stay as it is in the value.
+    #[error("the value keeps characters by which its tokens are told from real values: its data class must keep fewer")]
+    ReservedKept,
     /// Too few characters may change.
     #[error("the value is too short to preserve its format: too few tokens would fit")]
     TokenSpace,
@@ -166,6 +175,8 @@ impl Rejection {
             Self::EmailLocalPart => "email_local_part",
             Self::EmailDomain => "email_domain",
             Self::NotAscii => "not_ascii",
+            Self::Alphabet => "alphabet",
+            Self::ReservedKept => "reserved_kept",
             Self::TokenSpace => "token_space",
             Self::LuhnDigit => "luhn_digit",
         }

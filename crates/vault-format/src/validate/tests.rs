@@ -344,6 +344,8 @@ fn rejections_have_names_of_their_own_and_one_reason() {
         EmailLocalPart,
         EmailDomain,
         NotAscii,
+        Alphabet,
+        ReservedKept,
         TokenSpace,
         LuhnDigit,
     ];
