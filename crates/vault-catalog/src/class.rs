@@ -1,6 +1,8 @@
 //! Data classes: what values of a kind must look like, what their tokens look like and how long they live.
 
+mod format;
 mod judge;
+mod rule;
 
 use std::time::Duration;
 
@@ -38,11 +40,31 @@ words! {
         Pan = "pan",
         /// An e-mail address.
         Email = "email",
+        /// An International Bank Account Number.
+        Iban = "iban",
+        /// A telephone number with country code.
+        Phone = "phone",
+        /// A Social Security number of the United States, with `hyphens` or without.
+        UsSsn = "us_ssn",
+        /// A German Identifikationsnummer.
+        DeSteuerId = "de_steuer_id",
+        /// A Spanish DNI or NIE.
+        EsDniNie = "es_dni_nie",
+        /// A French numéro d'inscription au répertoire.
+        FrNir = "fr_nir",
+        /// A Dutch burgerservicenummer.
+        NlBsn = "nl_bsn",
+        /// A Polish PESEL.
+        PlPesel = "pl_pesel",
+        /// A National Insurance number of the United Kingdom.
+        UkNino = "uk_nino",
+        /// A day, in a year of `year_min` to `year_max`.
+        Date = "date",
         /// `digits_min` to `digits_max` digits.
         Digits = "digits",
         /// Text that matches `pattern`, at most `length_bytes_max` long.
         Pattern = "pattern",
-        /// Text of at most `length_bytes_max`.
+        /// Text of at most `length_bytes_max`, with choices of `controls` and `spelling`.
         Text = "text",
         /// Any bytes, at most `length_bytes_max`.
         Bytes = "bytes",
@@ -152,3 +174,6 @@ impl Class {
         self.ttl_max
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,6 +164,12 @@ pub enum Problem {
         limits::FORMAT_PRESERVING_SPACE_MIN
     )]
     TokenSpace,
+    /// All values of the class keep what tells tokens of the reserved range from values.
+    #[error(
+        "every value of this class keeps a character by which its tokens are told from real values: keep fewer at that \
+         end, or write range = \"any\" and tokens may be the numbers of others"
+    )]
+    ReservedKept,
     /// A lifetime that is none.
     #[error("a lifetime must be 1 to {max} seconds: correct it, or leave it out for tokens that do not expire")]
     Lifetime {

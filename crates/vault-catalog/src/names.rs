@@ -15,8 +15,8 @@ use crate::{
     principal::is_host,
 };
 
-/// Names that a fault lists when one was not found.
-const KNOWN_SHOWN_MAX: usize = 12;
+/// Names that a fault lists when one was not found; all rules of data classes fit.
+const KNOWN_SHOWN_MAX: usize = 24;
 
 /// A tenant, audience or purpose as the catalog declares it.
 #[derive(Clone, Debug)]

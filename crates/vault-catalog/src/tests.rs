@@ -19,7 +19,7 @@ rule = "pan"
 rule = "email"
 "#;
 
-fn base_with(more: &str) -> Result<Catalog, CatalogError> {
+pub(crate) fn base_with(more: &str) -> Result<Catalog, CatalogError> {
     Catalog::parse(&format!("{BASE}{more}"))
 }
 
@@ -31,7 +31,7 @@ fn account_with(grants: &str) -> Result<Catalog, CatalogError> {
 }
 
 /// Asserts that `more` is refused for one fault: at this line of `more`, this key, with these words.
-fn assert_fault(more: &str, line: usize, path: &str, words: &str) {
+pub(crate) fn assert_fault(more: &str, line: usize, path: &str, words: &str) {
     let error = base_with(more).expect_err(more);
     let [fault] = error.faults() else { panic!("{more}\nhas not one fault but:\n{error}") };
     assert_eq!(fault.line, BASE.lines().count() + line, "{more}\n{error}");
@@ -47,7 +47,7 @@ fn the_sample_is_a_catalog() {
     let card = catalog.class("card_number").unwrap();
     assert_eq!(card.id().as_str(), "card_number");
     assert_eq!(card.rule_name(), RuleName::Pan);
-    let preserving = Preserving { keep_first: 0, keep_last: 4, luhn: LuhnMode::Invalid };
+    let preserving = Preserving { luhn: LuhnMode::Invalid, ..Preserving::keeping(0, 4) };
     assert_eq!(card.format(), Format::FormatPreserving(preserving));
     assert_eq!(card.determinism(), Determinism::PerAudience);
     assert!(card.purpose_required());
@@ -159,6 +159,16 @@ fn every_rule_can_be_written() {
         ("digits", "digits_min = 4\ndigits_max = 6", "12345", "123"),
         ("pattern", "pattern = '[A-Z]{2}\\d+'\nlength_bytes_max = 5", "AB123", "AB1234"),
         ("text", "length_bytes_max = 3", "abc", "abcd"),
+        ("iban", "", "GB29 NWBK 6016 1331 9268 19", "GB29 NWBK 6016 1331 9268 18"),
+        ("phone", "", "+41 22 730 51 11", "022 730 51 11"),
+        ("us_ssn", "", "055-09-0001", "955-09-0001"),
+        ("de_steuer_id", "", "86 095 742 719", "86 095 742 718"),
+        ("es_dni_nie", "", "12345678Z", "12345678A"),
+        ("fr_nir", "", "255081416802538", "255081416802539"),
+        ("nl_bsn", "", "111222333", "111222334"),
+        ("pl_pesel", "", "44051401458", "44051401459"),
+        ("uk_nino", "", "AB123456C", "QQ123456C"),
+        ("date", "year_min = 1900\nyear_max = 2025", "2000-02-29", "1900-02-29"),
         ("bytes", "length_bytes_max = 3", "\u{1}", "abcd"),
     ];
     assert_eq!(table.len(), RuleName::ALL.len());
@@ -181,7 +191,7 @@ fn tokens_of_card_classes_fail_the_luhn_check_unless_asked_for() {
     ];
     for (keys, luhn) in table {
         let catalog = base_with(&format!("[classes.x]\nformat = \"format_preserving\"\n{keys}\n")).unwrap();
-        let expected = Format::FormatPreserving(Preserving { keep_first: 0, keep_last: 0, luhn });
+        let expected = Format::FormatPreserving(Preserving { luhn, ..Preserving::keeping(0, 0) });
         assert_eq!(catalog.class("x").unwrap().format(), expected, "{keys}");
     }
 }
@@ -204,6 +214,14 @@ fn a_preserving_class_is_refused_only_if_no_value_has_room() {
     assert!(!accepted("rule = \"digits\"\ndigits_min = 1\ndigits_max = 5"));
     assert!(!accepted("rule = \"digits\"\ndigits_min = 6\ndigits_max = 6\nluhn = \"valid\""));
     assert!(accepted("rule = \"digits\"\ndigits_min = 7\ndigits_max = 7\nluhn = \"valid\""));
+    // Where separators may stand, they count among what is kept.
+    assert!(accepted("rule = \"us_ssn\"\nkeep_last = 1"));
+    assert!(accepted("rule = \"us_ssn\"\nkeep_last = 3\nrange = \"any\""));
+    assert!(!accepted("rule = \"us_ssn\"\nkeep_last = 4\nrange = \"any\""));
+    assert!(accepted("rule = \"iban\"\nkeep_first = 2\nkeep_last = 4"));
+    assert!(accepted("rule = \"phone\"\nkeep_first = 1\nkeep_last = 4"));
+    assert!(accepted("rule = \"phone\"\nkeep_first = 3\nkeep_last = 4\nrange = \"any\""));
+    assert!(accepted("rule = \"uk_nino\"\nkeep_last = 1"));
     // Five letters are enough (26^5), four are not; with a Luhn check one of them is a digit.
     assert!(accepted("rule = \"text\"\nlength_bytes_max = 5"));
     assert!(!accepted("rule = \"text\"\nlength_bytes_max = 4"));
@@ -243,7 +261,7 @@ fn faults_of_classes() {
     };
     class("", 1, "", "missing field `rule`");
     class("rule = 3", 2, "rule", "expected a string");
-    class("rule = \"cvv\"", 2, "rule", "write \"pan\", \"email\", \"digits\"");
+    class("rule = \"cvv\"", 2, "rule", "write \"pan\", \"email\", \"iban\"");
     class("rule = \"pan\"\nformt = \"opaque\"", 3, "formt", "unknown field `formt`");
     class("rule = \"pan\"\nformat = \"hash\"", 3, "format", "write \"opaque\", \"uuid\"");
     for later in ["ff1", "one_way"] {

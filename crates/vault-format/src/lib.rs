@@ -7,14 +7,18 @@
 
 mod base62;
 mod luhn;
+mod mod97;
 mod preserve;
 mod rejection;
 mod token;
 mod uuid;
 mod validate;
 
-pub use preserve::{DRAW_TRIES_MAX, LuhnMode, Preserving, Template};
+pub use preserve::{Alphabet, DRAW_TRIES_MAX, LuhnMode, Preserving, Reserved, Template};
 pub use rejection::Rejection;
 pub use token::{CHECK_SPACE, MalformedToken, OPAQUE_TOKEN_BYTES_MAX, OpaqueToken};
 pub use uuid::UuidToken;
-pub use validate::{Canonical, PATTERN_BYTES_MAX, PATTERN_PROGRAM_BYTES_MAX, Rule, RuleError};
+pub use validate::{
+    Canonical, Controls, DATE_YEAR_MAX, DATE_YEAR_MIN, Hyphens, PATTERN_BYTES_MAX, PATTERN_PROGRAM_BYTES_MAX,
+    PersonalId, Rule, RuleError, Spelling, TextLimits,
+};

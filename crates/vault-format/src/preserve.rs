@@ -2,17 +2,21 @@
 //!
 //! Within the part that may change, every ASCII digit becomes a random digit, every lower-case letter a random
 //! lower-case letter, every upper-case letter a random upper-case letter; what is none of these (`-`, space, `@`)
-//! stays. All characters outside that part stay as they are.
+//! stays. Letters beyond ASCII become random ones of the same script and case, where the class has an alphabet for
+//! them. All characters outside that part stay as they are.
 //!
 //! What such a token reveals of its value: the kept first and last characters, the length, the class of every
 //! character, every character that is no letter and no digit, and that the value is another text than the token. With a
-//! prescribed Luhn check it reveals nothing more, for the check is a property of every token of the class. The changed
-//! characters are independent of the value: there is no key and nothing to reverse but the vault's own record.
+//! prescribed Luhn check or a reserved range it reveals nothing more, for these are properties of every token of the
+//! class. The changed characters are independent of the value: there is no key and nothing to reverse but the vault's
+//! own record.
 //!
 //! It must not draw randomness of its own, and must not know which candidates are taken already: the caller inserts a
 //! candidate if it is absent, and draws the next one if not.
 
+mod alphabet;
 mod draws;
+mod reserved;
 
 use std::{fmt, ops::Range};
 
@@ -20,9 +24,18 @@ use rand::CryptoRng;
 use vault_domain::{EntropyError, TokenText, limits};
 use zeroize::Zeroizing;
 
-use crate::{luhn, preserve::draws::Draws, rejection::Rejection};
+use crate::{
+    luhn,
+    preserve::{
+        draws::Draws,
+        reserved::{Choices, PLACES_MAX},
+    },
+    rejection::Rejection,
+};
 
+pub use alphabet::Alphabet;
 pub use draws::DRAW_TRIES_MAX;
+pub use reserved::Reserved;
 
 /// What the Luhn check says about a token. It is computed over all digits of the token, kept ones included; other
 /// characters are skipped.
@@ -45,11 +58,23 @@ pub struct Preserving {
     pub keep_last: usize,
     /// The tokens' Luhn check.
     pub luhn: LuhnMode,
+    /// The range in which all tokens lie. None: anywhere, where values may lie too. No token has both a range and a
+    /// prescribed Luhn check.
+    pub reserved: Option<Reserved>,
+    /// The letters beyond ASCII that values may hold.
+    pub alphabet: Alphabet,
 }
 
 impl Preserving {
+    /// Keeps so many characters; no prescribed Luhn check, no reserved range, ASCII.
+    #[must_use]
+    pub const fn keeping(keep_first: usize, keep_last: usize) -> Self {
+        Self { keep_first, keep_last, luhn: LuhnMode::Any, reserved: None, alphabet: Alphabet::Ascii }
+    }
+
     /// The least number of digits that a value of digits alone must have for its space to reach
-    /// [`limits::FORMAT_PRESERVING_SPACE_MIN`]. A catalog can tell by it which lengths a class will refuse.
+    /// [`limits::FORMAT_PRESERVING_SPACE_MIN`], a reserved range not counted. A catalog can tell by it which lengths a
+    /// class will refuse.
     #[must_use]
     pub fn digits_min(&self) -> usize {
         let space_min = u128::from(limits::FORMAT_PRESERVING_SPACE_MIN);
@@ -66,7 +91,7 @@ impl Preserving {
             LuhnMode::Valid => passes_luhn,
             LuhnMode::Any => true,
         };
-        luhn_fits && Template::for_value(self, text.as_bytes()).is_ok()
+        luhn_fits && Template::for_value(self, text.as_bytes()).is_ok_and(|template| template.is_in_range())
     }
 
     /// How many texts there are with so many free digits and letters; `u128::MAX` stands for that many and more.
@@ -83,10 +108,14 @@ impl Preserving {
 
 /// The format of one value: what stays, what changes, and how many tokens fit.
 pub struct Template<'v> {
-    // Invariant: ASCII.
+    // Invariant: ASCII, and letters of the alphabet.
     value: &'v [u8],
     free: Range<usize>,
     luhn: LuhnMode,
+    alphabet: Alphabet,
+    reserved: Option<Reserved>,
+    // Invariant: in the free part, digits where digits may stand, letters where letters may.
+    places: [Option<(usize, Choices)>; PLACES_MAX],
     /// Where in the free part the one digit stands that brings the Luhn check out as prescribed: its last digit.
     last_digit: Option<usize>,
     /// Whether the first digit of the free part is one of those that the Luhn check doubles.
@@ -101,9 +130,11 @@ impl<'v> Template<'v> {
     ///
     /// # Errors
     /// - [`Rejection::Length`]: more than [`limits::VALUE_BYTES_MAX`] bytes;
-    /// - [`Rejection::NotAscii`];
+    /// - [`Rejection::NotAscii`], or [`Rejection::Utf8`] and [`Rejection::Alphabet`] where the class has an alphabet;
     /// - [`Rejection::LuhnDigit`]: the Luhn check is prescribed and no digit is free to bring it about;
-    /// - [`Rejection::TokenSpace`]: fewer than [`limits::FORMAT_PRESERVING_SPACE_MIN`] tokens fit.
+    /// - [`Rejection::ReservedKept`]: what tells tokens of the reserved range from values would have to stay;
+    /// - [`Rejection::TokenSpace`]: fewer than [`limits::FORMAT_PRESERVING_SPACE_MIN`] tokens fit; or none can, with a
+    ///   reserved range and a prescribed Luhn check together.
     pub fn for_value(config: &Preserving, value: &'v [u8]) -> Result<Self, Rejection> {
         Self::with_space_min(config, value, limits::FORMAT_PRESERVING_SPACE_MIN)
     }
@@ -114,10 +145,7 @@ impl<'v> Template<'v> {
         if value.len() > limits::VALUE_BYTES_MAX {
             return Err(Rejection::Length);
         }
-        if !value.is_ascii() {
-            return Err(Rejection::NotAscii);
-        }
-        let free = free_part(config, value.len());
+        let free = free_part(config, value)?;
         let (first, rest) = value.split_at_checked(free.start).unwrap_or_default();
         let (middle, last) = rest.split_at_checked(free.len()).unwrap_or_default();
         let digits = middle.iter().filter(|byte| byte.is_ascii_digit()).count();
@@ -125,8 +153,19 @@ impl<'v> Template<'v> {
         if config.luhn != LuhnMode::Any && digits == 0 {
             return Err(Rejection::LuhnDigit);
         }
-        let space = config.space(digits, letters);
-        if space < u128::from(space_min.max(2)) {
+        let places = reserved_places(config.reserved, value, &free)?;
+        let mut space = letters_space(config.alphabet, middle);
+        let (mut own_digits, mut own_letters) = (digits, letters);
+        for (at, choices) in places.iter().flatten() {
+            match value.get(*at).is_some_and(u8::is_ascii_digit) {
+                true => own_digits = own_digits.saturating_sub(1),
+                false => own_letters = own_letters.saturating_sub(1),
+            }
+            space = space.saturating_mul(config.reserved.map_or(1, |range| range.free_choices(choices)) as u128);
+        }
+        let space = space.saturating_mul(config.space(own_digits, own_letters));
+        let contradicts = config.reserved.is_some() && config.luhn != LuhnMode::Any;
+        if contradicts || space < u128::from(space_min.max(2)) {
             return Err(Rejection::TokenSpace);
         }
         // From the right, every second digit is doubled; the digits of the free part count, but are not known yet.
@@ -137,6 +176,9 @@ impl<'v> Template<'v> {
             value,
             free,
             luhn: config.luhn,
+            alphabet: config.alphabet,
+            reserved: config.reserved,
+            places,
             last_digit: middle.iter().rposition(u8::is_ascii_digit),
             starts_doubled: !doubled_before,
             kept_sum: first_sum + last_sum,
@@ -160,9 +202,14 @@ impl<'v> Template<'v> {
         let mut draws = Draws::new(source);
         let mut text = Zeroizing::new(self.value.to_vec());
         for _ in 0..DRAW_TRIES_MAX {
-            self.draw(&mut draws, text.get_mut(self.free.clone()).unwrap_or_default())?;
+            let part = text.get_mut(self.free.clone()).unwrap_or_default();
+            self.draw(&mut draws, part)?;
+            if self.alphabet != Alphabet::Ascii {
+                self.draw_beyond_ascii(&mut draws, part)?;
+            }
+            self.draw_reserved(&mut draws, &mut text)?;
             if *text != self.value {
-                // The value is ASCII and so are all draws: there is nothing that could fail.
+                // The value is UTF-8, and a letter becomes a letter of as many bytes: there is nothing that could fail.
                 let text = String::from_utf8(std::mem::take(&mut text)).map_err(|_| EntropyError)?;
                 return Ok(TokenText::new(text));
             }
@@ -193,6 +240,51 @@ impl<'v> Template<'v> {
         Ok(())
     }
 
+    /// Replaces the letters beyond ASCII.
+    fn draw_beyond_ascii<R: CryptoRng + ?Sized>(
+        &self,
+        draws: &mut Draws<'_, R>,
+        part: &mut [u8],
+    ) -> Result<(), EntropyError> {
+        let mut bytes = part.iter_mut().filter(|byte| !byte.is_ascii());
+        while let (Some(lead), Some(tail)) = (bytes.next(), bytes.next()) {
+            let Some(letters) = self.alphabet.class_of(alphabet::decode(*lead, *tail)) else { continue };
+            let drawn = letters.nth(draws.below_count(letters.count())?).ok_or(EntropyError)?;
+            [*lead, *tail] = alphabet::encode(drawn);
+        }
+        Ok(())
+    }
+
+    /// Writes what tells a token from a value, over what was drawn there.
+    fn draw_reserved<R: CryptoRng + ?Sized>(
+        &self,
+        draws: &mut Draws<'_, R>,
+        text: &mut [u8],
+    ) -> Result<(), EntropyError> {
+        for (at, choices) in self.places.iter().flatten() {
+            let count = self.reserved.map_or(1, |range| range.free_choices(choices));
+            let drawn = draws.below_count(u8::try_from(count).unwrap_or(1))?;
+            let place = text.get_mut(*at).ok_or(EntropyError)?;
+            let choice = *choices.get(usize::from(drawn)).ok_or(EntropyError)?;
+            *place = if place.is_ascii_lowercase() { choice.to_ascii_lowercase() } else { choice };
+        }
+        if self.reserved == Some(Reserved::Iban)
+            && let [_, Some((at, _))] = self.places
+        {
+            let digit = reserved::iban_digit(text);
+            *text.get_mut(at).ok_or(EntropyError)? = digit;
+        }
+        Ok(())
+    }
+
+    /// Whether the value itself lies in the reserved range, as every token does.
+    fn is_in_range(&self) -> bool {
+        self.places
+            .iter()
+            .flatten()
+            .all(|(at, choices)| self.value.get(*at).is_some_and(|byte| choices.contains(&byte.to_ascii_uppercase())))
+    }
+
     /// The last free digit: any, the one that closes the Luhn check, or one of the nine that don't.
     fn draw_last_digit<R: CryptoRng + ?Sized>(
         &self,
@@ -211,10 +303,53 @@ impl<'v> Template<'v> {
     }
 }
 
-/// Where the characters stand that change.
-fn free_part(config: &Preserving, length: usize) -> Range<usize> {
-    let end = length.saturating_sub(config.keep_last);
-    config.keep_first.min(end)..end
+/// Where the characters stand that change, in bytes.
+fn free_part(config: &Preserving, value: &[u8]) -> Result<Range<usize>, Rejection> {
+    if value.is_ascii() {
+        let end = value.len().saturating_sub(config.keep_last);
+        return Ok(config.keep_first.min(end)..end);
+    }
+    if config.alphabet == Alphabet::Ascii {
+        return Err(Rejection::NotAscii);
+    }
+    let text = str::from_utf8(value).map_err(|_| Rejection::Utf8)?;
+    let is_known = |c| u16::try_from(u32::from(c)).is_ok_and(|point| config.alphabet.class_of(point).is_some());
+    if text.chars().any(|c: char| !c.is_ascii() && !is_known(c)) {
+        return Err(Rejection::Alphabet);
+    }
+    let count = text.chars().count();
+    let end = count.saturating_sub(config.keep_last);
+    let bytes = |chars| text.char_indices().nth(chars).map_or(text.len(), |(at, _)| at);
+    Ok(bytes(config.keep_first.min(end))..bytes(end))
+}
+
+/// How many texts there are of the letters beyond ASCII in `part`, each replaced by one of its list.
+fn letters_space(alphabet: Alphabet, part: &[u8]) -> u128 {
+    let letters = str::from_utf8(part).unwrap_or_default().chars().filter(|c| !c.is_ascii());
+    letters.fold(1, |space: u128, c| {
+        let letters = u16::try_from(u32::from(c)).ok().and_then(|point| alphabet.class_of(point));
+        space.saturating_mul(letters.map_or(1, |letters| letters.count().into()))
+    })
+}
+
+/// Where in `value` the reserved range has its places.
+fn reserved_places(
+    reserved: Option<Reserved>,
+    value: &[u8],
+    free: &Range<usize>,
+) -> Result<[Option<(usize, Choices)>; PLACES_MAX], Rejection> {
+    let mut places = [None; PLACES_MAX];
+    let wanted = reserved.map_or(&[][..], Reserved::places);
+    for (place, (nth, choices)) in places.iter_mut().zip(wanted) {
+        let mut chars = value.iter().enumerate().filter(|(_, byte)| byte.is_ascii_alphanumeric());
+        let (at, byte) = chars.nth(*nth).ok_or(Rejection::ReservedKept)?;
+        let fits = choices.first().is_some_and(|choice| choice.is_ascii_digit() == byte.is_ascii_digit());
+        if !fits || !free.contains(&at) {
+            return Err(Rejection::ReservedKept);
+        }
+        *place = Some((at, *choices));
+    }
+    Ok(places)
 }
 
 impl fmt::Debug for Template<'_> {

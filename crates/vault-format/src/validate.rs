@@ -3,8 +3,15 @@
 //! A value is stored and revealed exactly as it was given; only its *canonical* form, which blind indexes are made of,
 //! is normalised. Rules name themselves when a value breaks them and never repeat any of it. They must never log.
 
+mod compact;
+mod date;
 mod email;
+mod iban;
 mod pan;
+mod personal_id;
+mod phone;
+mod text;
+mod us_ssn;
 
 use std::fmt;
 
@@ -14,6 +21,11 @@ use vault_domain::limits;
 use zeroize::Zeroizing;
 
 use crate::rejection::Rejection;
+
+pub use date::{DATE_YEAR_MAX, DATE_YEAR_MIN};
+pub use personal_id::PersonalId;
+pub use text::{Controls, Spelling, TextLimits};
+pub use us_ssn::Hyphens;
 
 /// The longest pattern, in bytes of its text.
 pub const PATTERN_BYTES_MAX: usize = 1024;
@@ -26,6 +38,15 @@ pub enum RuleError {
     /// The bounds of the length.
     #[error("the length of values must be bounded by 1 to 65536 bytes, the least not above the most")]
     Bounds,
+    /// The numbers of characters of a text.
+    #[error(
+        "the length of texts must be bounded by 1 character to as many as they may have bytes, the least not above the \
+        most"
+    )]
+    Chars,
+    /// The years of a date.
+    #[error("the years of dates must lie within 1583 to 9999, the first not above the last")]
+    Years,
     /// The length of the pattern's own text.
     #[error("a pattern must be 1 to 1024 bytes long")]
     PatternLength,
@@ -42,9 +63,14 @@ pub struct Rule(Kind);
 enum Kind {
     Pan,
     Email,
+    Iban,
+    Phone,
+    UsSsn(Hyphens),
+    PersonalId(PersonalId),
+    Date(date::Years),
     Digits { min: usize, max: usize },
     Pattern { whole: Regex, max: usize },
-    Text { max: usize },
+    Text(TextLimits),
     Bytes { max: usize },
 }
 
@@ -66,6 +92,44 @@ impl Rule {
     #[must_use]
     pub const fn email() -> Self {
         Self(Kind::Email)
+    }
+
+    /// An International Bank Account Number (ISO 13616-1): a country of the IBAN registry, the length and form that its
+    /// numbers have, check digits 02 to 98 that fit (modulus 97). Letters may have either case, and single blanks may
+    /// stand between characters, as in the paper format; both are taken out for equality.
+    #[must_use]
+    pub const fn iban() -> Self {
+        Self(Kind::Iban)
+    }
+
+    /// A telephone number in international form (ITU-T E.164): `+` and 7 to 15 digits, the first not 0. Between digits
+    /// a single blank, hyphen or dot may stand, which is taken out for equality; parentheses and extensions are
+    /// refused. Nothing is guessed: a number without `+` and country code is refused.
+    #[must_use]
+    pub const fn phone() -> Self {
+        Self(Kind::Phone)
+    }
+
+    /// A Social Security number of the United States, by the rules of its administration: no area 000, 666 or 9xx, no
+    /// group 00, no serial 0000. The nine digits count for equality, with hyphens or without.
+    #[must_use]
+    pub const fn us_ssn(hyphens: Hyphens) -> Self {
+        Self(Kind::UsSsn(hyphens))
+    }
+
+    /// The number of a person in one country.
+    #[must_use]
+    pub const fn personal_id(id: PersonalId) -> Self {
+        Self(Kind::PersonalId(id))
+    }
+
+    /// A day of the Gregorian calendar as `YYYY-MM-DD` (ISO 8601-1, extended format), in a year of `year_min` to
+    /// `year_max`.
+    ///
+    /// # Errors
+    /// Unless [`DATE_YEAR_MIN`] ≤ `year_min` ≤ `year_max` ≤ [`DATE_YEAR_MAX`].
+    pub fn date(year_min: u16, year_max: u16) -> Result<Self, RuleError> {
+        date::Years::new(year_min, year_max).map(|years| Self(Kind::Date(years)))
     }
 
     /// `min` to `max` ASCII digits.
@@ -93,13 +157,12 @@ impl Rule {
         Ok(Self(Kind::Pattern { whole: compile(&format!(r"\A(?:{pattern})\z"))?, max }))
     }
 
-    /// UTF-8 text of 1 to `max` bytes without control characters other than tab, line feed and carriage return. Taken
-    /// as it is: no Unicode normalisation, so two spellings of one accented letter are two values.
+    /// UTF-8 text within `limits`.
     ///
     /// # Errors
-    /// Unless 1 ≤ `max` ≤ [`limits::VALUE_BYTES_MAX`].
-    pub fn text(max: usize) -> Result<Self, RuleError> {
-        check_bounds(1, max).map(|()| Self(Kind::Text { max }))
+    /// Unless 1 ≤ `bytes_max` ≤ [`limits::VALUE_BYTES_MAX`] and 1 ≤ `chars_min` ≤ `chars_max` ≤ `bytes_max`.
+    pub fn text(limits: TextLimits) -> Result<Self, RuleError> {
+        limits.check().map(|()| Self(Kind::Text(limits)))
     }
 
     /// Any 1 to `max` bytes.
@@ -110,7 +173,8 @@ impl Rule {
         check_bounds(1, max).map(|()| Self(Kind::Bytes { max }))
     }
 
-    /// Whether `value` may be stored under this rule. Allocates nothing, but for a pattern's match cache now and then.
+    /// Whether `value` may be stored under this rule. Allocates nothing, but for a pattern's match cache now and then,
+    /// and for a text's letters under more than a few accents.
     ///
     /// # Errors
     /// With the name of the first rule that the value breaks.
@@ -118,6 +182,11 @@ impl Rule {
         match &self.0 {
             Kind::Pan => pan::validate(value),
             Kind::Email => email::validate(value),
+            Kind::Iban => iban::validate(value),
+            Kind::Phone => phone::validate(value),
+            Kind::UsSsn(hyphens) => us_ssn::validate(*hyphens, value),
+            Kind::PersonalId(id) => personal_id::validate(*id, value),
+            Kind::Date(years) => date::validate(*years, value),
             Kind::Digits { min, max } => {
                 check_digits(value)?;
                 check_length(value, *min, *max)
@@ -127,12 +196,7 @@ impl Rule {
                 std::str::from_utf8(value).map_err(|_| Rejection::Utf8)?;
                 if whole.is_match(value) { Ok(()) } else { Err(Rejection::Pattern) }
             }
-            Kind::Text { max } => {
-                check_length(value, 1, *max)?;
-                let text = std::str::from_utf8(value).map_err(|_| Rejection::Utf8)?;
-                let stray = text.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'));
-                if stray { Err(Rejection::Characters) } else { Ok(()) }
-            }
+            Kind::Text(limits) => text::validate(limits, value),
             Kind::Bytes { max } => check_length(value, 1, *max),
         }
     }
@@ -140,22 +204,40 @@ impl Rule {
     /// The length of the longest value that the rule may take, in bytes.
     #[must_use]
     pub fn bytes_max(&self) -> usize {
-        match self.0 {
+        match &self.0 {
             Kind::Pan => pan::DIGITS_MAX,
             Kind::Email => email::ADDRESS_BYTES_MAX,
-            Kind::Digits { max, .. } | Kind::Pattern { max, .. } | Kind::Text { max } | Kind::Bytes { max } => max,
+            Kind::Iban => iban::IBAN_BYTES_MAX,
+            Kind::Phone => phone::PHONE_BYTES_MAX,
+            Kind::UsSsn(Hyphens::Forbidden) => us_ssn::DIGITS,
+            Kind::UsSsn(_) => us_ssn::HYPHENATED_BYTES,
+            Kind::PersonalId(id) => id.bytes_max(),
+            Kind::Date(_) => date::DATE_BYTES,
+            Kind::Digits { max, .. } | Kind::Pattern { max, .. } | Kind::Bytes { max } => *max,
+            Kind::Text(limits) => limits.bytes_max,
         }
     }
 
-    /// The form of a valid `value` that counts for equality: of an e-mail address the domain in lower case (RFC 1035
-    /// section 2.3.3) and the local part as it stands, for only its own host knows whether case matters there
-    /// (RFC 5321 section 2.4); of everything else the value itself. What [`Rule::validate`] refuses comes
-    /// back as it is.
+    /// The form of a valid `value` that counts for equality. What [`Rule::validate`] refuses comes back as it is, or in
+    /// part normalised.
+    ///
+    /// - e-mail: the domain in lower case (RFC 1035 section 2.3.3) and the local part as it stands, for only its own
+    ///   host knows whether case matters there (RFC 5321 section 2.4);
+    /// - IBAN, numbers of persons: upper case, without separators;
+    /// - telephone number: `+` and digits;
+    /// - Social Security number: nine digits;
+    /// - text: Unicode normalization form C, unless its class keeps spellings apart;
+    /// - all others: the value itself.
     #[must_use]
     pub fn canonical<'v>(&self, value: &'v [u8]) -> Canonical<'v> {
-        match self.0 {
+        match &self.0 {
             Kind::Email => email::canonical(value),
-            Kind::Pan | Kind::Digits { .. } | Kind::Pattern { .. } | Kind::Text { .. } | Kind::Bytes { .. } => {
+            Kind::Iban => iban::canonical(value),
+            Kind::Phone => phone::canonical(value),
+            Kind::UsSsn(_) => us_ssn::canonical(value),
+            Kind::PersonalId(id) => personal_id::canonical(*id, value),
+            Kind::Text(limits) => text::canonical(limits, value),
+            Kind::Pan | Kind::Date(_) | Kind::Digits { .. } | Kind::Pattern { .. } | Kind::Bytes { .. } => {
                 Canonical::same(value)
             }
         }

@@ -1,6 +1,9 @@
 //! What is handed to Cedar is what the schema says, for every kind of account and class: strict validation of the
 //! policies promises nothing about anything else.
 
+use std::collections::BTreeSet;
+
+use vault_catalog::RuleName;
 use vault_domain::{Audience, Purpose, Region};
 
 use super::*;
@@ -41,6 +44,20 @@ length_bytes_max = 1
 [classes.bytes]
 rule = "bytes"
 length_bytes_max = 1
+[classes.date]
+rule = "date"
+year_min = 1900
+year_max = 2099
+[classes]
+iban = { rule = "iban" }
+phone = { rule = "phone" }
+us_ssn = { rule = "us_ssn" }
+de_steuer_id = { rule = "de_steuer_id" }
+es_dni_nie = { rule = "es_dni_nie" }
+fr_nir = { rule = "fr_nir" }
+nl_bsn = { rule = "nl_bsn" }
+pl_pesel = { rule = "pl_pesel" }
+uk_nino = { rule = "uk_nino" }
 "#;
 
 #[test]
@@ -69,5 +86,7 @@ fn facts_conform_to_the_schema() {
             }
         }
     }
-    assert_eq!(checked, 2 * 2 * (4 + 2 * 7));
+    let rules: BTreeSet<_> = catalog.classes().map(|class| class.rule_name()).collect();
+    assert_eq!(rules.len(), RuleName::ALL.len(), "a class of every rule");
+    assert_eq!(checked, 2 * 2 * (4 + 2 * 17));
 }

@@ -1,0 +1,150 @@
+//! What makes the format of a class: the keys that belong to it, and whether any value has room for tokens.
+
+use toml::Spanned;
+use vault_format::{Alphabet, LuhnMode, Preserving, Rejection, Reserved, Template};
+
+use super::{Format, RuleName, judge::misplaced};
+use crate::{
+    document::RawClass,
+    fault::{Faults, Problem},
+    names::word,
+};
+
+/// Reads the format. Without a rule that is known, what depends on the rule is not judged.
+pub(super) fn format(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Format> {
+    let known = [("opaque", Some(Format::Opaque)), ("uuid", Some(Format::Uuid)), ("format_preserving", None)];
+    let shapeless = match &raw.format {
+        Some(written) => word("format", written, &known.into_iter(), &["ff1", "one_way"], faults)?,
+        None => Some(Format::Opaque),
+    };
+    if let Some(format) = shapeless {
+        let because = "it belongs to the format \"format_preserving\"";
+        misplaced(raw.keep_first.as_ref(), "keep_first", because, faults);
+        misplaced(raw.keep_last.as_ref(), "keep_last", because, faults);
+        misplaced(raw.luhn.as_ref(), "luhn", because, faults);
+        misplaced(raw.range.as_ref(), "range", because, faults);
+        misplaced(raw.alphabet.as_ref(), "alphabet", because, faults);
+        return Some(format);
+    }
+    let reserved = range(rule, raw, faults);
+    let luhn = luhn(rule, reserved.flatten().is_some(), raw, faults);
+    let alphabet = alphabet(rule, raw, faults);
+    let count = |key: &Option<Spanned<usize>>| key.as_ref().map_or(0, |count| *count.get_ref());
+    let (keep_first, keep_last) = (count(&raw.keep_first), count(&raw.keep_last));
+    let preserving = Preserving { keep_first, keep_last, luhn: luhn?, reserved: reserved?, alphabet: alphabet? };
+    Some(Format::FormatPreserving(preserving))
+}
+
+fn luhn(rule: Option<RuleName>, in_range: bool, raw: &RawClass, faults: &mut Faults) -> Option<LuhnMode> {
+    let known = [("invalid", LuhnMode::Invalid), ("valid", LuhnMode::Valid), ("none", LuhnMode::Any)].into_iter();
+    let luhn = match &raw.luhn {
+        Some(written) => word("Luhn mode", written, &known, &[], faults)?,
+        // A token of a card class must never be taken for a card number, unless somebody asks for it by name.
+        None if rule == Some(RuleName::Pan) => LuhnMode::Invalid,
+        None => LuhnMode::Any,
+    };
+    if in_range && luhn != LuhnMode::Any {
+        let because = "tokens of this class lie in a reserved range already (range = \"reserved\")";
+        misplaced(raw.luhn.as_ref(), "luhn", because, faults);
+        return None;
+    }
+    Some(luhn)
+}
+
+/// The range that no value lies in, where the rule has one: tokens lie there unless somebody asks for the contrary.
+fn range(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Option<Reserved>> {
+    let known = [("reserved", true), ("any", false)].into_iter();
+    let wanted = match &raw.range {
+        Some(written) => word("range of tokens", written, &known, &[], faults)?,
+        None => true,
+    };
+    let reserved = match rule {
+        Some(RuleName::Iban) => Reserved::Iban,
+        Some(RuleName::Phone) => Reserved::Phone,
+        Some(RuleName::UsSsn) => Reserved::UsSsn,
+        Some(RuleName::DeSteuerId) => Reserved::DeSteuerId,
+        Some(RuleName::FrNir) => Reserved::FrNir,
+        Some(RuleName::PlPesel) => Reserved::PlPesel,
+        Some(RuleName::UkNino) => Reserved::UkNino,
+        Some(RuleName::Date) => Reserved::Date,
+        None => return Some(None),
+        Some(
+            RuleName::Pan
+            | RuleName::Email
+            | RuleName::EsDniNie
+            | RuleName::NlBsn
+            | RuleName::Digits
+            | RuleName::Pattern
+            | RuleName::Text
+            | RuleName::Bytes,
+        ) => {
+            misplaced(raw.range.as_ref(), "range", "no range is known that values of this rule never lie in", faults);
+            return Some(None);
+        }
+    };
+    Some(wanted.then_some(reserved))
+}
+
+fn alphabet(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Alphabet> {
+    let Some(written) = &raw.alphabet else { return Some(Alphabet::Ascii) };
+    let known = [
+        ("ascii", Alphabet::Ascii),
+        ("latin", Alphabet::Latin),
+        ("greek", Alphabet::Greek),
+        ("cyrillic", Alphabet::Cyrillic),
+    ];
+    let alphabet = word("alphabet", written, &known.into_iter(), &[], faults);
+    if rule.is_some_and(|rule| !matches!(rule, RuleName::Text | RuleName::Pattern | RuleName::Bytes)) {
+        faults.add(written.span(), Problem::Misplaced { key: "alphabet", because: "values of this rule are ASCII" });
+    }
+    alphabet
+}
+
+/// Whether a value that the rule can take could have tokens enough. Of a pattern only the length counts, so a class may
+/// pass whose values are all refused later, one by one; what is refused here could never have worked.
+pub(super) fn check_room(preserving: &Preserving, rule: RuleName, longest: usize) -> Result<(), Problem> {
+    if matches!(rule, RuleName::Pan | RuleName::Digits) {
+        return if longest >= preserving.digits_min() { Ok(()) } else { Err(Problem::TokenSpace) };
+    }
+    let shape = roomiest(rule, longest).unwrap_or_else(|| letters(preserving, longest));
+    match Template::for_value(preserving, &shape) {
+        Ok(_) => Ok(()),
+        Err(Rejection::ReservedKept) => Err(Problem::ReservedKept),
+        Err(_) => Err(Problem::TokenSpace),
+    }
+}
+
+/// The form of the value with the most room, for rules that prescribe one. Separators stand wherever they may, for they
+/// count among the characters that are kept.
+fn roomiest(rule: RuleName, longest: usize) -> Option<Vec<u8>> {
+    let chars = match rule {
+        // Saint Lucia: 32 characters, most of them letters or digits.
+        RuleName::Iban => format!("LC11{}", "A".repeat(28)),
+        RuleName::Phone => "1".repeat(15),
+        RuleName::DeSteuerId | RuleName::PlPesel => "1".repeat(11),
+        RuleName::FrNir => format!("111112A{}", "1".repeat(8)),
+        RuleName::EsDniNie => "X1111111A".to_owned(),
+        RuleName::NlBsn => "1".repeat(9),
+        RuleName::UkNino => "AA111111A".to_owned(),
+        RuleName::UsSsn if longest > 9 => return Some(b"111-11-1111".to_vec()),
+        RuleName::UsSsn => return Some(b"111111111".to_vec()),
+        RuleName::Date => return Some(b"1111-11-11".to_vec()),
+        RuleName::Pan | RuleName::Email | RuleName::Digits | RuleName::Pattern | RuleName::Text | RuleName::Bytes => {
+            return None;
+        }
+    };
+    let spaced = chars.bytes().flat_map(|byte| [byte, b' ']).take(2 * chars.len() - 1);
+    let plus = (rule == RuleName::Phone).then_some(b'+');
+    Some(plus.into_iter().chain(spaced).collect())
+}
+
+/// The most room is in letters of ASCII, with one digit among them where the Luhn check needs one.
+fn letters(preserving: &Preserving, longest: usize) -> Vec<u8> {
+    let mut value = vec![b'a'; longest];
+    if preserving.luhn != LuhnMode::Any
+        && let Some(byte) = value.get_mut(preserving.keep_first)
+    {
+        *byte = b'1';
+    }
+    value
+}
