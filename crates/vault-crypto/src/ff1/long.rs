@@ -4,19 +4,15 @@
 //! no address depends on a numeral here either.
 
 use aes::cipher::{BlockCipherEncrypt, consts::U16};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{
     encrypt, limbs,
     limbs::low32,
     numeral::{Numeral, number, write_fraction},
-    reduce::{high64, less_once64, nonzero},
-    rounds::Side,
+    reduce::{high64, less_once64, low64, nonzero},
 };
 use crate::block::BLOCK_BYTES;
-
-/// A number of a fixed count of limbs.
-type Number = Zeroizing<Vec<u32>>;
 
 /// What the two halves of a text are reduced by.
 #[derive(Clone, Debug)]
@@ -24,7 +20,7 @@ pub(super) struct Long {
     radix: u64,
     /// b: bytes of NUM(B).
     bytes: usize,
-    /// Limbs of every number here: two more than radix^v has, for 2^32 × radix^v and for sums.
+    /// Limbs of every number here: one more than radix^v has, for 2^32 × radix^v and for sums.
     limbs: usize,
     /// Numerals that are turned into limbs, and back, together.
     chunk: usize,
@@ -37,14 +33,14 @@ struct Modulus {
     limbs: Vec<u32>,
     /// Bits of the modulus.
     bits: usize,
-    /// floor((2^64 - 1) / (t + 1)), where t are the top 32 bits of the modulus.
+    /// floor(2^96 / (t + 1)), where t are the top 64 bits of the modulus: at most 2^33.
     reciprocal: u64,
 }
 
 impl Long {
     /// For halves of `left` and `right` numerals, the larger of `bytes` bytes.
     pub(super) fn new(radix: u32, left: u32, right: u32, bytes: usize) -> Self {
-        let limbs = limbs::power(radix, right).len() + 2;
+        let limbs = limbs::power(radix, right).len() + 1;
         // The most numerals whose number has at most 32 bits.
         let chunk = (1..=32).rev().find(|&numerals| chunk_size(radix.into(), numerals) <= 1 << 32).unwrap_or(1);
         let (left, right) = (Modulus::new(radix, left, limbs), Modulus::new(radix, right, limbs));
@@ -56,84 +52,80 @@ impl Long {
     where
         C: BlockCipherEncrypt<BlockSize = U16>,
     {
-        let mut halves = (self.read(left), self.read(right));
+        let mut work = Work::new(self);
+        self.read(left, &mut work.left);
+        self.read(right, &mut work.right);
         for step in 0..10_u8 {
             let round = if BACK { 9 - step } else { step };
-            let (side, read, changed) = match round % 2 {
-                0 => (Side::Left, &halves.1, &mut halves.0),
-                _ => (Side::Right, &halves.0, &mut halves.1),
-            };
-            let modulus = self.modulus(side);
-            let y = modulus.reduce(&self.image(cipher, base, round, read), self.limbs);
+            let Work { tail, image, rest, left, right } = &mut work;
+            let (modulus, read, changed) =
+                if round % 2 == 0 { (&self.left, right, left) } else { (&self.right, left, right) };
+            self.image(cipher, base, round, read, tail, image);
+            modulus.reduce(image.get(..self.image_bytes()).unwrap_or_default(), rest);
             if BACK {
-                modulus.subtract(changed, &y);
+                modulus.subtract(changed, rest);
             } else {
-                modulus.add(changed, &y);
+                modulus.add(changed, rest);
             }
         }
-        self.write(halves.0, left);
-        self.write(halves.1, right);
+        self.write(&mut work.left, left);
+        self.write(&mut work.right, right);
+    }
+
+    /// d.
+    fn image_bytes(&self) -> usize {
+        4 * self.bytes.div_ceil(4) + 4
     }
 
     /// The numerals of the rest of `image`: a step without a half, for tests.
     #[cfg(test)]
-    pub(super) fn write_rest<N: Numeral>(&self, side: Side, image: &[u8], numerals: &mut [N]) {
-        self.write(self.modulus(side).reduce(image, self.limbs), numerals);
-    }
-
-    fn modulus(&self, side: Side) -> &Modulus {
+    pub(super) fn write_rest<N: Numeral>(&self, side: super::rounds::Side, image: &[u8], numerals: &mut [N]) {
+        let mut rest = vec![0; self.limbs];
         match side {
-            Side::Left => &self.left,
-            Side::Right => &self.right,
+            super::rounds::Side::Left => self.left.reduce(image, &mut rest),
+            super::rounds::Side::Right => self.right.reduce(image, &mut rest),
         }
+        self.write(&mut rest, numerals);
     }
 
-    /// S: d bytes, the most significant first.
-    fn image<C>(&self, cipher: &C, base: u128, round: u8, half: &[u32]) -> Zeroizing<Vec<u8>>
+    /// S before it is cut to d bytes: R ‖ AES(R ^ 1) ‖ AES(R ^ 2) …
+    fn image<C>(&self, cipher: &C, base: u128, round: u8, half: &[u32], tail: &mut [u8], image: &mut [u8])
     where
         C: BlockCipherEncrypt<BlockSize = U16>,
     {
-        // The tail of Q, round number ‖ NUM(B), at the end of its blocks. What stands before it is in the base already.
-        let length = (1 + self.bytes).next_multiple_of(BLOCK_BYTES);
-        let mut tail = Zeroizing::new(vec![0_u8; length]);
-        let bytes = half.iter().flat_map(|limb| limb.to_le_bytes()).take(self.bytes);
-        tail.iter_mut().rev().zip(bytes.chain([round])).for_each(|(to, from)| *to = from);
-        let (blocks, _) = tail.as_chunks::<BLOCK_BYTES>();
-        let state = Zeroizing::new(
-            blocks
-                .iter()
-                .zip([base].into_iter().chain(std::iter::repeat(0)))
-                .fold(0, |state, (block, base)| encrypt(cipher, state ^ base ^ u128::from_be_bytes(*block))),
-        );
-        let wanted = 4 * self.bytes.div_ceil(4) + 4;
-        let mut image = Zeroizing::new(Vec::with_capacity(wanted.next_multiple_of(BLOCK_BYTES)));
-        image.extend_from_slice(&state.to_be_bytes());
-        for block in (1_u128..).take(wanted.div_ceil(BLOCK_BYTES) - 1) {
-            image.extend_from_slice(&encrypt(cipher, *state ^ block).to_be_bytes());
+        // Q ends with round number ‖ NUM(B). What stands before it in the tail's blocks is in the base already, and the
+        // limbs hold zeros above b bytes.
+        for (to, limb) in tail.rchunks_exact_mut(4).zip(half) {
+            to.copy_from_slice(&limb.to_be_bytes());
         }
-        image.truncate(wanted);
-        image
+        if let Some(to) = tail.iter_mut().nth_back(self.bytes) {
+            *to = round;
+        }
+        let (blocks, _) = tail.as_chunks::<BLOCK_BYTES>();
+        let mac = blocks.iter().fold(base, |state, block| encrypt(cipher, state ^ u128::from_be_bytes(*block)));
+        for (number, to) in (0_u128..).zip(image.chunks_exact_mut(BLOCK_BYTES)) {
+            let block = if number == 0 { mac } else { encrypt(cipher, mac ^ number) };
+            to.copy_from_slice(&block.to_be_bytes());
+        }
     }
 
     /// NUM: chunk after chunk from the most significant; the first is what is left over.
-    fn read<N: Numeral>(&self, numerals: &[N]) -> Number {
-        let mut sum = Zeroizing::new(vec![0; self.limbs]);
+    fn read<N: Numeral>(&self, numerals: &[N], half: &mut [u32]) {
         let (first, rest) = numerals.split_at(numerals.len() % self.chunk);
         let size = chunk_size(self.radix, self.chunk);
         for chunk in std::iter::once(first).chain(rest.chunks(self.chunk)) {
             let mut carry = number(chunk, self.radix);
-            for limb in sum.iter_mut() {
+            for limb in half.iter_mut() {
                 // Below 2^64: the limb and the carry are below 2^32, the size is at most 2^32.
                 carry = u64::from(*limb).wrapping_mul(size).wrapping_add(carry);
                 *limb = low32(carry);
                 carry >>= 32;
             }
         }
-        sum
     }
 
     /// STR: chunk after chunk from the least significant, each the rest of a division by its size.
-    fn write<N: Numeral>(&self, mut half: Number, numerals: &mut [N]) {
+    fn write<N: Numeral>(&self, half: &mut [u32], numerals: &mut [N]) {
         let size = chunk_size(self.radix, self.chunk);
         let reciprocal = u64::MAX / size;
         for to in numerals.rchunks_mut(self.chunk) {
@@ -158,36 +150,36 @@ impl Modulus {
         let mut modulus = limbs::power(radix, numerals);
         let bits = limbs::bits(&modulus);
         modulus.resize(limbs, 0);
-        let top = limbs::window(&modulus, bits - 32);
-        Self { limbs: modulus, bits, reciprocal: u64::MAX / (top + 1) }
+        let top = limbs::window(&modulus, bits - 64);
+        Self { limbs: modulus, bits, reciprocal: low64((1 << 96) / (u128::from(top) + 1)) }
     }
 
     /// The rest of a big-endian number of whole 32-bit words: long division, word by word.
-    fn reduce(&self, image: &[u8], limbs: usize) -> Number {
-        let mut rest: Number = Zeroizing::new(vec![0; limbs]);
+    fn reduce(&self, image: &[u8], rest: &mut [u32]) {
         // Words that together are below the modulus need no division.
         let (words, _) = image.as_chunks::<4>();
         let (first, more) = words.split_at(((self.bits - 1) / 32).min(words.len()));
+        rest.fill(0);
         rest.iter_mut().zip(first.iter().rev()).for_each(|(limb, word)| *limb = u32::from_be_bytes(*word));
         for word in more {
-            self.shift_in(&mut rest, u32::from_be_bytes(*word));
+            self.shift_in(rest, u32::from_be_bytes(*word));
         }
-        rest
     }
 
     /// `rest × 2^32 + word`, reduced again.
     ///
-    /// The quotient is estimated from the top bits: x / 2^s × 1 / (t + 1) with s = bits - 32. It lacks less than 5: 2
-    /// for t + 1 in place of the modulus, 1 for the reciprocal's fraction, 1 for its own, a little for the bits below s.
+    /// The quotient is estimated as x / 2^(bits - 32) × 2^32 / (t + 1), from the upper 64 bits of x. It lacks less than
+    /// 1 by the reciprocal's fraction, less than 1 by its own, and far less than 2^-30 by what was left out of x and of
+    /// the modulus: the rest is below 3 times the modulus.
     fn shift_in(&self, rest: &mut [u32], word: u32) {
         rest.rotate_right(1);
-        // The top limb was zero: the rest is below the modulus, and there are two limbs more than that has.
+        // The top limb was zero: the rest is below the modulus, and there is one limb more than that has.
         if let Some(lowest) = rest.first_mut() {
             *lowest = word;
         }
         let quotient = high64(limbs::window(rest, self.bits - 32), self.reciprocal);
         limbs::subtract_product(rest, quotient, &self.limbs);
-        for _ in 0..4 {
+        for _ in 0..2 {
             self.less_once(rest);
         }
     }
@@ -208,6 +200,32 @@ impl Modulus {
     fn less_once(&self, number: &mut [u32]) {
         let below_zero = limbs::subtract(number, &self.limbs);
         limbs::add_masked(number, &self.limbs, below_zero);
+    }
+}
+
+/// What one text needs on its way. Wiped when dropped.
+#[derive(Zeroize, ZeroizeOnDrop)]
+struct Work {
+    /// Whole blocks that end with round number ‖ NUM(B).
+    tail: Vec<u8>,
+    /// S, in whole blocks.
+    image: Vec<u8>,
+    /// S, reduced.
+    rest: Vec<u32>,
+    left: Vec<u32>,
+    right: Vec<u32>,
+}
+
+impl Work {
+    fn new(tier: &Long) -> Self {
+        let number = || vec![0; tier.limbs];
+        Self {
+            tail: vec![0; (tier.bytes + 1).next_multiple_of(BLOCK_BYTES)],
+            image: vec![0; tier.image_bytes().next_multiple_of(BLOCK_BYTES)],
+            rest: number(),
+            left: number(),
+            right: number(),
+        }
     }
 }
 

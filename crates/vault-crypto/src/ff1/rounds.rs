@@ -2,7 +2,7 @@
 
 use aes::{
     Block as CipherBlock,
-    cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, ParBlocks, consts::U16},
+    cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, consts::U16},
 };
 use zeroize::Zeroize;
 
@@ -47,12 +47,15 @@ impl<H: Copy + Default + Zeroize, const L: usize> Lanes<H, L> {
     }
 
     /// All ten rounds, forward or back.
-    #[inline(always)]
     pub(super) fn run<T: Halves<Half = H>, C, const BACK: bool>(&mut self, tier: &T, cipher: &C)
     where
         C: BlockCipherEncrypt<BlockSize = U16>,
     {
-        cipher.encrypt_with_backend(Rounds::<T, L, BACK> { tier, lanes: self });
+        if L == 1 {
+            cipher.encrypt_with_backend(Rounds::<T, L, BACK> { tier, lanes: self });
+        } else {
+            rounds::<_, _, L, BACK>(tier, self, |blocks| cipher.encrypt_blocks(blocks));
+        }
     }
 }
 
@@ -64,7 +67,8 @@ impl<H: Zeroize, const L: usize> Drop for Lanes<H, L> {
     }
 }
 
-/// Runs inside the cipher, which then is asked once a batch, not once a round, which instructions the processor has.
+/// One text runs inside the cipher: the processor's features are looked up once, not ten times, and nothing goes through
+/// memory between two rounds (a fifth less time). A batch gains nothing by it.
 struct Rounds<'a, T: Halves, const L: usize, const BACK: bool> {
     tier: &'a T,
     lanes: &'a mut Lanes<T::Half, L>,
@@ -75,49 +79,56 @@ impl<T: Halves, const L: usize, const BACK: bool> BlockSizeUser for Rounds<'_, T
 }
 
 impl<T: Halves, const L: usize, const BACK: bool> BlockCipherEncClosure for Rounds<'_, T, L, BACK> {
-    /// A round changes the half on the left if its number is even, else the one on the right, so that nothing is
-    /// swapped. The way back takes the rounds from the last to the first.
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
-        let Lanes { bases, left, right } = self.lanes;
-        for pair in 0..5_u8 {
-            if BACK {
-                let even = 8 - 2 * pair;
-                turn::<_, _, L, BACK>(backend, self.tier, even + 1, bases, left, right);
-                turn::<_, _, L, BACK>(backend, self.tier, even, bases, right, left);
-            } else {
-                turn::<_, _, L, BACK>(backend, self.tier, 2 * pair, bases, right, left);
-                turn::<_, _, L, BACK>(backend, self.tier, 2 * pair + 1, bases, left, right);
+        rounds::<_, _, L, BACK>(self.tier, self.lanes, |blocks| {
+            for block in blocks {
+                backend.encrypt_block_inplace(block);
             }
+        });
+    }
+}
+
+/// A round changes the half on the left if its number is even, else the one on the right, so that nothing is swapped.
+/// The way back takes the rounds from the last to the first.
+#[inline(always)]
+fn rounds<T, E, const L: usize, const BACK: bool>(tier: &T, lanes: &mut Lanes<T::Half, L>, encrypt: E)
+where
+    T: Halves,
+    E: Fn(&mut [CipherBlock; L]),
+{
+    let Lanes { bases, left, right } = lanes;
+    for pair in 0..5_u8 {
+        if BACK {
+            let even = 8 - 2 * pair;
+            turn::<_, _, L, BACK>(tier, &encrypt, even + 1, bases, left, right);
+            turn::<_, _, L, BACK>(tier, &encrypt, even, bases, right, left);
+        } else {
+            turn::<_, _, L, BACK>(tier, &encrypt, 2 * pair, bases, right, left);
+            turn::<_, _, L, BACK>(tier, &encrypt, 2 * pair + 1, bases, left, right);
         }
     }
 }
 
 /// One round: `changed` by what the cipher makes of `read`.
 #[inline(always)]
-fn turn<B, T, const L: usize, const BACK: bool>(
-    backend: &B,
+fn turn<T, E, const L: usize, const BACK: bool>(
     tier: &T,
+    encrypt: &E,
     round: u8,
     bases: &[u128; L],
     read: &[T::Half; L],
     changed: &mut [T::Half; L],
 ) where
-    B: BlockCipherEncBackend<BlockSize = U16>,
     T: Halves,
+    E: Fn(&mut [CipherBlock; L]),
 {
     let side = if round.is_multiple_of(2) { Side::Left } else { Side::Right };
     let mut blocks = [CipherBlock::default(); L];
     for ((block, base), half) in blocks.iter_mut().zip(bases).zip(read) {
         *block = tier.block(*base, round, *half).into();
     }
-    let (many, rest) = ParBlocks::<B>::slice_as_chunks_mut(&mut blocks);
-    for blocks in many {
-        backend.encrypt_par_blocks_inplace(blocks);
-    }
-    for block in rest {
-        backend.encrypt_block_inplace(block);
-    }
+    encrypt(&mut blocks);
     for (half, image) in changed.iter_mut().zip(&blocks) {
         *half = tier.step::<BACK>(side, *half, &image.0);
     }
