@@ -132,7 +132,8 @@ impl Split {
         Self { low_numerals: low_numerals as usize, skipped_bits, reciprocal, high, low }
     }
 
-    /// Quotient and rest by the size of the lower piece: the estimate lacks less than 2, as in `step`.
+    /// Quotient and rest by the size of the lower piece: the estimate lacks less than 2, as in `step`. The second
+    /// correction is there for that bound; no half is known that needs it.
     #[inline(always)]
     fn of(&self, half: u128) -> (u64, u64) {
         let size = self.low.size;
