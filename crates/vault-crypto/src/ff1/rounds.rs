@@ -67,8 +67,8 @@ impl<H: Zeroize, const L: usize> Drop for Lanes<H, L> {
     }
 }
 
-/// One text runs inside the cipher: the processor's features are looked up once, not ten times, and nothing goes through
-/// memory between two rounds (a fifth less time). A batch gains nothing by it.
+/// One text runs inside the cipher: the processor's features are looked up once, not ten times, and nothing goes
+/// through memory between two rounds (a fifth less time). A batch gains nothing by it.
 struct Rounds<'a, T: Halves, const L: usize, const BACK: bool> {
     tier: &'a T,
     lanes: &'a mut Lanes<T::Half, L>,

