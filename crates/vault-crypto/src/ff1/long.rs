@@ -170,7 +170,7 @@ impl Modulus {
     ///
     /// The quotient is estimated as x / 2^(bits - 32) × 2^32 / (t + 1), from the upper 64 bits of x. It lacks less than
     /// 1 by the reciprocal's fraction, less than 1 by its own, and far less than 2^-30 by what was left out of x and of
-    /// the modulus: the rest is below 3 times the modulus. The second correction is for that bound; only a modulus whose
+    /// the modulus: the rest is below 3 times that. The second correction is for that bound; only a modulus whose
     /// upper 30 bits are all ones could come near it.
     fn shift_in(&self, rest: &mut [u32], word: u32) {
         rest.rotate_right(1);
