@@ -1,4 +1,4 @@
-//! The primitives, and nothing else: authenticated encryption, derivation, one block, MAC, signatures, randomness.
+//! The primitives, and nothing else: authenticated encryption, derivation, one block, FF1, MAC, signatures, randomness.
 //!
 //! Keys live in opaque types that wipe themselves, can't be cloned, printed or compared, and never give their bytes
 //! away. No async, no I/O, no logging, no unsafe. One file per primitive; its documentation is the formula and the
@@ -10,6 +10,7 @@
 mod aead;
 mod block;
 mod derive;
+mod ff1;
 mod key;
 mod mac;
 mod random;
@@ -18,6 +19,10 @@ mod sign;
 pub use aead::{AeadKey, NONCE_BYTES, OpenError, TAG_BYTES};
 pub use block::{BLOCK_BYTES, Block, BlockKey};
 pub use derive::Info;
+pub use ff1::{
+    DOMAIN_SIZE_MIN, Domain, Ff1Error, Ff1ItemError, Ff1Key, Item, LENGTH_MAX, Numeral, RADIX_MAX, TWEAK_BYTES_MAX,
+    Tweak,
+};
 pub use key::{Key256, WRAPPED_BYTES};
 pub use mac::{MacKey, MacTag, same, sha256};
 pub use random::CallRandom;
