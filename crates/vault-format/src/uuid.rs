@@ -1,7 +1,7 @@
 //! The text of a `uuid` token: a random UUID (RFC 9562 section 5.4, version 4), for columns that hold nothing else.
 //!
-//! `xxxxxxxx-xxxx-4xxx-vxxx-xxxxxxxxxxxx` in hexadecimal digits, `v` one of `8`, `9`, `a` and `b`: 122 random bits. It is
-//! written in lower case and read in either, as databases give it back in either (RFC 9562 section 4). It carries no
+//! `xxxxxxxx-xxxx-4xxx-vxxx-xxxxxxxxxxxx` in hexadecimal digits, `v` one of `8`, `9`, `a` and `b`: 122 random bits. It
+//! is written in lower case and read in either, as databases give it back in either (RFC 9562 section 4). It carries no
 //! region and no check, so that what was mistyped looks like any unknown token.
 
 use std::fmt;

@@ -113,7 +113,7 @@ impl Config {
         }
         if self.checkpoint_directory.starts_with(&self.data_directory) {
             let text = format!(
-                "{} lies in data_directory: whoever puts back an old copy of the stores puts back their old checkpoints \
+                "{} lies in data_directory: whoever puts back an old copy of the stores puts back the old checkpoints \
                  too, and nothing tells; keep it elsewhere, best on another disk",
                 self.checkpoint_directory.display()
             );
