@@ -90,6 +90,8 @@ pub enum Format {
     Uuid,
     /// Random text in the format of its value.
     FormatPreserving(Preserving),
+    /// `one_<region>_…`: a keyed hash, to be compared and never revealed. Nothing is stored.
+    OneWay,
 }
 
 impl Format {
@@ -100,6 +102,7 @@ impl Format {
             Self::Opaque => "opaque",
             Self::Uuid => "uuid",
             Self::FormatPreserving(_) => "format_preserving",
+            Self::OneWay => "one_way",
         }
     }
 }

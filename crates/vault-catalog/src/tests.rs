@@ -264,8 +264,10 @@ fn faults_of_classes() {
     class("rule = \"cvv\"", 2, "rule", "write \"pan\", \"email\", \"iban\"");
     class("rule = \"pan\"\nformt = \"opaque\"", 3, "formt", "unknown field `formt`");
     class("rule = \"pan\"\nformat = \"hash\"", 3, "format", "write \"opaque\", \"uuid\"");
-    for later in ["ff1", "one_way"] {
-        class(&format!("rule = \"pan\"\nformat = \"{later}\""), 3, "format", "is not in this version");
+    class("rule = \"pan\"\nformat = \"ff1\"", 3, "format", "is not in this version");
+    for kept in ["ttl_seconds_default = 60", "ttl_seconds_max = 60", "determinism = \"none\"", "keep_last = 4"] {
+        let key = kept.split(' ').next().unwrap();
+        class(&format!("rule = \"pan\"\nformat = \"one_way\"\n{kept}"), 4, key, "");
     }
     class("rule = \"pan\"\ndeterminism = \"per_person\"", 3, "determinism", "write \"none\", \"per_audience\"");
     class("rule = \"pan\"\ndeterminism = \"per_subject\"", 3, "determinism", "is not in this version");

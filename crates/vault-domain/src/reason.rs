@@ -192,6 +192,9 @@ reasons! {
     TokenUsedUp = 51, "TOKEN_USED_UP", NotFound, TokenNotFound,
         "the token's uses are spent",
         "tokenize the value again";
+    TokenOneWay = 52, "TOKEN_ONE_WAY", FailedPrecondition, TokenOneWay,
+        "tokens of this data class are hashes: they can be compared, never revealed",
+        "compare tokens; where the value itself is needed, tokenize it under a data class of another format too";
 
     // 60–79: here and now
     WrongRegion = 60, "WRONG_REGION", FailedPrecondition, WrongRegion,

@@ -195,6 +195,7 @@ async fn locate(
                 }
                 Err(malformed) => Located::Refused(Error::new(malformed.reason())),
             },
+            Format::OneWay => Located::Refused(Error::new(Reason::TokenOneWay)),
             Format::FormatPreserving(config) => {
                 let refused = if config.is_well_formed(item.token.expose()) {
                     look_ups.push((at, keys.token_lookup(item.token.expose()), Seen::Text));

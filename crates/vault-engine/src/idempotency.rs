@@ -38,6 +38,7 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 const NEW_RECORD: u8 = 1;
 const KNOWN_RECORD: u8 = 2;
 const REFUSED: u8 = 3;
+const COMPUTED: u8 = 4;
 
 /// What became of one item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub(crate) enum StoredOutcome {
         /// Whether the request made it.
         created: bool,
     },
+    /// Its token is computed from the value, and nothing is stored: so it is again.
+    Computed,
     /// It was refused.
     Refused(Reason),
 }
@@ -66,7 +69,7 @@ impl StoredOutcome {
     pub(crate) fn record(&self) -> Option<RecordNumber> {
         match self {
             Self::Record { number, .. } => Some(*number),
-            Self::Refused(_) => None,
+            Self::Computed | Self::Refused(_) => None,
         }
     }
 
@@ -74,6 +77,7 @@ impl StoredOutcome {
         let (kind, number) = match self {
             Self::Record { number, created: true } => (NEW_RECORD, number.get()),
             Self::Record { number, created: false } => (KNOWN_RECORD, number.get()),
+            Self::Computed => (COMPUTED, 0),
             Self::Refused(reason) => (REFUSED, u64::from(*reason as u16)),
         };
         let [_, a, b, c, d, e, f, g] = number.to_be_bytes();
@@ -85,6 +89,7 @@ impl StoredOutcome {
         match kind {
             NEW_RECORD => Some(Self::Record { number: RecordNumber::new(number)?, created: true }),
             KNOWN_RECORD => Some(Self::Record { number: RecordNumber::new(number)?, created: false }),
+            COMPUTED if number == 0 => Some(Self::Computed),
             REFUSED => Some(Self::Refused(Reason::from_number(u16::try_from(number).ok()?)?)),
             _ => None,
         }
@@ -209,18 +214,19 @@ mod tests {
 
     const HASH: Digest16 = [0xAB; 16];
 
-    fn outcomes() -> [StoredOutcome; 3] {
+    fn outcomes() -> [StoredOutcome; 4] {
         let number = |number| RecordNumber::new(number).unwrap();
         [
             StoredOutcome::Record { number: number(7), created: true },
             StoredOutcome::Record { number: number(0x01_0203_0405_0607), created: false },
             StoredOutcome::Refused(Reason::ValueRejected),
+            StoredOutcome::Computed,
         ]
     }
 
     /// Version 1, which must be read for as long as such rows are looked for.
     const GOLDEN: &str = "01018bcfe56800abababababababababababababababab\
-        010000000000000702010203040506070300000000000007";
+        0100000000000007020102030405060703000000000000070400000000000000";
 
     #[test]
     fn the_layout_of_a_row_is_pinned() {

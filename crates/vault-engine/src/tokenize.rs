@@ -127,8 +127,8 @@ impl Engine {
 
         let keys = token::class_keys(&vault.keys, permits);
         let mut steps = match repeat.as_ref().and_then(Repeat::outcomes) {
-            Some(outcomes) => rebuild(&keys, permits, request, outcomes, &snapshot, draft.now).await?,
-            None => prepare(&keys, permits, request, &snapshot, draft.now).await?,
+            Some(outcomes) => rebuild(vault, &keys, permits, request, outcomes, &snapshot, draft.now).await?,
+            None => prepare(vault, &keys, permits, request, &snapshot, draft.now).await?,
         };
         let maker = Maker { vault, keys: &keys, permits, request, snapshot: &snapshot, sealing: &sealing };
         maker.create(&mut steps, &mut draft, &mut random).await?;

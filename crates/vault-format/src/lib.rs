@@ -8,12 +8,14 @@
 mod base62;
 mod luhn;
 mod mod97;
+mod one_way;
 mod preserve;
 mod rejection;
 mod token;
 mod uuid;
 mod validate;
 
+pub use one_way::one_way_text;
 pub use preserve::{Alphabet, DRAW_TRIES_MAX, LuhnMode, Preserving, Reserved, Template};
 pub use rejection::Rejection;
 pub use token::{CHECK_SPACE, MalformedToken, OPAQUE_TOKEN_BYTES_MAX, OpaqueToken};

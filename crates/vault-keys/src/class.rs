@@ -154,6 +154,12 @@ impl ClassKeys {
         self.lookup.blind_index(audience, canonical)
     }
 
+    /// The digest of a one-way token for a value of this class and audience, in its canonical form.
+    #[must_use]
+    pub fn one_way(&self, audience: &Audience, canonical: &[u8]) -> Digest16 {
+        self.lookup.one_way(audience, canonical)
+    }
+
     /// Holds what a caller presents against a record's header: one block and one constant-time comparison, the same for
     /// every outcome. Nothing is opened.
     #[must_use]

@@ -74,6 +74,7 @@ impl RegionLookup {
             token_lookup: MacKey::new(&derive("token look-up")),
             token_text_seal: MacKey::new(&derive("token text seal")),
             blind_index: MacKey::new(&derive("blind index")),
+            one_way: MacKey::new(&derive("one way")),
         }
     }
 
@@ -183,6 +184,7 @@ pub(crate) struct ClassLookup {
     token_lookup: MacKey,
     token_text_seal: MacKey,
     blind_index: MacKey,
+    one_way: MacKey,
 }
 
 impl ClassLookup {
@@ -209,6 +211,11 @@ impl ClassLookup {
     /// `HMAC(token text seal key, token)`: the token seal of a format that is no block.
     pub(crate) fn token_text_seal(&self, token: &str) -> Digest16 {
         self.token_text_seal.tag(&[token.as_bytes()])
+    }
+
+    /// `HMAC(one-way key, 'a' ‖ lp16(audience) ‖ canonical value)`, cut to 16 bytes: a token that leads nowhere.
+    pub(crate) fn one_way(&self, audience: &Audience, canonical: &[u8]) -> Digest16 {
+        self.one_way.tag(&[b"a", &length(audience.as_str()), audience.as_str().as_bytes(), canonical])
     }
 
     /// `HMAC(blind-index key, 'a' ‖ lp16(audience) ‖ canonical value)`: the row of `values` for one audience.

@@ -91,27 +91,30 @@ impl<H: Health> Door<H> {
             *refused.status_mut() = http;
             return Ok(refused);
         }
-        let left = call.deadline.saturating_sub(self.engine.clock().monotonic()).saturating_add(BODY_GRACE);
-        let answering = async {
-            // Its room is kept until the answer is there: in one form or another it is in memory until then.
-            let Read { bytes, room } = self.intake.read(body, limits::REQUEST_BYTES_MAX).await?;
-            let mut request = Request::from_parts(head, Body::new(Full::new(bytes)));
-            request.extensions_mut().insert(Entered(call.clone()));
-            let Ok(response) = if is_token { self.token.call(request).await } else { self.audit.call(request).await };
-            drop(room);
-            // An answer of ours carries the request id; what does not was refused by the transport.
-            foreign_refusal(response.headers()).map_or(Ok(response), Err)
-        };
-        // The verbs keep their deadline themselves: who is late here never sent its request whole.
-        let answered = tokio::time::timeout(left, answering).await.unwrap_or(Err(Reason::DeadlineExceeded));
-        let mut response = match answered {
-            Ok(response) => response,
+        // Its room is kept until the answer is there: in one form or another it is in memory until then.
+        let Read { bytes, room } = match self.read(&call, body).await {
+            Ok(read) => read,
             Err(reason) => return Ok(self.refuse(&call, reason).await),
         };
+        let mut request = Request::from_parts(head, Body::new(Full::new(bytes)));
+        request.extensions_mut().insert(Entered(call.clone()));
+        let Ok(mut response) = if is_token { self.token.call(request).await } else { self.audit.call(request).await };
+        drop(room);
+        // An answer of ours carries the request id; what does not was refused by the transport.
+        if let Some(reason) = foreign_refusal(response.headers()) {
+            return Ok(self.refuse(&call, reason).await);
+        }
         if let Ok(id) = HeaderValue::try_from(id.to_string()) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         Ok(response)
+    }
+
+    /// Reads a request whole. Who is late here never sent it; from then on the verbs keep the deadline themselves.
+    async fn read(&self, call: &Call, body: Incoming) -> Result<Read, Reason> {
+        let left = call.deadline.saturating_sub(self.engine.clock().monotonic()).saturating_add(BODY_GRACE);
+        let read = tokio::time::timeout(left, self.intake.read(body, limits::REQUEST_BYTES_MAX)).await;
+        read.unwrap_or(Err(Reason::DeadlineExceeded))
     }
 
     /// Answers whoever asks whether the vault serves; nobody needs an account for that.

@@ -6,6 +6,7 @@ mod evidence;
 mod health;
 mod idempotency;
 mod lifetime;
+mod one_way;
 mod query;
 mod randomness;
 mod restart;

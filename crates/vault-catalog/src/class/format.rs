@@ -12,9 +12,14 @@ use crate::{
 
 /// Reads the format. Without a rule that is known, what depends on the rule is not judged.
 pub(super) fn format(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Format> {
-    let known = [("opaque", Some(Format::Opaque)), ("uuid", Some(Format::Uuid)), ("format_preserving", None)];
+    let known = [
+        ("opaque", Some(Format::Opaque)),
+        ("uuid", Some(Format::Uuid)),
+        ("format_preserving", None),
+        ("one_way", Some(Format::OneWay)),
+    ];
     let shapeless = match &raw.format {
-        Some(written) => word("format", written, &known.into_iter(), &["ff1", "one_way"], faults)?,
+        Some(written) => word("format", written, &known.into_iter(), &["ff1"], faults)?,
         None => Some(Format::Opaque),
     };
     if let Some(format) = shapeless {

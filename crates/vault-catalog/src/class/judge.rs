@@ -19,11 +19,14 @@ use crate::{
 impl Class {
     /// Judges a class, reporting all that is wrong with it. `span` is the place of its name.
     pub(crate) fn new(id: DataClass, mut raw: RawClass, span: Range<usize>, faults: &mut Faults) -> Option<Self> {
-        let determinism = determinism(raw.determinism.as_ref(), faults);
         let ttl = ttl(&raw, faults);
         let rule_name = word("rule", &raw.rule, &RuleName::ALL.iter().map(|rule| (rule.name(), *rule)), &[], faults);
         let made = rule_name.and_then(|name| rule(name, &mut raw, faults));
         let format = format(rule_name, &raw, faults);
+        let determinism = match format {
+            Some(Format::OneWay) => judge_one_way(&raw, faults),
+            _ => determinism(raw.determinism.as_ref(), faults),
+        };
         let ((rule_name, rule), format) = rule_name.zip(made).zip(format)?;
         if let Format::FormatPreserving(preserving) = format
             && let Err(problem) = check_room(&preserving, rule_name, rule.bytes_max())
@@ -50,6 +53,19 @@ fn determinism(written: Option<&Spanned<String>>, faults: &mut Faults) -> Option
     let Some(written) = written else { return Some(Determinism::None) };
     let known = Determinism::ALL.iter().map(|determinism| (determinism.name(), *determinism));
     word("determinism", written, &known, &["per_subject", "per_class"], faults)
+}
+
+/// A hash is the same each time, and nothing is kept that could end: keys that say otherwise are misplaced.
+fn judge_one_way(raw: &RawClass, faults: &mut Faults) -> Option<Determinism> {
+    let because = "one_way tokens are hashes: nothing is stored that could expire";
+    misplaced(raw.ttl_seconds_default.as_ref(), "ttl_seconds_default", because, faults);
+    misplaced(raw.ttl_seconds_max.as_ref(), "ttl_seconds_max", because, faults);
+    if determinism(raw.determinism.as_ref(), faults)? == Determinism::None && raw.determinism.is_some() {
+        let because = "one_way tokens are hashes: equal values always have equal ones inside of an audience";
+        misplaced(raw.determinism.as_ref(), "determinism", because, faults);
+        return None;
+    }
+    Some(Determinism::PerAudience)
 }
 
 /// The default and the longest lifetime.

@@ -121,6 +121,8 @@ impl Maker<'_> {
                         set(&mut tokens, *place, Ok(NewToken::Opaque(token)));
                     }
                 }
+                // Computed before anything is created.
+                Format::OneWay => {}
                 Format::Uuid => {
                     let open = items.into_iter().map(|(place, _)| (place, Shape::Uuid)).collect();
                     draw(keys, open, &mut tokens, &mut taken, self.snapshot, random).await?;

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use vault_catalog::{Determinism, Format};
 use vault_domain::{Millis, Reason, RecordNumber, limits};
-use vault_format::Template;
+use vault_format::{Template, one_way_text};
 use vault_keys::Digest16;
+use vault_ledger::TokenHash;
 use vault_store::{Snapshot, table::Values};
 
 use super::{Issued, TokenizeItem, TokenizeRequest};
@@ -14,6 +15,7 @@ use crate::{
     error::Error,
     evidence::{About, ItemEvidence},
     idempotency::StoredOutcome,
+    region::RegionVault,
     token::{self, ClassKeySet, StoredRecords},
 };
 
@@ -23,6 +25,8 @@ pub(super) enum Step {
     Fresh(Option<Digest16>),
     /// Has a token.
     Done(Issued, RecordNumber),
+    /// Has a token that is computed from the value; the hash is how the log names it.
+    Computed(Issued, TokenHash),
     /// The same value of the same class stands earlier in the request.
     SameAs(usize),
     Refused(Error),
@@ -32,6 +36,7 @@ impl Step {
     pub(super) fn evidence(&self, class: usize) -> ItemEvidence {
         match self {
             Self::Done(_, number) => ItemEvidence { class, outcome: None, about: About::Record(*number) },
+            Self::Computed(_, hash) => ItemEvidence { class, outcome: None, about: About::Token(*hash) },
             Self::Refused(error) => ItemEvidence { class, outcome: Some(error.reason()), about: About::Nothing },
             Self::Fresh(_) | Self::SameAs(_) => {
                 ItemEvidence { class, outcome: Some(Reason::Internal), about: About::Nothing }
@@ -43,6 +48,7 @@ impl Step {
     pub(super) fn outcome(&self) -> StoredOutcome {
         match self {
             Self::Done(issued, number) => StoredOutcome::Record { number: *number, created: issued.created },
+            Self::Computed(..) => StoredOutcome::Computed,
             Self::Refused(error) => StoredOutcome::Refused(error.reason()),
             Self::Fresh(_) | Self::SameAs(_) => StoredOutcome::Refused(Reason::Internal),
         }
@@ -50,7 +56,7 @@ impl Step {
 
     pub(super) fn finish(self) -> Result<Issued, Error> {
         match self {
-            Self::Done(issued, _) => Ok(issued),
+            Self::Done(issued, _) | Self::Computed(issued, _) => Ok(issued),
             Self::Refused(error) => Err(error),
             Self::Fresh(_) | Self::SameAs(_) => Err(Error::new(Reason::Internal)),
         }
@@ -59,6 +65,7 @@ impl Step {
 
 /// Validates every item, and finds the tokens that deterministic classes have already.
 pub(super) async fn prepare(
+    vault: &RegionVault,
     keys: &ClassKeySet,
     permits: &[Result<Permit<'_>, Reason>],
     request: &TokenizeRequest,
@@ -68,10 +75,11 @@ pub(super) async fn prepare(
     let mut first_of = HashMap::new();
     let mut steps: Vec<Step> = Vec::with_capacity(request.items.len());
     for (at, item) in request.items.iter().enumerate() {
-        let step = match validate(keys, permits, item) {
+        let step = match validate(vault, keys, permits, item) {
             Err(error) => Step::Refused(error),
-            Ok(None) => Step::Fresh(None),
-            Ok(Some(index)) => match first_of.insert(index, at) {
+            Ok(Valid::Computed(issued, hash)) => Step::Computed(issued, hash),
+            Ok(Valid::Fresh(None)) => Step::Fresh(None),
+            Ok(Valid::Fresh(Some(index))) => match first_of.insert(index, at) {
                 None => Step::Fresh(Some(index)),
                 Some(first) => {
                     first_of.insert(index, first);
@@ -85,25 +93,38 @@ pub(super) async fn prepare(
     Ok(steps)
 }
 
-/// Checks one item; gives its blind index if its class is deterministic.
+/// A value that meets its rule.
+enum Valid {
+    /// With its blind index if its class is deterministic.
+    Fresh(Option<Digest16>),
+    /// With the token that it always has.
+    Computed(Issued, TokenHash),
+}
+
+/// Checks one item.
 fn validate(
+    vault: &RegionVault,
     keys: &ClassKeySet,
     permits: &[Result<Permit<'_>, Reason>],
     item: &TokenizeItem,
-) -> Result<Option<Digest16>, Error> {
+) -> Result<Valid, Error> {
     let permit = permits.get(item.class).ok_or(Reason::Internal)?.as_ref().map_err(|reason| *reason)?;
     if item.value.len() > limits::VALUE_BYTES_MAX {
         return Err(Error::new(Reason::ValueTooLarge));
     }
     let class = permit.class();
     class.rule().validate(item.value.expose())?;
-    Ok(match class.determinism() {
-        Determinism::None => None,
-        Determinism::PerAudience => {
-            let keys = keys.get(item.class).and_then(Option::as_ref).ok_or(Reason::Internal)?;
-            let canonical = class.rule().canonical(item.value.expose());
-            Some(keys.blind_index(permit.audience(), canonical.expose()))
+    let keys = keys.get(item.class).and_then(Option::as_ref).ok_or(Reason::Internal)?;
+    let canonical = || class.rule().canonical(item.value.expose());
+    Ok(match (class.format(), class.determinism()) {
+        (Format::OneWay, _) => {
+            let digest = keys.one_way(permit.audience(), canonical().expose());
+            let token = one_way_text(permit.region(), keys.generation(), digest);
+            let hash = TokenHash(vault.keys.token_hash(permit.tenant(), token.expose()));
+            Valid::Computed(Issued { token, created: false, expires: Millis::default() }, hash)
         }
+        (_, Determinism::None) => Valid::Fresh(None),
+        (_, Determinism::PerAudience) => Valid::Fresh(Some(keys.blind_index(permit.audience(), canonical().expose()))),
     })
 }
 
@@ -175,7 +196,7 @@ fn refused_again(reason: Reason, permits: &[Result<Permit<'_>, Reason>], item: &
     let Some(Ok(permit)) = permits.get(item.class) else { return Error::new(reason) };
     let (class, value) = (permit.class(), item.value.expose());
     let broken = class.rule().validate(value).err().or_else(|| match class.format() {
-        Format::Opaque | Format::Uuid => None,
+        Format::Opaque | Format::Uuid | Format::OneWay => None,
         Format::FormatPreserving(config) => Template::for_value(&config, value).err(),
     });
     match broken {
@@ -186,6 +207,7 @@ fn refused_again(reason: Reason, permits: &[Result<Permit<'_>, Reason>], item: &
 
 /// Rebuilds the answer of a request that was answered before. What is gone since is not found.
 pub(super) async fn rebuild(
+    vault: &RegionVault,
     keys: &ClassKeySet,
     permits: &[Result<Permit<'_>, Reason>],
     request: &TokenizeRequest,
@@ -205,6 +227,12 @@ pub(super) async fn rebuild(
             continue;
         }
         steps.push(match outcome {
+            StoredOutcome::Computed => match validate(vault, keys, permits, item) {
+                Ok(Valid::Computed(issued, hash)) => Step::Computed(issued, hash),
+                // The class is another one by now: what it was is gone.
+                Ok(Valid::Fresh(_)) => Step::Refused(Error::new(Reason::TokenUnknown)),
+                Err(error) => Step::Refused(error),
+            },
             StoredOutcome::Refused(reason) => Step::Refused(refused_again(*reason, permits, item)),
             StoredOutcome::Record { created, .. } => {
                 let step = give_again(keys, permits, item.class, &stored, row, now, *created)?;
