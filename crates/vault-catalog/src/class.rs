@@ -7,7 +7,7 @@ mod rule;
 use std::time::Duration;
 
 use vault_domain::DataClass;
-use vault_format::{Preserving, Rule};
+use vault_format::{Permuted, Preserving, Rule};
 
 /// The longest lifetime of a token, 100 years of 365 days: a longer one is a unit mistaken.
 pub const TTL_SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
@@ -90,6 +90,8 @@ pub enum Format {
     Uuid,
     /// Random text in the format of its value.
     FormatPreserving(Preserving),
+    /// The value permuted by FF1 (SP 800-38G): reversible by key alone. Nothing is stored.
+    Ff1(Permuted),
     /// `one_<region>_…`: a keyed hash, to be compared and never revealed. Nothing is stored.
     OneWay,
 }
@@ -103,6 +105,7 @@ impl Format {
             Self::Uuid => "uuid",
             Self::FormatPreserving(_) => "format_preserving",
             Self::OneWay => "one_way",
+            Self::Ff1(_) => "ff1",
         }
     }
 }

@@ -264,15 +264,21 @@ fn faults_of_classes() {
     class("rule = \"cvv\"", 2, "rule", "write \"pan\", \"email\", \"iban\"");
     class("rule = \"pan\"\nformt = \"opaque\"", 3, "formt", "unknown field `formt`");
     class("rule = \"pan\"\nformat = \"hash\"", 3, "format", "write \"opaque\", \"uuid\"");
-    class("rule = \"pan\"\nformat = \"ff1\"", 3, "format", "is not in this version");
+    class("rule = \"text\"\nlength_bytes_max = 9\nformat = \"ff1\"", 4, "format", "alphabet is missing");
+    class("rule = \"iban\"\nformat = \"ff1\"\nalphabet = \"digits\"", 4, "alphabet", "have letters too");
+    class("rule = \"pan\"\nformat = \"ff1\"\nkeep_last = 4", 4, "keep_last", "the check digit");
+    class("rule = \"pan\"\nformat = \"ff1\"\nkeep_first = 13", 3, "format", "1000000 tokens");
+    class("rule = \"pan\"\nformat = \"ff1\"\nrange = \"any\"", 4, "range", "wherever the permutation");
+    class("rule = \"phone\"\nformat = \"ff1\"\nluhn = \"valid\"", 4, "luhn", "the rule \"pan\" alone");
+    class("rule = \"pan\"\nformat = \"ff1\"\nttl_seconds_max = 60", 4, "ttl_seconds_max", "nothing is stored");
     for kept in ["ttl_seconds_default = 60", "ttl_seconds_max = 60", "determinism = \"none\"", "keep_last = 4"] {
         let key = kept.split(' ').next().unwrap();
         class(&format!("rule = \"pan\"\nformat = \"one_way\"\n{kept}"), 4, key, "");
     }
     class("rule = \"pan\"\ndeterminism = \"per_person\"", 3, "determinism", "write \"none\", \"per_audience\"");
     class("rule = \"pan\"\ndeterminism = \"per_subject\"", 3, "determinism", "is not in this version");
-    class("rule = \"pan\"\nluhn = \"valid\"", 3, "luhn", "the format \"format_preserving\"");
-    class("rule = \"pan\"\nkeep_first = 6", 3, "keep_first", "the format \"format_preserving\"");
+    class("rule = \"pan\"\nluhn = \"valid\"", 3, "luhn", "the formats \"format_preserving\"");
+    class("rule = \"pan\"\nkeep_first = 6", 3, "keep_first", "the formats \"format_preserving\"");
     class("rule = \"pan\"\nformat = \"format_preserving\"\nluhn = \"no\"", 4, "luhn", "write \"invalid\", \"valid\"");
     class("rule = \"pan\"\nformat = \"format_preserving\"\nkeep_last = -1", 4, "keep_last", "invalid value");
     class("rule = \"pan\"\npattern = \"x\"", 3, "pattern", "belongs to another rule");

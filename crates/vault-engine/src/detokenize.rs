@@ -6,9 +6,9 @@ use vault_domain::{
     Action, Audience, DataClass, IdempotencyKey, Plaintext, Purpose, Reason, RecordNumber, Reference, Region,
     TokenText, limits,
 };
-use vault_format::{OpaqueToken, UuidToken};
+use vault_format::{Numerals, OpaqueToken, Parts, UuidToken};
 use vault_journal::Receipt;
-use vault_keys::{ClassKeys, Digest16, Finding, Presented, Record};
+use vault_keys::{ClassKeys, Digest16, Finding, Presented, Record, Way};
 use vault_ledger::TokenHash;
 use vault_store::table::{Records, States, Tokens};
 
@@ -63,6 +63,8 @@ pub struct Detokenized {
 enum Located {
     /// Where its record would be, and what has to agree with that record's header.
     At(RecordNumber, Seen),
+    /// Nowhere: its value is computed from it.
+    Computed(Numerals, Parts),
     Refused(Error),
 }
 
@@ -160,7 +162,7 @@ impl Located {
     fn number(&self) -> Option<RecordNumber> {
         match self {
             Self::At(number, _) => Some(*number),
-            Self::Refused(_) => None,
+            Self::Computed(..) | Self::Refused(_) => None,
         }
     }
 }
@@ -194,6 +196,10 @@ async fn locate(
                     Located::Refused(Error::new(Reason::TokenUnknown))
                 }
                 Err(malformed) => Located::Refused(Error::new(malformed.reason())),
+            },
+            Format::Ff1(permuted) => match permuted.of_token(item.token.expose()) {
+                Some(parts) => Located::Computed(permuted.numerals, parts),
+                None => Located::Refused(Error::new(Reason::TokenMalformed)),
             },
             Format::OneWay => Located::Refused(Error::new(Reason::TokenOneWay)),
             Format::FormatPreserving(config) => {
@@ -245,6 +251,8 @@ fn locate_opaque(catalog: &Catalog, keys: &ClassKeys, permit: &Permit<'_>, text:
 enum Checked {
     /// May be opened: the place among the records read.
     Reveal(usize, RecordNumber),
+    /// Was computed from its token.
+    Computed(Plaintext),
     /// Refused; the record that it led to, if the token was that record's.
     Refused(Error, Option<RecordNumber>),
 }
@@ -261,14 +269,26 @@ fn check(
     let mut row = 0;
     let mut checked = Vec::with_capacity(located.len());
     for (located, item) in located.into_iter().zip(&request.items) {
-        let (number, seen) = match located {
-            Located::Refused(error) => {
+        let place = (permits.get(item.class), keys.get(item.class));
+        let (number, seen, permit, keys) = match (located, place) {
+            (Located::Refused(error), _) => {
                 checked.push(Checked::Refused(error, None));
                 continue;
             }
-            Located::At(number, seen) => (number, seen),
+            (Located::Computed(numerals, parts), (Some(Ok(permit)), Some(Some(keys)))) => {
+                checked.push(match compute(permit, keys, numerals, parts) {
+                    Ok(value) => Checked::Computed(value),
+                    Err(error) => Checked::Refused(error, None),
+                });
+                continue;
+            }
+            (Located::At(number, seen), (Some(Ok(permit)), Some(Some(keys)))) => (number, seen, permit, keys),
+            // Only what is permitted was located.
+            (Located::At(..) | Located::Computed(..), _) => {
+                checked.push(Checked::Refused(Error::new(Reason::Internal), None));
+                continue;
+            }
         };
-        let (Some(Ok(permit)), Some(Some(keys))) = (permits.get(item.class), keys.get(item.class)) else { continue };
         let presented = match &seen {
             Seen::Opaque { block, check } => Presented::Opaque { block, check: *check },
             Seen::Uuid(uuid) => Presented::Uuid(uuid.bytes()),
@@ -322,6 +342,7 @@ impl Checked {
     fn evidence(&self, class: usize, token_hash: impl FnOnce() -> Digest16) -> ItemEvidence {
         let (outcome, number) = match self {
             Self::Reveal(_, number) => (None, Some(*number)),
+            Self::Computed(_) => (None, None),
             Self::Refused(error, number) => (Some(error.reason()), *number),
         };
         let about = match (number, outcome) {
@@ -342,6 +363,7 @@ impl Checked {
     ) -> Result<Plaintext, Error> {
         let row = match self {
             Self::Reveal(row, _) => row,
+            Self::Computed(value) => return Ok(value),
             Self::Refused(error, _) => return Err(error),
         };
         let (Some(Ok(permit)), Some(Some(keys))) = (permits.get(class), keys.get(class)) else {
@@ -349,6 +371,20 @@ impl Checked {
         };
         let record: Record<'_> = stored.record(row).ok_or(Reason::Internal)??;
         open_permitted(permit, keys, &record)
+    }
+}
+
+/// Computes the value of a token that stands for itself. Any text of the domain has one: what breaks the rule of the
+/// class was never given a token.
+fn compute(permit: &Permit<'_>, keys: &ClassKeys, numerals: Numerals, mut parts: Parts) -> Result<Plaintext, Error> {
+    if permit.action() != Action::Detokenize {
+        return Err(Error::new(Reason::Internal));
+    }
+    token::permute(keys, permit.audience(), Way::ToValue, numerals, &mut parts)?;
+    let value = Plaintext::new(std::mem::take(&mut *parts.into_value()));
+    match permit.class().rule().validate(value.expose()) {
+        Ok(()) => Ok(value),
+        Err(_) => Err(Error::new(Reason::TokenUnknown)),
     }
 }
 

@@ -62,7 +62,8 @@ impl StoredOutcome {
         match (item.outcome, item.about) {
             (None, About::Record(number)) => Self::Record { number, created: false },
             (Some(reason), _) => Self::Refused(reason),
-            (None, About::Token(_) | About::Nothing) => Self::Refused(Reason::Internal),
+            (None, About::Token(_)) => Self::Computed,
+            (None, About::Nothing) => Self::Refused(Reason::Internal),
         }
     }
 

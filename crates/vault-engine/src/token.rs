@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use vault_domain::{Audience, Millis, Reason, RecordNumber, Region, TokenText};
-use vault_format::{OpaqueToken, UuidToken};
-use vault_keys::{ClassKeys, MintedToken, Record, RecordFormat, RecordState, RegionKeys};
+use vault_format::{Numerals, OpaqueToken, Parts, UuidToken};
+use vault_keys::{ClassKeys, MintedToken, Record, RecordFormat, RecordState, RegionKeys, Way};
 use vault_store::{
     Found, Snapshot,
     table::{Records, States},
@@ -21,6 +21,19 @@ pub(crate) fn class_keys(keys: &RegionKeys, permits: &[Result<Permit<'_>, Reason
         .iter()
         .map(|permit| permit.as_ref().ok().map(|permit| keys.class(permit.tenant(), permit.class().id())))
         .collect()
+}
+
+/// Sends the numerals of a text through FF1, one way or the other.
+pub(crate) fn permute(
+    keys: &ClassKeys,
+    audience: &Audience,
+    way: Way,
+    numerals: Numerals,
+    parts: &mut Parts,
+) -> Result<(), Error> {
+    let (kept, text) = parts.split();
+    // Splitting has refused what FF1 would.
+    keys.permute(way, numerals.radix(), text, audience, kept).map_err(|_| Error::new(Reason::Internal))
 }
 
 /// The text of an opaque token.

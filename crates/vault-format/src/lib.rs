@@ -9,6 +9,7 @@ mod base62;
 mod luhn;
 mod mod97;
 mod one_way;
+mod permuted;
 mod preserve;
 mod rejection;
 mod token;
@@ -16,6 +17,7 @@ mod uuid;
 mod validate;
 
 pub use one_way::one_way_text;
+pub use permuted::{Numerals, PERMUTED_BYTES_MAX, Parts, Permuted};
 pub use preserve::{Alphabet, DRAW_TRIES_MAX, LuhnMode, Preserving, Reserved, Template};
 pub use rejection::Rejection;
 pub use token::{CHECK_SPACE, MalformedToken, OPAQUE_TOKEN_BYTES_MAX, OpaqueToken};

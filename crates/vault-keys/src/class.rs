@@ -5,9 +5,9 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use vault_crypto::{AeadKey, Block, CallRandom, Info, MacKey, same};
+use vault_crypto::{AeadKey, Block, CallRandom, Domain, Ff1Error, Info, MacKey, same};
 use vault_domain::{
-    Audience, DataClass, Generation, KeyVersion, Plaintext, RecordNumber, Region, Tenant, TokenText, VaultId,
+    Audience, DataClass, Generation, KeyVersion, Plaintext, RecordNumber, Region, Tenant, TokenText, VaultId, limits,
 };
 use zeroize::Zeroizing;
 
@@ -95,13 +95,23 @@ pub struct ClassKeys {
     lookup: ClassLookup,
     places: RwLock<HashMap<Audience, Arc<AudiencePlace>>>,
     epochs: RwLock<HashMap<(KeyVersion, EpochId), Arc<EpochKeys>>>,
+    domains: RwLock<HashMap<(u32, usize), Arc<Domain>>>,
+}
+
+/// Which way FF1 goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A value becomes its token.
+    ToToken,
+    /// A token becomes its value.
+    ToValue,
 }
 
 impl ClassKeys {
     pub(crate) fn new(vault: VaultId, region: Region, tenant: Tenant, class: DataClass, rings: Arc<Rings>) -> Self {
         let lookup = rings.lookup.class(&tenant, &class);
-        let (places, epochs) = (RwLock::default(), RwLock::default());
-        Self { vault, region, tenant, class, rings, lookup, places, epochs }
+        let (places, epochs, domains) = (RwLock::default(), RwLock::default(), RwLock::default());
+        Self { vault, region, tenant, class, rings, lookup, places, epochs, domains }
     }
 
     /// Makes the tokens of `numbers`: one block each, a record number beside 72 fresh random bits.
@@ -158,6 +168,33 @@ impl ClassKeys {
     #[must_use]
     pub fn one_way(&self, audience: &Audience, canonical: &[u8]) -> Digest16 {
         self.lookup.one_way(audience, canonical)
+    }
+
+    /// Permutes numerals in place: FF1 under the key of this class, with place, audience and `kept` as the tweak.
+    ///
+    /// # Errors
+    /// When numerals or `kept` are not of a domain that FF1 takes.
+    pub fn permute(
+        &self,
+        way: Way,
+        radix: u32,
+        numerals: &mut [u8],
+        audience: &Audience,
+        kept: &[u8],
+    ) -> Result<(), Ff1Error> {
+        let domain = self.domain(radix, numerals.len())?;
+        let names = [self.region.as_str(), self.tenant.as_str(), self.class.as_str(), audience.as_str()];
+        let mut tweak = Zeroizing::new(Vec::with_capacity(names.len() * (2 + limits::NAME_BYTES_MAX) + 2 + kept.len()));
+        for field in names.iter().map(|name| name.as_bytes()).chain([kept]) {
+            let length = u16::try_from(field.len()).map_err(|_| Ff1Error::TweakTooLong)?;
+            tweak.extend_from_slice(&length.to_be_bytes());
+            tweak.extend_from_slice(field);
+        }
+        let tweak = self.lookup.ff1.tweak(&domain, &tweak)?;
+        match way {
+            Way::ToToken => self.lookup.ff1.encrypt(&domain, &tweak, numerals),
+            Way::ToValue => self.lookup.ff1.decrypt(&domain, &tweak, numerals),
+        }
     }
 
     /// Holds what a caller presents against a record's header: one block and one constant-time comparison, the same for
@@ -275,6 +312,16 @@ impl ClassKeys {
         let (_, value_tag) = record.sealed().ok_or(KeysError::RecordCorrupt { number: record.number() })?;
         let of = StatePlace { place: &self.place(audience).hash, number: record.number(), value_tag };
         Ok(state.encode(&self.keys_of(record)?.state, &of))
+    }
+
+    /// What FF1 computes once for a radix and a length. Bounded: lengths are at most [`vault_crypto::LENGTH_MAX`].
+    fn domain(&self, radix: u32, length: usize) -> Result<Arc<Domain>, Ff1Error> {
+        if let Some(domain) = self.domains.read().unwrap_or_else(PoisonError::into_inner).get(&(radix, length)) {
+            return Ok(domain.clone());
+        }
+        let domain = Arc::new(Domain::new(radix, length)?);
+        self.domains.write().unwrap_or_else(PoisonError::into_inner).insert((radix, length), domain.clone());
+        Ok(domain)
     }
 
     fn region_lookup(&self) -> &RegionLookup {

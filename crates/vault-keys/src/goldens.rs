@@ -22,7 +22,7 @@ use vault_store::{Batch, Identity, Memory, Options, Scope, Store, wait};
 
 use crate::{
     ClassKeys, Finding, KeysError, NewRecord, Presented, RECORD_HEADER_BYTES, Record, RecordState, RegionKeys, RootKey,
-    SealingCall, TokenForm,
+    SealingCall, TokenForm, Way,
 };
 
 /// The same bytes every time: SHA-256 of a counter.
@@ -182,6 +182,20 @@ fn the_layouts_of_records_tokens_states_and_entries_are_pinned() {
     let part = vault.keys.entry_sealer(&call).seal(&tenant("acme"), &salt, &people).unwrap();
     golden("entry-people", &[&part.tenant_tag.0[..], &part.principal_tag.0, &part.nonce, &part.ciphertext].concat());
     assert_eq!(vault.keys.open(&tenant("acme"), &salt, &part).unwrap().encode(), people.encode());
+
+    let uuid = new_record(9, TokenForm::Uuid(&[0x4A; 16]), b"4111111111111111");
+    golden("record-uuid", &sealed(&keys, &call, &uuid));
+
+    let mut computed = keys.one_way(&audience("payments"), b"4111111111111111").to_vec();
+    let digits = [1, 1, 1, 1, 1, 1, 1, 1, 1];
+    let kept = b"411111\0\0\0\0\0\0\0\0\0\0";
+    let permute = |way, numerals: &mut [u8]| keys.permute(way, 10, numerals, &audience("payments"), kept);
+    let mut permuted = digits;
+    permute(Way::ToToken, &mut permuted).unwrap();
+    computed.extend(permuted);
+    golden("computed", &computed);
+    permute(Way::ToValue, &mut permuted).unwrap();
+    assert_eq!(permuted, digits);
 }
 
 fn people() -> People {

@@ -17,7 +17,7 @@ mod region;
 mod root;
 mod state;
 
-pub use class::{ClassKeys, Finding, Opened, Presented};
+pub use class::{ClassKeys, Finding, Opened, Presented, Way};
 pub use epoch::{EpochId, SealingCall};
 pub use error::KeysError;
 pub use lookup::{Digest16, MintedToken};

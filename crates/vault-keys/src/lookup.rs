@@ -4,7 +4,7 @@
 //! Keys of the region (tenant and class empty): token block, token seal, place seal, place code, entry tag,
 //! idempotency, token hash. Keys of a class (tenant and class named): check, token look-up, blind index.
 
-use vault_crypto::{Block, BlockKey, Info, Key256, MacKey};
+use vault_crypto::{Block, BlockKey, Ff1Key, Info, Key256, MacKey};
 use vault_domain::{Audience, DataClass, Generation, RecordNumber, Tenant};
 
 /// The label of every key derived from this ring.
@@ -75,6 +75,7 @@ impl RegionLookup {
             token_text_seal: MacKey::new(&derive("token text seal")),
             blind_index: MacKey::new(&derive("blind index")),
             one_way: MacKey::new(&derive("one way")),
+            ff1: Ff1Key::new(&derive("ff1")),
         }
     }
 
@@ -185,6 +186,7 @@ pub(crate) struct ClassLookup {
     token_text_seal: MacKey,
     blind_index: MacKey,
     one_way: MacKey,
+    pub(crate) ff1: Ff1Key,
 }
 
 impl ClassLookup {

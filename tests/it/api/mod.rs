@@ -3,6 +3,7 @@
 mod checkpoint;
 mod detokenize;
 mod evidence;
+mod ff1;
 mod health;
 mod idempotency;
 mod lifetime;

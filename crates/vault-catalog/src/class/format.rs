@@ -1,7 +1,9 @@
 //! What makes the format of a class: the keys that belong to it, and whether any value has room for tokens.
 
 use toml::Spanned;
-use vault_format::{Alphabet, LuhnMode, Preserving, Rejection, Reserved, Template};
+use vault_format::{
+    Alphabet, LuhnMode, Numerals, PERMUTED_BYTES_MAX, Permuted, Preserving, Rejection, Reserved, Template,
+};
 
 use super::{Format, RuleName, judge::misplaced};
 use crate::{
@@ -13,31 +15,104 @@ use crate::{
 /// Reads the format. Without a rule that is known, what depends on the rule is not judged.
 pub(super) fn format(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Format> {
     let known = [
-        ("opaque", Some(Format::Opaque)),
-        ("uuid", Some(Format::Uuid)),
-        ("format_preserving", None),
-        ("one_way", Some(Format::OneWay)),
+        ("opaque", Shape::None(Format::Opaque)),
+        ("uuid", Shape::None(Format::Uuid)),
+        ("format_preserving", Shape::Preserved),
+        ("ff1", Shape::Permuted),
+        ("one_way", Shape::None(Format::OneWay)),
     ];
-    let shapeless = match &raw.format {
-        Some(written) => word("format", written, &known.into_iter(), &["ff1"], faults)?,
-        None => Some(Format::Opaque),
+    let shape = match &raw.format {
+        Some(written) => word("format", written, &known.into_iter(), &[], faults)?,
+        None => Shape::None(Format::Opaque),
     };
-    if let Some(format) = shapeless {
-        let because = "it belongs to the format \"format_preserving\"";
-        misplaced(raw.keep_first.as_ref(), "keep_first", because, faults);
-        misplaced(raw.keep_last.as_ref(), "keep_last", because, faults);
-        misplaced(raw.luhn.as_ref(), "luhn", because, faults);
-        misplaced(raw.range.as_ref(), "range", because, faults);
-        misplaced(raw.alphabet.as_ref(), "alphabet", because, faults);
-        return Some(format);
+    match shape {
+        Shape::None(format) => Some(shapeless(format, raw, faults)),
+        Shape::Preserved => preserving(rule, raw, faults).map(Format::FormatPreserving),
+        Shape::Permuted => permuted(rule, raw, faults).map(Format::Ff1),
     }
+}
+
+/// What a format takes from its values.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// Nothing.
+    None(Format),
+    /// Length and kinds of characters.
+    Preserved,
+    /// The characters themselves, in another order of all texts.
+    Permuted,
+}
+
+fn shapeless(format: Format, raw: &RawClass, faults: &mut Faults) -> Format {
+    let because = "it belongs to the formats \"format_preserving\" and \"ff1\"";
+    misplaced(raw.keep_first.as_ref(), "keep_first", because, faults);
+    misplaced(raw.keep_last.as_ref(), "keep_last", because, faults);
+    misplaced(raw.luhn.as_ref(), "luhn", because, faults);
+    misplaced(raw.range.as_ref(), "range", because, faults);
+    misplaced(raw.alphabet.as_ref(), "alphabet", because, faults);
+    format
+}
+
+fn count(key: Option<&Spanned<usize>>) -> usize {
+    key.map_or(0, |count| *count.get_ref())
+}
+
+/// The keys of the format `ff1`.
+fn permuted(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Permuted> {
+    misplaced(raw.range.as_ref(), "range", "FF1 tokens lie wherever the permutation puts them", faults);
+    let numerals = numerals(rule, raw, faults);
+    let luhn = match rule {
+        Some(RuleName::Pan) | None => luhn(rule, false, raw, faults),
+        Some(_) => {
+            let because = "with \"ff1\", a check digit is known of the rule \"pan\" alone";
+            misplaced(raw.luhn.as_ref(), "luhn", because, faults);
+            Some(LuhnMode::Any)
+        }
+    };
+    if luhn.is_some_and(|luhn| luhn != LuhnMode::Any) {
+        let because = "the last digit is the check digit, which is made anew (luhn = \"none\" permutes it too)";
+        misplaced(raw.keep_last.as_ref(), "keep_last", because, faults);
+    }
+    let (keep_first, keep_last) = (count(raw.keep_first.as_ref()), count(raw.keep_last.as_ref()));
+    Some(Permuted { numerals: numerals?, keep_first, keep_last, luhn: luhn? })
+}
+
+/// The characters that FF1 permutes: digits where values of the rule have no others, otherwise to be named.
+fn numerals(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Numerals> {
+    if let Some(written) = &raw.alphabet {
+        let known = [
+            ("digits", Numerals::Digits),
+            ("upper_case", Numerals::UpperCase),
+            ("alphanumeric", Numerals::Alphanumeric),
+        ];
+        return word("alphabet", written, &known.into_iter(), &[], faults);
+    }
+    match rule? {
+        RuleName::Pan
+        | RuleName::Digits
+        | RuleName::Phone
+        | RuleName::UsSsn
+        | RuleName::Date
+        | RuleName::DeSteuerId
+        | RuleName::NlBsn
+        | RuleName::PlPesel => Some(Numerals::Digits),
+        _ => {
+            let because = "\"ff1\" permutes the characters of one alphabet: \"digits\" (0-9), \"upper_case\" (0-9 and \
+                           A-Z) or \"alphanumeric\" (0-9, A-Z and a-z)";
+            let place = raw.format.as_ref().map_or(0..0, Spanned::span);
+            faults.add(place, Problem::Missing { key: "alphabet", because });
+            None
+        }
+    }
+}
+
+/// The keys of the format `format_preserving`.
+fn preserving(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Preserving> {
     let reserved = range(rule, raw, faults);
     let luhn = luhn(rule, reserved.flatten().is_some(), raw, faults);
     let alphabet = alphabet(rule, raw, faults);
-    let count = |key: &Option<Spanned<usize>>| key.as_ref().map_or(0, |count| *count.get_ref());
-    let (keep_first, keep_last) = (count(&raw.keep_first), count(&raw.keep_last));
-    let preserving = Preserving { keep_first, keep_last, luhn: luhn?, reserved: reserved?, alphabet: alphabet? };
-    Some(Format::FormatPreserving(preserving))
+    let (keep_first, keep_last) = (count(raw.keep_first.as_ref()), count(raw.keep_last.as_ref()));
+    Some(Preserving { keep_first, keep_last, luhn: luhn?, reserved: reserved?, alphabet: alphabet? })
 }
 
 fn luhn(rule: Option<RuleName>, in_range: bool, raw: &RawClass, faults: &mut Faults) -> Option<LuhnMode> {
@@ -115,6 +190,19 @@ pub(super) fn check_room(preserving: &Preserving, rule: RuleName, longest: usize
     match Template::for_value(preserving, &shape) {
         Ok(_) => Ok(()),
         Err(Rejection::ReservedKept) => Err(Problem::ReservedKept),
+        Err(_) => Err(Problem::TokenSpace),
+    }
+}
+
+/// What to say of an alphabet that values of the rule do not keep to.
+const LETTERS_TOO: &str = "values of this rule have letters too: write \"upper_case\" or \"alphanumeric\"";
+
+/// The same for FF1.
+pub(super) fn check_domain(permuted: &Permuted, rule: RuleName, longest: usize) -> Result<(), Problem> {
+    let digits = || vec![b'1'; longest.min(PERMUTED_BYTES_MAX)];
+    match permuted.of_value(&roomiest(rule, longest).unwrap_or_else(digits)) {
+        Ok(_) => Ok(()),
+        Err(Rejection::Characters) => Err(Problem::Rule(LETTERS_TOO.to_owned())),
         Err(_) => Err(Problem::TokenSpace),
     }
 }

@@ -7,7 +7,7 @@ use vault_domain::DataClass;
 
 use super::{
     Class, Determinism, Format, RuleName, TTL_SECONDS_MAX,
-    format::{check_room, format},
+    format::{check_domain, check_room, format},
     rule::rule,
 };
 use crate::{
@@ -24,14 +24,18 @@ impl Class {
         let made = rule_name.and_then(|name| rule(name, &mut raw, faults));
         let format = format(rule_name, &raw, faults);
         let determinism = match format {
-            Some(Format::OneWay) => judge_one_way(&raw, faults),
+            Some(Format::OneWay | Format::Ff1(_)) => of_computed(&raw, faults),
             _ => determinism(raw.determinism.as_ref(), faults),
         };
         let ((rule_name, rule), format) = rule_name.zip(made).zip(format)?;
-        if let Format::FormatPreserving(preserving) = format
-            && let Err(problem) = check_room(&preserving, rule_name, rule.bytes_max())
-        {
-            faults.add(raw.format.map_or(span, |word| word.span()), problem);
+        let room = match format {
+            Format::FormatPreserving(preserving) => check_room(&preserving, rule_name, rule.bytes_max()),
+            Format::Ff1(permuted) => check_domain(&permuted, rule_name, rule.bytes_max()),
+            Format::Opaque | Format::Uuid | Format::OneWay => Ok(()),
+        };
+        if let Err(problem) = room {
+            let about = if matches!(problem, Problem::Rule(_)) { raw.alphabet } else { raw.format };
+            faults.add(about.map_or(span, |word| word.span()), problem);
             return None;
         }
         let (ttl_default, ttl_max) = ttl?;
@@ -55,13 +59,14 @@ fn determinism(written: Option<&Spanned<String>>, faults: &mut Faults) -> Option
     word("determinism", written, &known, &["per_subject", "per_class"], faults)
 }
 
-/// A hash is the same each time, and nothing is kept that could end: keys that say otherwise are misplaced.
-fn judge_one_way(raw: &RawClass, faults: &mut Faults) -> Option<Determinism> {
-    let because = "one_way tokens are hashes: nothing is stored that could expire";
+/// What is computed from the value is the same each time, and nothing is kept that could end: keys that say otherwise
+/// are misplaced.
+fn of_computed(raw: &RawClass, faults: &mut Faults) -> Option<Determinism> {
+    let because = "tokens of this format are computed: nothing is stored that could expire";
     misplaced(raw.ttl_seconds_default.as_ref(), "ttl_seconds_default", because, faults);
     misplaced(raw.ttl_seconds_max.as_ref(), "ttl_seconds_max", because, faults);
     if determinism(raw.determinism.as_ref(), faults)? == Determinism::None && raw.determinism.is_some() {
-        let because = "one_way tokens are hashes: equal values always have equal ones inside of an audience";
+        let because = "tokens of this format are computed: equal values always have equal ones inside of an audience";
         misplaced(raw.determinism.as_ref(), "determinism", because, faults);
         return None;
     }

@@ -46,7 +46,7 @@ fn tokens_lie_in_the_reserved_range_of_their_rule_unless_asked_otherwise() {
         let catalog = base_with(&class).unwrap_or_else(|error| panic!("{error}"));
         match catalog.class("x").unwrap().format() {
             Format::FormatPreserving(preserving) => preserving,
-            Format::Opaque | Format::Uuid | Format::OneWay => panic!("{keys}"),
+            Format::Opaque | Format::Uuid | Format::OneWay | Format::Ff1(_) => panic!("{keys}"),
         }
     };
     for (rule, reserved) in [

@@ -122,7 +122,7 @@ impl Maker<'_> {
                     }
                 }
                 // Computed before anything is created.
-                Format::OneWay => {}
+                Format::Ff1(_) | Format::OneWay => {}
                 Format::Uuid => {
                     let open = items.into_iter().map(|(place, _)| (place, Shape::Uuid)).collect();
                     draw(keys, open, &mut tokens, &mut taken, self.snapshot, random).await?;

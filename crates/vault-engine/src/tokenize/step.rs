@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use vault_catalog::{Determinism, Format};
-use vault_domain::{Millis, Reason, RecordNumber, limits};
+use vault_domain::{Millis, Reason, RecordNumber, TokenText, limits};
 use vault_format::{Template, one_way_text};
-use vault_keys::Digest16;
+use vault_keys::{Digest16, Way};
 use vault_ledger::TokenHash;
 use vault_store::{Snapshot, table::Values};
 
@@ -119,13 +119,22 @@ fn validate(
     Ok(match (class.format(), class.determinism()) {
         (Format::OneWay, _) => {
             let digest = keys.one_way(permit.audience(), canonical().expose());
-            let token = one_way_text(permit.region(), keys.generation(), digest);
-            let hash = TokenHash(vault.keys.token_hash(permit.tenant(), token.expose()));
-            Valid::Computed(Issued { token, created: false, expires: Millis::default() }, hash)
+            computed(vault, permit, one_way_text(permit.region(), keys.generation(), digest))
+        }
+        (Format::Ff1(permuted), _) => {
+            let mut parts = permuted.of_value(item.value.expose())?;
+            token::permute(keys, permit.audience(), Way::ToToken, permuted.numerals, &mut parts)?;
+            computed(vault, permit, parts.into_token())
         }
         (_, Determinism::None) => Valid::Fresh(None),
         (_, Determinism::PerAudience) => Valid::Fresh(Some(keys.blind_index(permit.audience(), canonical().expose()))),
     })
+}
+
+/// A token that is computed and kept nowhere.
+fn computed(vault: &RegionVault, permit: &Permit<'_>, token: TokenText) -> Valid {
+    let hash = TokenHash(vault.keys.token_hash(permit.tenant(), token.expose()));
+    Valid::Computed(Issued { token, created: false, expires: Millis::default() }, hash)
 }
 
 /// Gives live tokens again, as they are; a value whose token has expired or was revoked stays fresh.
@@ -198,6 +207,7 @@ fn refused_again(reason: Reason, permits: &[Result<Permit<'_>, Reason>], item: &
     let broken = class.rule().validate(value).err().or_else(|| match class.format() {
         Format::Opaque | Format::Uuid | Format::OneWay => None,
         Format::FormatPreserving(config) => Template::for_value(&config, value).err(),
+        Format::Ff1(permuted) => permuted.of_value(value).err(),
     });
     match broken {
         Some(rejection) if rejection.reason() == reason => rejection.into(),
