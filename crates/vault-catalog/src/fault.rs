@@ -157,6 +157,12 @@ pub enum Problem {
     /// The rule of a data class can't be made.
     #[error("{0}")]
     Rule(String),
+    /// The class takes values that its format does not.
+    #[error("the format takes values of at most {max} bytes: let the rule take no longer ones")]
+    TooLong {
+        /// The longest, in bytes.
+        max: usize,
+    },
     /// No value of the class has room for tokens in its format.
     #[error(
         "no value of this class leaves {} tokens to choose from: keep fewer characters, allow longer values, or take \

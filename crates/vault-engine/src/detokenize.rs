@@ -132,13 +132,13 @@ impl Engine {
         let stored = StoredRecords::read(&snapshot, numbers).await?;
         drop(snapshot);
         let checked = check(&keys, permits, request, located, &stored, &mut draft);
-        let tokens = request.items.iter().map(|item| item.token.expose());
+        let tokens = request.items.iter().map(|item| token::as_issued(item.token.expose()));
         let evidence: Vec<_> = checked
             .iter()
             .zip(&request.items)
             .zip(tokens)
             .map(|((checked, item), token)| {
-                checked.evidence(item.class, || vault.keys.token_hash(scope.account.tenant(), token))
+                checked.evidence(item.class, || vault.keys.token_hash(scope.account.tenant(), &token))
             })
             .collect();
         if let Some(repeat) = &repeat {
@@ -257,7 +257,7 @@ enum Checked {
     Refused(Error, Option<RecordNumber>),
 }
 
-/// Holds every item against its record's header. Nothing is opened here.
+/// Holds every item against its record's header. No record is opened here; what stands for itself is computed.
 fn check(
     keys: &ClassKeySet,
     permits: &[Result<Permit<'_>, Reason>],

@@ -9,7 +9,7 @@
 //! | 7 | 16 | keyed hash of the canonical request |
 //! | 23 | 8 each | outcomes in the order of the items: kind, then 7 bytes, the record's or the reason's number |
 //!
-//! Kinds: 1 new record, 2 known record, 3 refused.
+//! Kinds: 1 new record, 2 known record, 3 refused, 4 computed and not stored.
 //!
 //! The row's key is the day and a keyed hash of tenant, principal, method and key; rows are looked for under today and
 //! yesterday. No token and no value is ever kept: an answer is rebuilt from the records, authorized and recorded anew.

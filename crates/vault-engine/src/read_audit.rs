@@ -26,7 +26,7 @@ use crate::{
     enter::Scope,
     error::Error,
     evidence::Evidence,
-    token::record_number_row,
+    token::{as_issued, record_number_row},
 };
 
 /// A question to the log of a region.
@@ -319,11 +319,12 @@ async fn items(
 ) -> Result<ItemFilter, Error> {
     let class = keys.class(tenant, class);
     let by_block = OpaqueToken::parse(token.expose()).ok().and_then(|token| class.record_number(token.block()));
-    let row = reader.snapshot().get(Tokens, &class.token_lookup(token.expose())).await?;
+    let issued = as_issued(token.expose());
+    let row = reader.snapshot().get(Tokens, &class.token_lookup(&issued)).await?;
     let by_row = row.as_deref().and_then(record_number_row);
     Ok(ItemFilter {
         numbers: by_block.into_iter().chain(by_row).collect(),
-        token_hashes: vec![TokenHash(keys.token_hash(tenant, token.expose()))],
+        token_hashes: vec![TokenHash(keys.token_hash(tenant, &issued))],
     })
 }
 

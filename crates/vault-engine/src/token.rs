@@ -1,7 +1,8 @@
 //! What both verbs know of tokens: the keys of permitted classes, a record's life, and how a token is given again.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
+use vault_catalog::Format;
 use vault_domain::{Audience, Millis, Reason, RecordNumber, Region, TokenText};
 use vault_format::{Numerals, OpaqueToken, Parts, UuidToken};
 use vault_keys::{ClassKeys, MintedToken, Record, RecordFormat, RecordState, RegionKeys, Way};
@@ -21,6 +22,21 @@ pub(crate) fn class_keys(keys: &RegionKeys, permits: &[Result<Permit<'_>, Reason
         .iter()
         .map(|permit| permit.as_ref().ok().map(|permit| keys.class(permit.tenant(), permit.class().id())))
         .collect()
+}
+
+/// A token as it was issued, whatever spelling it came in: a UUID is read in either case, and known in one.
+pub(crate) fn as_issued(token: &str) -> Cow<'_, str> {
+    UuidToken::parse(token).map_or(Cow::Borrowed(token), |uuid| Cow::Owned(uuid.to_text().expose().to_owned()))
+}
+
+/// Whether a record's token is written as its class says: the class may have had another format once.
+pub(crate) fn is_of_format(record: &Record<'_>, format: Format) -> bool {
+    matches!(
+        (record.format(), format),
+        (RecordFormat::Opaque, Format::Opaque)
+            | (RecordFormat::Uuid, Format::Uuid)
+            | (RecordFormat::FormatPreserving, Format::FormatPreserving(_))
+    )
 }
 
 /// Sends the numerals of a text through FF1, one way or the other.

@@ -2,7 +2,8 @@
 //! verify.
 //!
 //! Keys of the region (tenant and class empty): token block, token seal, place seal, place code, entry tag,
-//! idempotency, token hash. Keys of a class (tenant and class named): check, token look-up, blind index.
+//! idempotency, token hash. Keys of a class (tenant and class named): check, token look-up, token text seal, blind
+//! index, one way, FF1.
 
 use vault_crypto::{Block, BlockKey, Ff1Key, Info, Key256, MacKey};
 use vault_domain::{Audience, DataClass, Generation, RecordNumber, Tenant};

@@ -1,10 +1,11 @@
 //! Tokens for columns that hold UUIDs and nothing else.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fs};
 
 use tonic::Code;
+use vault_proto::v1;
 use vault_tests::{
-    requests::{detokenize, tokenize},
+    requests::{detokenize, query, tokenize},
     roles::Role,
 };
 
@@ -67,5 +68,47 @@ async fn what_is_no_uuid_token_of_the_class_is_not_found() {
     // And the other way round: another class knows nothing of it.
     let refused = payments.detokenize(detokenize("email", [&uuid])).await.unwrap().results.remove(0);
     refused.unwrap_err().is(Code::NotFound, "TOKEN_NOT_FOUND");
+    vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_finds_a_uuid_in_either_case() {
+    let vault = vault().await;
+    let payments = vault.caller(Role::Payments).await;
+    let known = vault.give("device", ["printer"]).await.remove(0);
+    let unknown = "919108f7-52d1-4320-9bac-f847db4148a8".to_owned();
+    for token in [known, unknown] {
+        payments.detokenize(detokenize("device", [&token.to_uppercase()])).await.unwrap();
+        let mut found = Vec::new();
+        for token in [token.clone(), token.to_uppercase()] {
+            let ask = v1::QueryAccessLogRequest { data_class: "device".to_owned(), token, ..query("eu") };
+            found.push(vault.caller(Role::Auditor).await.query(ask).await.unwrap().entries.len());
+        }
+        assert!(found[0] >= 1 && found[0] == found[1], "{found:?}");
+    }
+    vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_class_that_had_another_format_gives_no_token_that_it_could_not_reveal() {
+    let mut vault = vault().await;
+    let key = "format-request-00000001".to_owned();
+    let request = || v1::TokenizeRequest { idempotency_key: key.clone(), ..tokenize("customer_id", ["4711"]) };
+    let opaque = vault.caller(Role::Loader).await.tokenize(request()).await.unwrap().tokens().remove(0);
+    assert!(opaque.starts_with("tok_"));
+    vault.stop().await;
+    let catalog = vault.directory().join("catalog.toml");
+    let text = fs::read_to_string(&catalog).unwrap();
+    let changed = text.replace("[classes.customer_id]", "[classes.customer_id]\nformat = \"uuid\"");
+    assert_ne!(text, changed);
+    fs::write(&catalog, changed).unwrap();
+    vault.start_again().await;
+    let uuid = vault.give("customer_id", ["4711"]).await.remove(0);
+    assert!(is_random_uuid(&uuid), "{uuid}");
+    let revealed = vault.caller(Role::Payments).await.detokenize(detokenize("customer_id", [&uuid])).await.unwrap();
+    assert_eq!(revealed.results, [Ok(b"4711".to_vec())]);
+    // What the first request was answered with is gone.
+    let repeated = vault.caller(Role::Loader).await.tokenize(request()).await.unwrap().results.remove(0);
+    repeated.unwrap_err().is(Code::NotFound, "TOKEN_NOT_FOUND");
     vault.finish().await;
 }

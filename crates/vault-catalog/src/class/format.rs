@@ -199,9 +199,13 @@ const LETTERS_TOO: &str = "values of this rule have letters too: write \"upper_c
 
 /// The same for FF1.
 pub(super) fn check_domain(permuted: &Permuted, rule: RuleName, longest: usize) -> Result<(), Problem> {
-    let digits = || vec![b'1'; longest.min(PERMUTED_BYTES_MAX)];
-    match permuted.of_value(&roomiest(rule, longest).unwrap_or_else(digits)) {
+    let shape = match rule {
+        RuleName::Email => b"a@aaaaaaaa.aaa".to_vec(),
+        _ => roomiest(rule, longest).unwrap_or_else(|| vec![b'1'; longest]),
+    };
+    match permuted.of_value(&shape) {
         Ok(_) => Ok(()),
+        Err(Rejection::Length) => Err(Problem::TooLong { max: PERMUTED_BYTES_MAX }),
         Err(Rejection::Characters) => Err(Problem::Rule(LETTERS_TOO.to_owned())),
         Err(_) => Err(Problem::TokenSpace),
     }

@@ -66,7 +66,8 @@ fn of_computed(raw: &RawClass, faults: &mut Faults) -> Option<Determinism> {
     misplaced(raw.ttl_seconds_default.as_ref(), "ttl_seconds_default", because, faults);
     misplaced(raw.ttl_seconds_max.as_ref(), "ttl_seconds_max", because, faults);
     if determinism(raw.determinism.as_ref(), faults)? == Determinism::None && raw.determinism.is_some() {
-        let because = "tokens of this format are computed: equal values always have equal ones inside of an audience";
+        let because =
+            "tokens of this format are computed: the same value always has the same one inside of an audience";
         misplaced(raw.determinism.as_ref(), "determinism", because, faults);
         return None;
     }

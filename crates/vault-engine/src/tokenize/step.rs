@@ -173,7 +173,7 @@ async fn find_known(
     Ok(())
 }
 
-/// The token of a stored record, if it is one of this class and audience and alive.
+/// The token of a stored record, if it is one of this class, its format and audience, and alive.
 fn give_again(
     keys: &ClassKeySet,
     permits: &[Result<Permit<'_>, Reason>],
@@ -187,7 +187,7 @@ fn give_again(
     let Some(keys) = keys.get(class).and_then(Option::as_ref) else { return Ok(None) };
     let Some(record) = stored.record(row) else { return Ok(None) };
     let record = record?;
-    if !keys.is_of(&record, permit.audience()) {
+    if !keys.is_of(&record, permit.audience()) || !token::is_of_format(&record, permit.class().format()) {
         return Ok(None);
     }
     match stored.life(row, keys, &record, permit.audience(), now) {
