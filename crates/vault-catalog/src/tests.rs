@@ -267,7 +267,7 @@ fn faults_of_classes() {
     class("rule = \"text\"\nlength_bytes_max = 9\nformat = \"ff1\"", 4, "format", "alphabet is missing");
     class("rule = \"iban\"\nformat = \"ff1\"\nalphabet = \"digits\"", 4, "alphabet", "have letters too");
     class("rule = \"email\"\nformat = \"ff1\"\nalphabet = \"digits\"", 4, "alphabet", "have letters too");
-    class("rule = \"digits\"\ndigits_min = 9\ndigits_max = 1025\nformat = \"ff1\"", 5, "format", "1024 bytes");
+    class("rule = \"digits\"\ndigits_min = 9\ndigits_max = 257\nformat = \"ff1\"", 5, "format", "256 bytes");
     class("rule = \"pan\"\nformat = \"ff1\"\nkeep_last = 4", 4, "keep_last", "the check digit");
     class("rule = \"pan\"\nformat = \"ff1\"\nkeep_first = 13", 3, "format", "1000000 tokens");
     class("rule = \"pan\"\nformat = \"ff1\"\nrange = \"any\"", 4, "range", "wherever the permutation");

@@ -132,13 +132,13 @@ impl Engine {
         let stored = StoredRecords::read(&snapshot, numbers).await?;
         drop(snapshot);
         let checked = check(&keys, permits, request, located, &stored, &mut draft);
-        let tokens = request.items.iter().map(|item| token::as_issued(item.token.expose()));
         let evidence: Vec<_> = checked
             .iter()
             .zip(&request.items)
-            .zip(tokens)
-            .map(|((checked, item), token)| {
-                checked.evidence(item.class, || vault.keys.token_hash(scope.account.tenant(), &token))
+            .map(|(checked, item)| {
+                checked.evidence(item.class, || {
+                    vault.keys.token_hash(scope.account.tenant(), &token::as_issued(item.token.expose()))
+                })
             })
             .collect();
         if let Some(repeat) = &repeat {

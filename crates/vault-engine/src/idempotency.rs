@@ -7,7 +7,7 @@
 //! | 0 | 1 | version = 1 |
 //! | 1 | 6 | when, ms since 1970 |
 //! | 7 | 16 | keyed hash of the canonical request |
-//! | 23 | 8 each | outcomes in the order of the items: kind, then 7 bytes, the record's or the reason's number |
+//! | 23 | 8 each | outcomes in the order of the items: kind, then 7 bytes: a number or a hash's first |
 //!
 //! Kinds: 1 new record, 2 known record, 3 refused, 4 computed and not stored.
 //!
@@ -18,6 +18,7 @@ use std::sync::atomic::Ordering;
 
 use vault_domain::{IdempotencyKey, Millis, Reason, RecordNumber, limits};
 use vault_keys::{Digest16, RegionKeys};
+use vault_ledger::TokenHash;
 use vault_store::{
     Snapshot,
     table::{Idempotency, IdempotencyRow},
@@ -50,8 +51,9 @@ pub(crate) enum StoredOutcome {
         /// Whether the request made it.
         created: bool,
     },
-    /// Its token is computed from the value, and nothing is stored: so it is again.
-    Computed,
+    /// Its token is computed from the value, and nothing is stored: so it is again. With the beginning of the token's
+    /// keyed hash, for the class may be another one by then.
+    Computed([u8; 7]),
     /// It was refused.
     Refused(Reason),
 }
@@ -62,15 +64,21 @@ impl StoredOutcome {
         match (item.outcome, item.about) {
             (None, About::Record(number)) => Self::Record { number, created: false },
             (Some(reason), _) => Self::Refused(reason),
-            (None, About::Token(_)) => Self::Computed,
+            (None, About::Token(hash)) => Self::computed(&hash),
             (None, About::Nothing) => Self::Refused(Reason::Internal),
         }
+    }
+
+    /// The outcome of an item whose token is computed.
+    pub(crate) fn computed(hash: &TokenHash) -> Self {
+        let [a, b, c, d, e, f, g, ..] = hash.0;
+        Self::Computed([a, b, c, d, e, f, g])
     }
 
     pub(crate) fn record(&self) -> Option<RecordNumber> {
         match self {
             Self::Record { number, .. } => Some(*number),
-            Self::Computed | Self::Refused(_) => None,
+            Self::Computed(_) | Self::Refused(_) => None,
         }
     }
 
@@ -78,7 +86,7 @@ impl StoredOutcome {
         let (kind, number) = match self {
             Self::Record { number, created: true } => (NEW_RECORD, number.get()),
             Self::Record { number, created: false } => (KNOWN_RECORD, number.get()),
-            Self::Computed => (COMPUTED, 0),
+            Self::Computed([a, b, c, d, e, f, g]) => (COMPUTED, u64::from_be_bytes([0, *a, *b, *c, *d, *e, *f, *g])),
             Self::Refused(reason) => (REFUSED, u64::from(*reason as u16)),
         };
         let [_, a, b, c, d, e, f, g] = number.to_be_bytes();
@@ -90,7 +98,7 @@ impl StoredOutcome {
         match kind {
             NEW_RECORD => Some(Self::Record { number: RecordNumber::new(number)?, created: true }),
             KNOWN_RECORD => Some(Self::Record { number: RecordNumber::new(number)?, created: false }),
-            COMPUTED if number == 0 => Some(Self::Computed),
+            COMPUTED => Some(Self::Computed([a, b, c, d, e, f, g])),
             REFUSED => Some(Self::Refused(Reason::from_number(u16::try_from(number).ok()?)?)),
             _ => None,
         }
@@ -221,13 +229,13 @@ mod tests {
             StoredOutcome::Record { number: number(7), created: true },
             StoredOutcome::Record { number: number(0x01_0203_0405_0607), created: false },
             StoredOutcome::Refused(Reason::ValueRejected),
-            StoredOutcome::Computed,
+            StoredOutcome::Computed([9, 8, 7, 6, 5, 4, 3]),
         ]
     }
 
     /// Version 1, which must be read for as long as such rows are looked for.
     const GOLDEN: &str = "01018bcfe56800abababababababababababababababab\
-        0100000000000007020102030405060703000000000000070400000000000000";
+        0100000000000007020102030405060703000000000000070409080706050403";
 
     #[test]
     fn the_layout_of_a_row_is_pinned() {

@@ -174,16 +174,12 @@ impl Running {
     /// Writes what waits, notes the stop in every log, signs the last checkpoints and ends the threads. Calls that come
     /// now are refused.
     pub async fn stop(self) {
-        let Self { engine, logs } = self;
-        for ended in [engine.node.flush(true).await, engine.note_life(Action::Stop).await] {
+        for ended in [self.engine.node.flush(true).await, self.engine.note_life(Action::Stop).await] {
             if let Err(error) = ended {
                 tracing::error!(reason = error.reason().name(), "the stop could not be written into the log");
             }
         }
-        drop(engine);
-        for log in logs {
-            log.stop().await;
-        }
+        self.abandon().await;
     }
 
     /// Ends the threads when a log can't be written any more: nothing is noted, as nothing can be.

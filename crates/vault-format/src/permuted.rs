@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use vault_domain::{TokenText, limits};
+use vault_domain::TokenText;
 use zeroize::Zeroizing;
 
 use crate::{LuhnMode, Rejection, luhn};
@@ -71,8 +71,9 @@ pub struct Permuted {
 
 /// The fewest texts that a domain may have (SP 800-38G Revision 1, second public draft, section 5).
 const SPACE_MIN: u128 = 1_000_000;
-/// The longest value: far above all that has a format, and what one tweak holds beside its names.
-pub const PERMUTED_BYTES_MAX: usize = 1024;
+/// The longest value: above all that has a format, and short enough that a thousand of them, whose work grows with the
+/// square of their length, do not keep a thread from other calls.
+pub const PERMUTED_BYTES_MAX: usize = 256;
 
 /// A text taken apart.
 pub struct Parts {
@@ -104,7 +105,7 @@ impl Permuted {
     }
 
     fn split(&self, text: &[u8]) -> Result<Parts, Rejection> {
-        if text.len() > PERMUTED_BYTES_MAX.min(limits::VALUE_BYTES_MAX) {
+        if text.len() > PERMUTED_BYTES_MAX {
             return Err(Rejection::Length);
         }
         let end = text.len().saturating_sub(self.keep_last.max(usize::from(self.luhn != LuhnMode::Any)));

@@ -49,10 +49,11 @@ impl Shape<'_> {
 }
 
 impl Drawn {
-    fn text(&self) -> TokenText {
+    /// The row that it is found by.
+    fn name(&self, keys: &ClassKeys) -> Digest16 {
         match self {
-            Self::Uuid(uuid) => uuid.to_text(),
-            Self::Preserving(text) => TokenText::new(text.expose().to_owned()),
+            Self::Uuid(uuid) => keys.token_lookup(uuid.to_text().expose()),
+            Self::Preserving(text) => keys.token_lookup(text.expose()),
         }
     }
 
@@ -210,7 +211,7 @@ async fn draw(
         let mut drawn = Vec::with_capacity(open.len());
         for (_, shape) in &open {
             let token = shape.draw(random)?;
-            let name = keys.token_lookup(token.text().expose());
+            let name = token.name(keys);
             drawn.push((token, name));
         }
         let names: Vec<Digest16> = drawn.iter().map(|(_, name)| *name).collect();

@@ -48,7 +48,7 @@ impl Step {
     pub(super) fn outcome(&self) -> StoredOutcome {
         match self {
             Self::Done(issued, number) => StoredOutcome::Record { number: *number, created: issued.created },
-            Self::Computed(..) => StoredOutcome::Computed,
+            Self::Computed(_, hash) => StoredOutcome::computed(hash),
             Self::Refused(error) => StoredOutcome::Refused(error.reason()),
             Self::Fresh(_) | Self::SameAs(_) => StoredOutcome::Refused(Reason::Internal),
         }
@@ -237,10 +237,12 @@ pub(super) async fn rebuild(
             continue;
         }
         steps.push(match outcome {
-            StoredOutcome::Computed => match validate(vault, keys, permits, item) {
-                Ok(Valid::Computed(issued, hash)) => Step::Computed(issued, hash),
+            StoredOutcome::Computed(_) => match validate(vault, keys, permits, item) {
+                Ok(Valid::Computed(issued, hash)) if StoredOutcome::computed(&hash) == *outcome => {
+                    Step::Computed(issued, hash)
+                }
                 // The class is another one by now: what it was is gone.
-                Ok(Valid::Fresh(_)) => Step::Refused(Error::new(Reason::TokenUnknown)),
+                Ok(_) => Step::Refused(Error::new(Reason::TokenUnknown)),
                 Err(error) => Step::Refused(error),
             },
             StoredOutcome::Refused(reason) => Step::Refused(refused_again(*reason, permits, item)),
