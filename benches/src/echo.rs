@@ -7,12 +7,14 @@ use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tonic::{Request, Response, Status};
+use tokio_stream::Empty;
+use tonic::{Request, Response, Status, Streaming};
 use tower::Service;
 use vault_domain::limits;
 use vault_proto::v1::{
-    DetokenizeRequest, DetokenizeResponse, DetokenizeResult, Receipt, TokenIssued, TokenizeRequest, TokenizeResponse,
-    TokenizeResult, ValueRevealed, detokenize_result,
+    DescribeTokensRequest, DescribeTokensResponse, DetokenizeRequest, DetokenizeResponse, DetokenizeResult,
+    DetokenizeStreamRequest, DetokenizeStreamResponse, Receipt, TokenIssued, TokenizeRequest, TokenizeResponse,
+    TokenizeResult, TokenizeStreamRequest, TokenizeStreamResponse, ValueRevealed, detokenize_result,
     token_service_server::{TokenService, TokenServiceServer},
     tokenize_result,
 };
@@ -64,6 +66,32 @@ impl TokenService for Echo {
         let items = request.into_inner().items.len();
         let results = self.0.detokenized.iter().take(items).cloned().collect();
         Ok(Response::new(DetokenizeResponse { results, receipt: Some(self.0.receipt.clone()) }))
+    }
+
+    async fn describe_tokens(
+        &self,
+        _: Request<DescribeTokensRequest>,
+    ) -> Result<Response<DescribeTokensResponse>, Status> {
+        Err(Status::unimplemented("no floor"))
+    }
+
+    // The floor of single calls and batches alone.
+    type TokenizeStreamStream = Empty<Result<TokenizeStreamResponse, Status>>;
+
+    async fn tokenize_stream(
+        &self,
+        _: Request<Streaming<TokenizeStreamRequest>>,
+    ) -> Result<Response<Self::TokenizeStreamStream>, Status> {
+        Err(Status::unimplemented("no floor"))
+    }
+
+    type DetokenizeStreamStream = Empty<Result<DetokenizeStreamResponse, Status>>;
+
+    async fn detokenize_stream(
+        &self,
+        _: Request<Streaming<DetokenizeStreamRequest>>,
+    ) -> Result<Response<Self::DetokenizeStreamStream>, Status> {
+        Err(Status::unimplemented("no floor"))
     }
 }
 

@@ -2,6 +2,7 @@
 //! that they have not looked into.
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     sync::{
         Arc,
@@ -11,12 +12,14 @@ use std::{
 };
 
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, task::JoinSet};
+use tokio::{net::TcpStream, sync::mpsc, task::JoinSet};
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 use vault_domain::{Clock, SystemClock};
 use vault_proto::v1::{
-    DetokenizeItem, DetokenizeRequest, TokenizeItem, TokenizeRequest, detokenize_result,
+    DetokenizeItem, DetokenizeRequest, DetokenizeResult, DetokenizeStreamRequest, StreamStart, TokenizeItem,
+    TokenizeRequest, TokenizeResult, TokenizeStreamRequest, detokenize_result,
     token_service_client::TokenServiceClient, tokenize_result,
 };
 
@@ -120,8 +123,10 @@ pub struct Load {
     pub class: Class,
     /// Items in each call.
     pub items: usize,
-    /// Calls in flight.
+    /// Calls in flight; on streams, messages without an answer.
     pub in_flight: usize,
+    /// How many streams carry the items, in messages instead of calls; none for calls.
+    pub streams: usize,
     /// Tokens to draw from.
     pub stock: Arc<Stock>,
     /// The number of the next value that was never seen before. All loads on one class share it.
@@ -200,10 +205,17 @@ impl Connections {
         let clock = Arc::new(SystemClock::new());
         let cpu = cpu_time();
         let mut callers = JoinSet::new();
-        for (number, client) in (0..load.in_flight).zip(self.0.iter().cycle()) {
+        let count = if load.streams > 0 { load.streams } else { load.in_flight };
+        for (number, client) in (0..count).zip(self.0.iter().cycle()) {
             let caller =
                 Caller { client: client.clone(), load: load.clone(), draw: Draw::seeded(number), receipts: None };
-            callers.spawn(caller.call_until(clock.clone(), time));
+            match (load.streams, load.verb) {
+                (0, _) => callers.spawn(caller.call_until(clock.clone(), time)),
+                (_, Verb::TokenizeFresh | Verb::TokenizeKnown) => {
+                    callers.spawn(caller.tokenize_until(clock.clone(), time))
+                }
+                _ => callers.spawn(caller.detokenize_until(clock.clone(), time)),
+            };
         }
         let mut latencies = Latencies::default();
         let mut receipts: Option<(u64, u64)> = None;
@@ -290,33 +302,111 @@ impl Caller {
     }
 
     async fn tokenize(&mut self) -> Result<(), Failure> {
+        let request = self.tokenize_request()?;
+        let answer = self.client.tokenize(request).await?.into_inner();
+        self.check_tokens(&answer.results)?;
+        self.note(answer.receipt.map(|receipt| receipt.index));
+        Ok(())
+    }
+
+    fn tokenize_request(&mut self) -> Result<TokenizeRequest, Failure> {
         let Load { items, class, .. } = self.load;
         let count = u64::try_from(items)?;
-        let fresh = self.load.verb == Verb::TokenizeFresh;
-        let request = if fresh {
+        Ok(if self.load.verb == Verb::TokenizeFresh {
             let first = self.load.fresh.fetch_add(count, Ordering::Relaxed);
             tokenize_request(class, first..first + count)
         } else {
             let known = self.load.stock.len();
             tokenize_request(class, (0..count).map(|_| self.draw.below(known)))
-        };
-        let answer = self.client.tokenize(request).await?.into_inner();
+        })
+    }
+
+    fn check_tokens(&self, results: &[TokenizeResult]) -> Result<(), Failure> {
+        let fresh = self.load.verb == Verb::TokenizeFresh;
         let issued = |outcome: &Option<_>| match outcome {
             Some(tokenize_result::Outcome::Issued(issued)) => {
                 !issued.token.is_empty() && (issued.created == fresh || !self.load.checked)
             }
             _ => false,
         };
-        if answer.results.len() != items || !answer.results.iter().all(|result| issued(&result.outcome)) {
+        if results.len() != self.load.items || !results.iter().all(|result| issued(&result.outcome)) {
             return Err("a value got no token, or an old one where a new one was due".into());
         }
+        Ok(())
+    }
+
+    /// Messages that one stream has without an answer.
+    fn window(&self) -> usize {
+        (self.load.in_flight / self.load.streams.max(1)).max(1)
+    }
+
+    /// One stream for `time`, with as many messages on their way as the load says.
+    async fn tokenize_until(mut self, clock: Arc<SystemClock>, time: Duration) -> Result<Called, Failure> {
+        let mut window = Window::new(self.window(), &clock);
+        let (sender, receiver) = mpsc::channel(window.size);
+        let mut answers = {
+            let items = self.tokenize_request()?.items;
+            let message = TokenizeStreamRequest { start: Some(stream_start()), sequence: window.sent(), items };
+            sender.send(message).await?;
+            self.client.tokenize_stream(ReceiverStream::new(receiver)).await?.into_inner()
+        };
+        loop {
+            while window.has_room(time) {
+                let items = self.tokenize_request()?.items;
+                sender.send(TokenizeStreamRequest { start: None, sequence: window.sent(), items }).await?;
+            }
+            if !window.is_open() {
+                return Ok((window.latencies, self.receipts));
+            }
+            let answer = answers.message().await?.ok_or("the stream ended early")?;
+            window.answered(answer.sequence)?;
+            self.check_tokens(&answer.results)?;
+            self.note(answer.receipt.map(|receipt| receipt.index));
+        }
+    }
+
+    /// The same with tokens.
+    async fn detokenize_until(mut self, clock: Arc<SystemClock>, time: Duration) -> Result<Called, Failure> {
+        let mut window = Window::new(self.window(), &clock);
+        let (sender, receiver) = mpsc::channel(window.size);
+        let mut answers = {
+            let (numbers, request) = self.detokenize_request();
+            let message =
+                DetokenizeStreamRequest { start: Some(stream_start()), sequence: window.sent(), items: request.items };
+            window.asked.push_back(numbers);
+            sender.send(message).await?;
+            self.client.detokenize_stream(ReceiverStream::new(receiver)).await?.into_inner()
+        };
+        loop {
+            while window.has_room(time) {
+                let (numbers, request) = self.detokenize_request();
+                window.asked.push_back(numbers);
+                let message = DetokenizeStreamRequest { start: None, sequence: window.sent(), items: request.items };
+                sender.send(message).await?;
+            }
+            if !window.is_open() {
+                return Ok((window.latencies, self.receipts));
+            }
+            let answer = answers.message().await?.ok_or("the stream ended early")?;
+            window.answered(answer.sequence)?;
+            let numbers = window.asked.pop_front().unwrap_or_default();
+            self.check_values(&numbers, &answer.results)?;
+            self.note(answer.receipt.map(|receipt| receipt.index));
+        }
+    }
+
+    async fn detokenize(&mut self) -> Result<(), Failure> {
+        let (numbers, request) = self.detokenize_request();
+        let answer = self.client.detokenize(request).await?.into_inner();
+        self.check_values(&numbers, &answer.results)?;
         self.note(answer.receipt.map(|receipt| receipt.index));
         Ok(())
     }
 
-    async fn detokenize(&mut self) -> Result<(), Failure> {
+    /// A request, and the numbers of the values that it asks for.
+    fn detokenize_request(&mut self) -> (Vec<u64>, DetokenizeRequest) {
         const HOT: u64 = 1000;
-        let Load { items, class, checked, .. } = self.load;
+        let Load { items, class, .. } = self.load;
         let stock = self.load.stock.clone();
         let reach = if self.load.verb == Verb::DetokenizeHot { stock.len().min(HOT) } else { stock.len() };
         let numbers: Vec<u64> = (0..items).map(|_| self.draw.below(reach)).collect();
@@ -329,12 +419,16 @@ impl Caller {
             items: numbers.iter().map(item).collect(),
             ..DetokenizeRequest::default()
         };
-        let answer = self.client.detokenize(request).await?.into_inner();
-        let revealed = answer.results.iter().map(|result| match &result.outcome {
+        (numbers, request)
+    }
+
+    fn check_values(&self, numbers: &[u64], results: &[DetokenizeResult]) -> Result<(), Failure> {
+        let Load { items, class, checked, .. } = self.load;
+        let revealed = results.iter().map(|result| match &result.outcome {
             Some(detokenize_result::Outcome::Revealed(revealed)) => revealed.value.as_slice(),
             _ => &[],
         });
-        let mut all_there = answer.results.len() == items && revealed.clone().all(|value| !value.is_empty());
+        let mut all_there = results.len() == items && revealed.clone().all(|value| !value.is_empty());
         // Comparing every value would be work that no client has; the first of each call tells as much.
         if let (true, Some(number), Some(value)) = (checked, numbers.first(), revealed.clone().next()) {
             all_there &= class.shape.value(*number) == value;
@@ -342,7 +436,6 @@ impl Caller {
         if !all_there {
             return Err("a token did not lead to its value".into());
         }
-        self.note(answer.receipt.map(|receipt| receipt.index));
         Ok(())
     }
 
@@ -351,8 +444,67 @@ impl Caller {
     }
 }
 
+fn stream_start() -> StreamStart {
+    StreamStart {
+        region: REGION.to_owned(),
+        purpose: PURPOSE.to_owned(),
+        audience: AUDIENCE.to_owned(),
+        ..StreamStart::default()
+    }
+}
+
+/// The messages of a stream that have no answer yet.
+struct Window {
+    size: usize,
+    clock: Arc<SystemClock>,
+    next: u64,
+    /// When each was sent, oldest first.
+    open: VecDeque<(u64, Duration)>,
+    /// What each asked for, where that is looked at.
+    asked: VecDeque<Vec<u64>>,
+    latencies: Latencies,
+}
+
+impl Window {
+    fn new(size: usize, clock: &Arc<SystemClock>) -> Self {
+        let latencies = Latencies::with_capacity(1024);
+        Self { size, clock: clock.clone(), next: 1, open: VecDeque::new(), asked: VecDeque::new(), latencies }
+    }
+
+    /// Whether another message may go out before `time` is over.
+    fn has_room(&self, time: Duration) -> bool {
+        self.open.len() < self.size && self.clock.monotonic() < time
+    }
+
+    fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// The number of the message that is sent now.
+    fn sent(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.open.push_back((number, self.clock.monotonic()));
+        number
+    }
+
+    fn answered(&mut self, number: u64) -> Result<(), Failure> {
+        match self.open.pop_front() {
+            Some((oldest, sent)) if oldest == number => {
+                self.latencies.push(self.clock.monotonic().saturating_sub(sent));
+                Ok(())
+            }
+            _ => Err("an answer came out of turn".into()),
+        }
+    }
+}
+
 fn tokenize_request(class: Class, numbers: impl Iterator<Item = u64>) -> TokenizeRequest {
-    let item = |number| TokenizeItem { data_class: class.name.to_owned(), value: class.shape.value(number) };
+    let item = |number| TokenizeItem {
+        data_class: class.name.to_owned(),
+        value: class.shape.value(number),
+        subject: String::new(),
+    };
     TokenizeRequest {
         region: REGION.to_owned(),
         purpose: PURPOSE.to_owned(),

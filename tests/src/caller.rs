@@ -83,14 +83,32 @@ impl Caller {
     /// When the call as a whole is refused.
     pub async fn tokenize(&self, request: impl IntoRequest<v1::TokenizeRequest>) -> Result<Tokenized, Refusal> {
         let request = request.into_request();
-        request.get_ref().items.iter().for_each(|item| self.secrets.plant(&item.value));
+        self.plant_values(&request.get_ref().items);
         match self.tokens.clone().tokenize(request).await {
             Ok(answer) => Ok(self.tokenized(answer.into_inner())),
             Err(status) => Err(self.refusal(&status)),
         }
     }
 
-    fn tokenized(&self, answer: v1::TokenizeResponse) -> Tokenized {
+    /// The generated client, for streams.
+    pub(crate) fn tokens(&self) -> TokenServiceClient<Connection> {
+        self.tokens.clone()
+    }
+
+    /// From now on these must not be seen.
+    pub(crate) fn plant_values(&self, items: &[v1::TokenizeItem]) {
+        for item in items {
+            self.secrets.plant(&item.value);
+            self.secrets.plant(item.subject.as_bytes());
+        }
+    }
+
+    /// From now on these must not be seen.
+    pub(crate) fn plant_tokens(&self, items: &[v1::DetokenizeItem]) {
+        items.iter().for_each(|item| self.secrets.plant(item.token.as_bytes()));
+    }
+
+    pub(crate) fn tokenized(&self, answer: v1::TokenizeResponse) -> Tokenized {
         use tokenize_result::Outcome;
         let issued = answer.results.iter().filter_map(|result| match &result.outcome {
             Some(Outcome::Issued(issued)) => Some(issued),
@@ -111,18 +129,42 @@ impl Caller {
     /// # Errors
     /// When the call as a whole is refused.
     pub async fn detokenize(&self, request: impl IntoRequest<v1::DetokenizeRequest>) -> Result<Detokenized, Refusal> {
-        use detokenize_result::Outcome;
         let request = request.into_request();
-        request.get_ref().items.iter().for_each(|item| self.secrets.plant(item.token.as_bytes()));
+        self.plant_tokens(&request.get_ref().items);
         let answer = self.tokens.clone().detokenize(request).await.map_err(|status| self.refusal(&status))?;
-        let answer = answer.into_inner();
+        Ok(self.detokenized(answer.into_inner()))
+    }
+
+    pub(crate) fn detokenized(&self, answer: v1::DetokenizeResponse) -> Detokenized {
+        use detokenize_result::Outcome;
         let results = answer.results.into_iter().map(|result| match result.outcome.expect("an outcome") {
             Outcome::Revealed(revealed) => Ok(revealed.value.clone()),
             Outcome::Error(status) => Err(Refusal::of_item(&status)),
         });
         let results: Vec<_> = results.collect();
         self.refusals(&results);
-        Ok(Detokenized { results, receipt: answer.receipt.expect("a receipt") })
+        Detokenized { results, receipt: answer.receipt.expect("a receipt") }
+    }
+
+    /// Calls DescribeTokens: what is known of each token, or why nothing is told.
+    ///
+    /// # Errors
+    /// When the call as a whole is refused.
+    pub async fn describe(
+        &self,
+        request: v1::DescribeTokensRequest,
+    ) -> Result<Vec<Result<v1::TokenDescription, Refusal>>, Refusal> {
+        use v1::describe_token_result::Outcome;
+        self.plant_tokens(&request.items);
+        let answer = self.tokens.clone().describe_tokens(request).await.map_err(|status| self.refusal(&status))?;
+        let answer = answer.into_inner();
+        assert!(answer.receipt.is_some(), "a receipt");
+        self.assert_unseen(&answer.encode_to_vec());
+        let results = answer.results.into_iter().map(|result| match result.outcome.expect("an outcome") {
+            Outcome::Described(description) => Ok(description),
+            Outcome::Error(status) => Err(Refusal::of_item(&status)),
+        });
+        Ok(results.collect())
     }
 
     /// Calls QueryAccessLog.

@@ -18,4 +18,5 @@ pub mod requests;
 pub mod roles;
 pub mod secrets;
 pub mod stored_log;
+pub mod stream;
 pub mod vault;

@@ -20,7 +20,7 @@ pub fn tokenize<V: AsRef<[u8]>>(class: &str, values: impl IntoIterator<Item = V>
 
 /// One value.
 pub fn tokenize_item(class: &str, value: impl AsRef<[u8]>) -> v1::TokenizeItem {
-    v1::TokenizeItem { data_class: class.to_owned(), value: value.as_ref().to_vec() }
+    v1::TokenizeItem { data_class: class.to_owned(), value: value.as_ref().to_vec(), subject: String::new() }
 }
 
 /// Tokens of one class to be revealed to [`AUDIENCE`].
@@ -32,6 +32,12 @@ pub fn detokenize<T: Into<String>>(class: &str, tokens: impl IntoIterator<Item =
         items: tokens.into_iter().map(|token| detokenize_item(class, token)).collect(),
         ..Default::default()
     }
+}
+
+/// Tokens of one class to be described to [`AUDIENCE`].
+pub fn describe<T: Into<String>>(class: &str, tokens: impl IntoIterator<Item = T>) -> v1::DescribeTokensRequest {
+    let v1::DetokenizeRequest { region, purpose, reference, audience, items, .. } = detokenize(class, tokens);
+    v1::DescribeTokensRequest { region, purpose, reference, audience, items }
 }
 
 /// One token.

@@ -226,6 +226,12 @@ impl TestVault {
         Connection::open(self.address(), tls(&self.authority, identity)).await
     }
 
+    /// The certificate of a role.
+    #[must_use]
+    pub fn identity(&self, role: Role) -> &Identity {
+        &self.identities[&role]
+    }
+
     /// The authority that this vault trusts.
     #[must_use]
     pub fn authority(&self) -> &Authority {

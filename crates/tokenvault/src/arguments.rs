@@ -15,6 +15,7 @@ use crate::{
     exit::EXIT_CODES,
     items::ItemArguments,
     serve::ServeArguments,
+    tokenize::TokenizeArguments,
 };
 
 /// The version and the commit that it was built from.
@@ -61,7 +62,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Values in, tokens out
-    Tokenize(ItemArguments),
+    Tokenize(TokenizeArguments),
     /// Tokens in, values out
     Detokenize(ItemArguments),
     /// Whole files of values or tokens

@@ -243,7 +243,11 @@ async fn send(
 ) -> Result<Sent, ClientError> {
     match direction {
         Direction::Tokenize => {
-            let value = |item: &Item| NewValue { class: item.class.clone(), value: Plaintext::new(item.cell.clone()) };
+            let value = |item: &Item| NewValue {
+                class: item.class.clone(),
+                value: Plaintext::new(item.cell.clone()),
+                subject: None,
+            };
             let answer = client.tokenize(context, items.iter().map(value).collect()).await?;
             let replacement = |issued: IssuedToken| Replacement {
                 created: issued.created,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use vault_client::{IssuedToken, NewValue};
-use vault_domain::Plaintext;
+use vault_domain::{Plaintext, SubjectName};
 
 use crate::{
     exit::{Exit, Failure},
@@ -20,11 +20,21 @@ const COLUMNS: &[Column] = &[
     ("what to do", "/error/remedy"),
 ];
 
-pub(crate) async fn run(arguments: ItemArguments) -> Result<Exit, Failure> {
+/// The arguments of `tokenize`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct TokenizeArguments {
+    /// The person that the values are about, for classes that are deterministic per subject. Others can see it
+    #[arg(long, value_name = "NAME", value_parser = |name: &str| SubjectName::parse(name.to_owned()))]
+    subject: Option<SubjectName>,
+    #[command(flatten)]
+    items: ItemArguments,
+}
+
+pub(crate) async fn run(TokenizeArguments { subject, items: arguments }: TokenizeArguments) -> Result<Exit, Failure> {
     let class = arguments.class.clone();
     let call = async |client: &vault_client::Client, context: &vault_client::CallContext, batch: Vec<Vec<u8>>| {
-        let values = batch.into_iter().map(|value| NewValue { class: class.clone(), value: Plaintext::new(value) });
-        Ok(client.tokenize(context, values.collect()).await?)
+        let value = |value| NewValue { class: class.clone(), value: Plaintext::new(value), subject: subject.clone() };
+        Ok(client.tokenize(context, batch.into_iter().map(value).collect()).await?)
     };
     exchange(arguments, "value", COLUMNS, call, issued_json).await
 }

@@ -14,7 +14,7 @@ use crate::{
     names::{Ids, resolve, resolve_all, resolve_some, word},
 };
 
-const DATA_ACTIONS: [Action; 2] = [Action::Tokenize, Action::Detokenize];
+const DATA_ACTIONS: [Action; 3] = [Action::Tokenize, Action::Detokenize, Action::Describe];
 const LOG_ACTIONS: [Action; 2] = [Action::QueryAccessLog, Action::GetCheckpoint];
 
 /// What one authenticated principal is in the vault.
@@ -250,7 +250,7 @@ fn parse_actions(list: &RawList, faults: &mut Faults) -> Box<[Action]> {
     let known = DATA_ACTIONS.into_iter().chain(LOG_ACTIONS).map(|action| (action.name(), action));
     let mut actions = Vec::new();
     for written in list.get_ref() {
-        match word("action that can be granted", written, &known, &[], faults) {
+        match word("action that can be granted", written, &known, faults) {
             Some(action) if actions.contains(&action) => {
                 faults.add(written.span(), Problem::Twice(written.get_ref().clone()));
             }

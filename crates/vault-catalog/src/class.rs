@@ -1,13 +1,16 @@
 //! Data classes: what values of a kind must look like, what their tokens look like and how long they live.
 
+mod fixed;
 mod format;
 mod judge;
 mod rule;
 
 use std::time::Duration;
 
-use vault_domain::DataClass;
+use vault_domain::{Audience, DataClass};
 use vault_format::{Permuted, Preserving, Rule};
+
+pub use fixed::{ChangedSetting, FixedSettings};
 
 /// The longest lifetime of a token, 100 years of 365 days: a longer one is a unit mistaken.
 pub const TTL_SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
@@ -78,6 +81,10 @@ words! {
         None = "none",
         /// Inside one audience always; tokens of two audiences can't be linked.
         PerAudience = "per_audience",
+        /// Inside one audience for one person; tokens of two persons can't be linked.
+        PerSubject = "per_subject",
+        /// Always, for all audiences that share the class: any of them may be shown the value of any such token.
+        PerClass = "per_class",
     }
 }
 
@@ -110,6 +117,15 @@ impl Format {
     }
 }
 
+/// The audiences that a class is deterministic for as a whole.
+#[derive(Clone, Debug)]
+struct Shared {
+    /// Sorted.
+    audiences: Box<[Audience]>,
+    /// What stands for all of them.
+    all: Audience,
+}
+
 /// A data class.
 #[derive(Clone, Debug)]
 pub struct Class {
@@ -119,6 +135,8 @@ pub struct Class {
     rule: Rule,
     format: Format,
     determinism: Determinism,
+    shared: Option<Shared>,
+    fixed: FixedSettings,
     purpose_required: bool,
     ttl_default: Option<Duration>,
     ttl_max: Option<Duration>,
@@ -159,6 +177,24 @@ impl Class {
     #[must_use]
     pub fn determinism(&self) -> Determinism {
         self.determinism
+    }
+
+    /// Who a token is meant for that is made or presented for `audience`: that audience alone; of a class that is
+    /// deterministic per class, all that share it as one. None: it does not share this class.
+    #[must_use]
+    pub fn addressee<'a>(&'a self, audience: &'a Audience) -> Option<&'a Audience> {
+        match &self.shared {
+            None => Some(audience),
+            Some(shared) => shared.audiences.binary_search(audience).is_ok().then_some(&shared.all),
+        }
+    }
+
+    /// What must not change while there are tokens of this class: with other settings they would not be found, would
+    /// be found to lead to other values, or would stand beside other tokens of the same value. In words, sorted by
+    /// setting.
+    #[must_use]
+    pub fn fixed_settings(&self) -> &FixedSettings {
+        &self.fixed
     }
 
     /// Whether calls on this class must state a purpose.

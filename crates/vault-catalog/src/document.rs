@@ -157,6 +157,7 @@ pub(crate) struct RawClass {
     pub(crate) range: Option<Spanned<String>>,
     pub(crate) alphabet: Option<Spanned<String>>,
     pub(crate) determinism: Option<Spanned<String>>,
+    pub(crate) audiences: Option<RawList>,
     pub(crate) purpose_required: Option<bool>,
     pub(crate) ttl_seconds_default: Option<Spanned<u64>>,
     pub(crate) ttl_seconds_max: Option<Spanned<u64>>,

@@ -122,16 +122,6 @@ pub enum Problem {
         /// The words of this version.
         known: String,
     },
-    /// A word that a later version will know.
-    #[error("the {kind} {word:?} is not in this version: write {known}")]
-    NotInThisVersion {
-        /// What it should have been.
-        kind: &'static str,
-        /// The word.
-        word: String,
-        /// The words of this version.
-        known: String,
-    },
     /// A list that names one thing twice.
     #[error("{0:?} stands in this list twice: remove one")]
     Twice(String),

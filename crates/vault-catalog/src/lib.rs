@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub use account::{Account, Grant};
-pub use class::{Class, Determinism, Format, RuleName, TTL_SECONDS_MAX};
+pub use class::{ChangedSetting, Class, Determinism, FixedSettings, Format, RuleName, TTL_SECONDS_MAX};
 pub use fault::{CatalogError, FAULTS_SHOWN_MAX, Fault, Problem};
 pub use names::{Described, RegionEntry};
 
@@ -171,7 +171,9 @@ impl Content {
             regions: document
                 .regions
                 .build(&ids.regions, faults, |id, raw, _, faults| RegionEntry::new(id, raw, faults)),
-            classes: document.classes.build(&ids.classes, faults, Class::new),
+            classes: document
+                .classes
+                .build(&ids.classes, faults, |id, raw, span, faults| Class::new(id, raw, span, &ids.audiences, faults)),
             accounts: document
                 .accounts
                 .build(&principals, faults, |id, raw, span, faults| Account::new(id, raw, span, &ids, faults)),

@@ -163,23 +163,18 @@ pub(crate) fn resolve_some<Id: Named>(list: &RawList, declared: &BTreeSet<Id>, f
     resolve_all(list.get_ref(), declared, faults)
 }
 
-/// What a word of a fixed list stands for. `later` are words of the design that this version refuses by name.
+/// What a word of a fixed list stands for.
 pub(crate) fn word<T>(
     kind: &'static str,
     written: &Spanned<String>,
     known: &(impl Iterator<Item = (&'static str, T)> + Clone),
-    later: &[&str],
     faults: &mut Faults,
 ) -> Option<T> {
     let text = written.get_ref().as_str();
     let found = known.clone().find(|(name, _)| *name == text);
     if found.is_none() {
         let known = quoted(known.clone().map(|(name, _)| name));
-        let word = text.to_owned();
-        let problem = match later.contains(&text) {
-            true => Problem::NotInThisVersion { kind, word, known },
-            false => Problem::UnknownWord { kind, word, known },
-        };
+        let problem = Problem::UnknownWord { kind, word: text.to_owned(), known };
         faults.add(written.span(), problem);
     }
     found.map(|(_, meaning)| meaning)

@@ -278,7 +278,11 @@ fn faults_of_classes() {
         class(&format!("rule = \"pan\"\nformat = \"one_way\"\n{kept}"), 4, key, "");
     }
     class("rule = \"pan\"\ndeterminism = \"per_person\"", 3, "determinism", "write \"none\", \"per_audience\"");
-    class("rule = \"pan\"\ndeterminism = \"per_subject\"", 3, "determinism", "is not in this version");
+    class("rule = \"pan\"\ndeterminism = \"per_class\"", 1, "", "audiences is missing");
+    class("rule = \"pan\"\ndeterminism = \"per_class\"\naudiences = []", 4, "audiences", "");
+    class("rule = \"pan\"\ndeterminism = \"per_class\"\naudiences = [\"a\"]", 4, "audiences[0]", "");
+    class("rule = \"pan\"\ndeterminism = \"per_audience\"\naudiences = [\"a\"]", 4, "audiences", "the one audience");
+    class("rule = \"pan\"\nformat = \"ff1\"\ndeterminism = \"per_subject\"", 4, "determinism", "whose value");
     class("rule = \"pan\"\nluhn = \"valid\"", 3, "luhn", "the formats \"format_preserving\"");
     class("rule = \"pan\"\nkeep_first = 6", 3, "keep_first", "the formats \"format_preserving\"");
     class("rule = \"pan\"\nformat = \"format_preserving\"\nluhn = \"no\"", 4, "luhn", "write \"invalid\", \"valid\"");

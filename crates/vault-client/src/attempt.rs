@@ -58,7 +58,7 @@ impl Patience<'_> {
     }
 
     /// The pause after this many attempts: what the vault asks for, and between half and all of our own on top.
-    fn pause(&self, attempts: u32, asked: Option<Duration>) -> Duration {
+    pub(crate) fn pause(&self, attempts: u32, asked: Option<Duration>) -> Duration {
         let doublings = attempts.saturating_sub(1).min(16);
         let half = PAUSE_FIRST.saturating_mul(1 << doublings).min(PAUSE_MAX) / 2;
         let mut drawn = [0; 4];

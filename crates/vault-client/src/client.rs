@@ -75,10 +75,9 @@ impl Client {
         F: Fn(Channel, Request<Q>) -> Fut,
         Fut: Future<Output = Result<Response<A>, Status>>,
     {
-        let Shared { config, clock, entropy, .. } = &*self.0;
+        let clock = &self.0.clock;
         let begun = clock.monotonic();
-        let (deadline, attempts_max) = (config.deadline, config.attempts_max);
-        let patience = Patience { clock: &**clock, entropy: &**entropy, deadline, attempts_max };
+        let patience = self.patience();
         let (outcome, attempts) =
             patience.attempt(repeatable, |left| self.attempt(region, message.clone(), left, &send)).await;
         let took = clock.monotonic().saturating_sub(begun);
@@ -124,6 +123,38 @@ impl Client {
         let link = connect_elsewhere(&self.0.config, endpoint).await?;
         self.follow(region, link.clone());
         on(&link, timed(message), send).await
+    }
+
+    /// How long this client waits for a call, and how often it tries.
+    pub(crate) fn patience(&self) -> Patience<'_> {
+        let Shared { config, clock, entropy, .. } = &*self.0;
+        let (deadline, attempts_max) = (config.deadline, config.attempts_max);
+        Patience { clock: &**clock, entropy: &**entropy, deadline, attempts_max }
+    }
+
+    /// The client's clock.
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.0.clock.monotonic()
+    }
+
+    /// The connection for a stream of `region`.
+    pub(crate) fn link_for(&self, region: &str) -> Link {
+        self.followed(region).unwrap_or_else(|| self.0.link.clone())
+    }
+
+    /// Reads how a stream was opened on `link`. Where the vault sends it on and that is allowed, the next one goes
+    /// there, and this one counts as broken.
+    pub(crate) async fn follow_or_fail(&self, link: &Link, region: &str, error: ClientError) -> ClientError {
+        if let Some(endpoint) = self.sent_on(region, &error) {
+            return match connect_elsewhere(&self.0.config, endpoint).await {
+                Ok(link) => {
+                    self.follow(region, link);
+                    ClientError::Transport { problem: "the region is served elsewhere".to_owned() }
+                }
+                Err(unreachable) => unreachable,
+            };
+        }
+        link.explain(error)
     }
 
     /// The connection that calls for `region` have been sent on to.

@@ -3,14 +3,14 @@
 use std::{mem::take, ops::Range};
 
 use prost::Message;
-use vault_domain::{DataClass, Plaintext, TokenText};
+use vault_domain::{DataClass, Plaintext, RequestId, TokenText};
 use vault_proto::v1::{self, detokenize_result::Outcome, token_service_client::TokenServiceClient};
 
 use crate::{
     call::{Answer, CallContext, Idempotency, Receipt},
     client::{ANSWER_BYTES_MAX, CallOfBatch, Client},
     error::ClientError,
-    split::split,
+    split::{REQUEST_ROOM_BYTES, split},
     tokenize::{keys_of_batch, name},
 };
 
@@ -34,12 +34,9 @@ impl Client {
         context: &CallContext,
         items: Vec<HeldToken>,
     ) -> Result<Answer<Plaintext>, ClientError> {
-        let items = items.into_iter().map(|item| v1::DetokenizeItem {
-            data_class: item.class.as_str().to_owned(),
-            token: item.token.into_exposed(),
-        });
-        let encoded: Vec<_> = items.collect();
-        let runs = split(encoded.iter().map(|item| (item.data_class.as_str(), item.encoded_len())));
+        let encoded: Vec<_> = items.into_iter().map(encode).collect();
+        let measured = encoded.iter().map(|item| (item.data_class.as_str(), item.encoded_len()));
+        let runs = split(measured, REQUEST_ROOM_BYTES);
         let keys = match &context.idempotency {
             Idempotency::Key(key) => keys_of_batch(key, runs.len())?,
             Idempotency::Automatic | Idempotency::Off => vec![String::new(); runs.len()],
@@ -70,12 +67,25 @@ impl Client {
         });
         made.await.of_batch(run, |answer, request_id| {
             let receipt = Receipt::read(answer.receipt.as_ref())?;
-            let results = answer.results.into_iter().map(|result| match result.outcome {
-                Some(Outcome::Revealed(mut revealed)) => Ok(Ok(Plaintext::new(take(&mut revealed.value)))),
-                Some(Outcome::Error(status)) => Ok(Err(ClientError::of_item(status, request_id))),
-                None => Err(ClientError::AnswerMalformed("it has an item without a result")),
-            });
+            let results = answer.results.into_iter().map(|result| decode(result, request_id));
             Ok((receipt, results.collect::<Result<_, _>>()?))
         })
+    }
+}
+
+/// A token as messages have it.
+pub(crate) fn encode(item: HeldToken) -> v1::DetokenizeItem {
+    v1::DetokenizeItem { data_class: item.class.as_str().to_owned(), token: item.token.into_exposed() }
+}
+
+/// The result of one item.
+pub(crate) fn decode(
+    result: v1::DetokenizeResult,
+    request_id: Option<RequestId>,
+) -> Result<Result<Plaintext, ClientError>, ClientError> {
+    match result.outcome {
+        Some(Outcome::Revealed(mut revealed)) => Ok(Ok(Plaintext::new(take(&mut revealed.value)))),
+        Some(Outcome::Error(status)) => Ok(Err(ClientError::of_item(status, request_id))),
+        None => Err(ClientError::AnswerMalformed("it has an item without a result")),
     }
 }

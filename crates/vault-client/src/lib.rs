@@ -11,6 +11,7 @@
 //! | `attempt` | one logical call: its deadline, its repeats |
 //! | `call` | [`CallContext`] and what is known of calls that were made: [`CallMade`], [`Receipt`] |
 //! | `split` | more items than one request may hold |
+//! | `stream` | many batches over one call: [`TokenizeStream`], [`DetokenizeStream`] |
 //! | `tokenize`, `detokenize`, `read_audit` | the calls |
 //! | `error` | [`ClientError`] and [`Refusal`] |
 #![deny(missing_docs)]
@@ -24,6 +25,7 @@ mod detokenize;
 mod error;
 mod read_audit;
 mod split;
+mod stream;
 mod tokenize;
 
 pub use attempt::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
@@ -33,6 +35,7 @@ pub use config::{ClientConfig, Endpoint, FOLLOWED_ENDPOINTS_MAX, IN_FLIGHT_DEFAU
 pub use detokenize::HeldToken;
 pub use error::{ClientError, Refusal, Violation};
 pub use read_audit::{AccessLogPage, AccessLogQuery, LogName, VerifiedCheckpoint};
+pub use stream::{DetokenizeStream, Detokenizing, Stream, TokenizeStream, Tokenizing};
 pub use tokenize::{IssuedToken, NewValue};
 /// The code of a refusal, as gRPC numbers it.
 pub use tonic::Code;

@@ -6,16 +6,19 @@ use vault_domain::limits;
 
 /// Bytes of a request that are kept free for everything but its items: names, purpose, reference, key.
 const REQUEST_HEAD_BYTES: usize = 4096;
+/// Bytes of items that fit one request.
+pub(crate) const REQUEST_ROOM_BYTES: usize = limits::REQUEST_BYTES_MAX - REQUEST_HEAD_BYTES;
+/// Bytes of items that fit one message of a stream.
+pub(crate) const STREAM_MESSAGE_ROOM_BYTES: usize = limits::STREAM_MESSAGE_BYTES_MAX - REQUEST_HEAD_BYTES;
 /// Bytes around one item: its field's tag and its length.
 const ITEM_HEAD_BYTES: usize = 6;
 
 /// What counts of an item: the name of its class, and its length in bytes when encoded.
 pub(crate) type Measured<'a> = (&'a str, usize);
 
-/// Cuts items into runs, in order, each within the limits of items, bytes and distinct classes of one request. An item
-/// that is too large by itself gets a run of its own, so that it is refused alone.
-pub(crate) fn split<'a>(items: impl Iterator<Item = Measured<'a>>) -> Vec<Range<usize>> {
-    let room = limits::REQUEST_BYTES_MAX - REQUEST_HEAD_BYTES;
+/// Cuts items into runs, in order, each within `room` bytes and the limits of items and distinct classes. An item that
+/// is too large by itself gets a run of its own, so that it is refused alone.
+pub(crate) fn split<'a>(items: impl Iterator<Item = Measured<'a>>, room: usize) -> Vec<Range<usize>> {
     let mut runs = Vec::new();
     let mut run = 0..0;
     let mut bytes = 0_usize;
@@ -46,7 +49,7 @@ mod tests {
     use super::*;
 
     fn lengths(items: &[Measured<'_>]) -> Vec<usize> {
-        let runs = split(items.iter().copied());
+        let runs = split(items.iter().copied(), REQUEST_ROOM_BYTES);
         let mut next = 0;
         for run in &runs {
             assert_eq!(run.start, next, "runs follow each other");

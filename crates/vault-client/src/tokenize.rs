@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use prost::Message;
-use vault_domain::{DataClass, IdempotencyKey, Millis, Plaintext, TokenText};
+use vault_domain::{DataClass, IdempotencyKey, Millis, Plaintext, RequestId, SubjectName, TokenText};
 use vault_proto::v1::{self, token_service_client::TokenServiceClient, tokenize_result::Outcome};
 
 use crate::{
     call::{Answer, CallContext, Idempotency, Receipt},
     client::{ANSWER_BYTES_MAX, CallOfBatch, Client},
     error::ClientError,
-    split::split,
+    split::{REQUEST_ROOM_BYTES, split},
 };
 
 /// A value to be tokenized.
@@ -20,6 +20,8 @@ pub struct NewValue {
     pub class: DataClass,
     /// The value.
     pub value: Plaintext,
+    /// The person that it is about, for classes that are deterministic per subject.
+    pub subject: Option<SubjectName>,
 }
 
 /// A token, as the vault issued it.
@@ -44,12 +46,9 @@ impl Client {
         context: &CallContext,
         items: Vec<NewValue>,
     ) -> Result<Answer<IssuedToken>, ClientError> {
-        let items = items.into_iter().map(|item| v1::TokenizeItem {
-            data_class: item.class.as_str().to_owned(),
-            value: item.value.into_exposed(),
-        });
-        let encoded: Vec<_> = items.collect();
-        let runs = split(encoded.iter().map(|item| (item.data_class.as_str(), item.encoded_len())));
+        let encoded: Vec<_> = items.into_iter().map(encode).collect();
+        let measured = encoded.iter().map(|item| (item.data_class.as_str(), item.encoded_len()));
+        let runs = split(measured, REQUEST_ROOM_BYTES);
         let keys = self.keys(context, runs.len())?;
         let mut encoded = encoded.into_iter();
         let requests = runs.into_iter().zip(keys).map(|(run, idempotency_key)| {
@@ -77,15 +76,7 @@ impl Client {
         });
         made.await.of_batch(run, |answer, request_id| {
             let receipt = Receipt::read(answer.receipt.as_ref())?;
-            let results = answer.results.into_iter().map(|result| match result.outcome {
-                Some(Outcome::Issued(issued)) => Ok(Ok(IssuedToken {
-                    token: TokenText::new(issued.token),
-                    created: issued.created,
-                    expires: (issued.expires_at_ms != 0).then_some(Millis(issued.expires_at_ms)),
-                })),
-                Some(Outcome::Error(status)) => Ok(Err(ClientError::of_item(status, request_id))),
-                None => Err(ClientError::AnswerMalformed("it has an item without a result")),
-            });
+            let results = answer.results.into_iter().map(|result| decode(result, request_id));
             Ok((receipt, results.collect::<Result<_, _>>()?))
         })
     }
@@ -95,14 +86,40 @@ impl Client {
         match &context.idempotency {
             Idempotency::Off => Ok(vec![String::new(); calls]),
             Idempotency::Key(key) => keys_of_batch(key, calls),
-            Idempotency::Automatic => (0..calls)
-                .map(|_| {
-                    let mut drawn = [0; 16];
-                    self.draw(&mut drawn)?;
-                    Ok(format!("{:032x}", u128::from_be_bytes(drawn)))
-                })
-                .collect(),
+            Idempotency::Automatic => (0..calls).map(|_| self.drawn_key()).collect(),
         }
+    }
+
+    /// An idempotency key that nobody else has.
+    pub(crate) fn drawn_key(&self) -> Result<String, ClientError> {
+        let mut drawn = [0; 16];
+        self.draw(&mut drawn)?;
+        Ok(format!("{:032x}", u128::from_be_bytes(drawn)))
+    }
+}
+
+/// A value as messages have it.
+pub(crate) fn encode(item: NewValue) -> v1::TokenizeItem {
+    v1::TokenizeItem {
+        data_class: item.class.as_str().to_owned(),
+        value: item.value.into_exposed(),
+        subject: item.subject.map(SubjectName::into_exposed).unwrap_or_default(),
+    }
+}
+
+/// The result of one item.
+pub(crate) fn decode(
+    result: v1::TokenizeResult,
+    request_id: Option<RequestId>,
+) -> Result<Result<IssuedToken, ClientError>, ClientError> {
+    match result.outcome {
+        Some(Outcome::Issued(issued)) => Ok(Ok(IssuedToken {
+            token: TokenText::new(issued.token),
+            created: issued.created,
+            expires: (issued.expires_at_ms != 0).then_some(Millis(issued.expires_at_ms)),
+        })),
+        Some(Outcome::Error(status)) => Ok(Err(ClientError::of_item(status, request_id))),
+        None => Err(ClientError::AnswerMalformed("it has an item without a result")),
     }
 }
 

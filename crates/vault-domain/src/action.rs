@@ -53,6 +53,8 @@ words! {
         QueryAccessLog = 3 "query_access_log",
         /// The newest checkpoint is asked for.
         GetCheckpoint = 4 "get_checkpoint",
+        /// What is known of tokens beside their values is asked for.
+        Describe = 5 "describe",
         /// A vault process began to serve (in the logs of the regions and of the node).
         Start = 64 "start",
         /// A vault process stopped in good order.

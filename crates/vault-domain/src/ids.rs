@@ -4,6 +4,7 @@
 use std::{fmt, str::FromStr};
 
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::{limits, reason::Reason};
 
@@ -110,6 +111,15 @@ text_id!(
     /// A named set of services; a token is meant for exactly one. `[a-z][a-z0-9_-]{0,63}`.
     Audience, "audience", "must match [a-z][a-z0-9_-]{0,63}", |text| is_name(text, limits::NAME_BYTES_MAX)
 );
+impl Audience {
+    /// Who tokens of a class that is deterministic per class are meant for: all audiences that share it. Written `*`,
+    /// which no audience of a catalog can be called.
+    #[must_use]
+    pub fn all_of_class() -> Self {
+        Self("*".into())
+    }
+}
+
 text_id!(
     /// The declared reason of a call, from the catalog's list. `[a-z][a-z0-9_-]{0,63}`.
     Purpose, "purpose", "must match [a-z][a-z0-9_-]{0,63}", |text| is_name(text, limits::NAME_BYTES_MAX)
@@ -192,6 +202,44 @@ impl Generation {
     }
 }
 
+/// The person that a value is about, as the caller knows them: 1 to 128 visible ASCII characters. Never stored or
+/// logged; [`SubjectId`] stands for it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SubjectName(Zeroizing<String>);
+
+impl SubjectName {
+    /// Parses it.
+    ///
+    /// # Errors
+    /// When the text breaks the rule above.
+    pub fn parse(text: String) -> Result<Self, IdError> {
+        let text = Zeroizing::new(text);
+        let fits = (1..=limits::SUBJECT_BYTES_MAX).contains(&text.len());
+        if fits && text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Ok(Self(text));
+        }
+        Err(IdError { kind: "subject", rule: "must be 1 to 128 visible ASCII characters" })
+    }
+
+    /// The text, for hashing.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The text, for a message.
+    #[must_use]
+    pub fn into_exposed(mut self) -> String {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl fmt::Debug for SubjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SubjectName(..)")
+    }
+}
+
 /// The keyed name of a data subject within a tenant: 16 bytes, never the subject's own identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectId(pub [u8; 16]);
@@ -248,6 +296,20 @@ mod tests {
         assert!(Reference::parse("CASE-4711/a#2").is_ok());
         assert!(Reference::parse("123456789012").is_ok());
         assert!(Reference::parse("x4111111111111111").is_err());
+    }
+
+    #[test]
+    fn no_catalog_can_name_all_audiences_of_a_class() {
+        assert!(Audience::parse(Audience::all_of_class().as_str()).is_err());
+    }
+
+    #[test]
+    fn a_subject_is_held_to_its_length_and_shows_nothing() {
+        let subject = SubjectName::parse("jane@example.com".to_owned()).unwrap();
+        assert_eq!(format!("{subject:?}"), "SubjectName(..)");
+        for bad in ["", "two words", "Zoë", &"s".repeat(limits::SUBJECT_BYTES_MAX + 1)] {
+            assert!(SubjectName::parse(bad.to_owned()).is_err(), "{bad}");
+        }
     }
 
     #[test]

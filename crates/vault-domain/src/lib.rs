@@ -18,7 +18,7 @@ pub use clock::{Clock, ManualClock, Millis, SystemClock};
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use ids::{
     Audience, DataClass, Generation, IdError, IdempotencyKey, KeyVersion, LogIndex, PrincipalId, Purpose, RecordNumber,
-    Reference, Region, RequestId, SubjectId, Tenant, VaultId,
+    Reference, Region, RequestId, SubjectId, SubjectName, Tenant, VaultId,
 };
 pub use reason::{Code, Reason};
 pub use secret::{Plaintext, TokenText};

@@ -27,6 +27,8 @@ pub const PRINCIPAL_BYTES_MAX: usize = 256;
 pub const REFERENCE_BYTES_MAX: usize = 64;
 /// Digits in a row that a free reference may hold; a card number has 13 or more (ISO/IEC 7812: 12 to 19).
 pub const REFERENCE_DIGIT_RUN_MAX: usize = 12;
+/// The name of a data subject.
+pub const SUBJECT_BYTES_MAX: usize = 128;
 /// An idempotency key.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// How long an idempotency key is remembered.
@@ -70,6 +72,18 @@ pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(60);
 
 /// How long a unary call may take when its caller states no shorter deadline.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a stream may last when its caller states no shorter deadline.
+pub const STREAM_DEADLINE: Duration = Duration::from_secs(3600);
+/// How long a stream may wait for a message while nothing of it is being worked on.
+pub const STREAM_IDLE: Duration = Duration::from_secs(300);
+/// One message of a stream, encoded.
+pub const STREAM_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Streams that are open at once: with the limits above, this bounds the memory that they take.
+pub const STREAMS_MAX: usize = 64;
+/// Streams of one principal that are open at once.
+pub const PRINCIPAL_STREAMS_MAX: usize = 16;
+/// Commits of one stream that are under way at once.
+pub const STREAM_COMMITS_MAX: usize = 4;
 /// How long a TLS handshake may take.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// Handshakes that run at once.

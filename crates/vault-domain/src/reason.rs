@@ -132,6 +132,12 @@ reasons! {
     MethodUnknown = 12, "METHOD_UNKNOWN", Unimplemented, MethodUnknown,
         "there is no such method",
         "compare the client's proto files with the server's version";
+    SubjectRequired = 13, "SUBJECT_REQUIRED", InvalidArgument, SubjectRequired,
+        "the data class is deterministic per subject and the item names none",
+        "name the person that the value is about in the item's subject";
+    SubjectUnexpected = 14, "SUBJECT_UNEXPECTED", InvalidArgument, SubjectUnexpected,
+        "the item names a subject and its data class has no use for one",
+        "leave the subject out, or use a class that is deterministic per subject";
 
     // 20–39: who may do what
     CertificateWithoutIdentity = 20, "CERTIFICATE_WITHOUT_IDENTITY", Unauthenticated, CertificateWithoutIdentity,

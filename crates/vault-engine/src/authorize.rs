@@ -14,7 +14,7 @@ pub struct Permit<'a> {
     action: Action,
     class: &'a Class,
     tenant: &'a Tenant,
-    audience: &'a Audience,
+    addressee: &'a Audience,
     region: &'a Region,
 }
 
@@ -37,10 +37,10 @@ impl<'a> Permit<'a> {
         self.tenant
     }
 
-    /// The audience.
+    /// Who tokens are meant for: the audience of the request, or all that share the class as one.
     #[must_use]
-    pub fn audience(&self) -> &'a Audience {
-        self.audience
+    pub fn addressee(&self) -> &'a Audience {
+        self.addressee
     }
 
     /// The region.
@@ -109,8 +109,9 @@ pub(crate) fn authorize<'a>(
                 None => {}
             }
             let class = known.ok_or(Reason::DataClassUnknown)?;
-            let (action, audience, region) = (request.action, request.audience, request.region);
-            Ok(Permit { action, class, tenant: account.tenant(), audience, region })
+            let addressee = class.addressee(request.audience).ok_or(Reason::AccessDenied)?;
+            let (action, region) = (request.action, request.region);
+            Ok(Permit { action, class, tenant: account.tenant(), addressee, region })
         })
         .collect();
     Ok(Authorized { permits, policies: deciding })
@@ -120,6 +121,7 @@ fn decide(policies: &PolicySet, call: &Call, request: &DataRequest<'_>, class: &
     let scope = DataScope { class, audience: request.audience, region: request.region };
     let ask = match request.action {
         Action::Tokenize => Ask::Tokenize(scope),
+        Action::Describe => Ask::Describe(scope),
         _ => Ask::Detokenize(scope),
     };
     policies.decide(&Request { principal: &call.principal, purpose: request.purpose, ask })

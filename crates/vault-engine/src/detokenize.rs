@@ -1,10 +1,11 @@
 //! Tokens in, values out. No value leaves before the entry of its reveal is on disk.
 
+use std::ops::Range;
+
 use vault_catalog::{Catalog, Format};
 use vault_crypto::CallRandom;
 use vault_domain::{
-    Action, Audience, DataClass, IdempotencyKey, Plaintext, Purpose, Reason, RecordNumber, Reference, Region,
-    TokenText, limits,
+    Action, Audience, DataClass, Millis, Plaintext, Purpose, Reason, RecordNumber, Reference, Region, TokenText, limits,
 };
 use vault_format::{Numerals, OpaqueToken, Parts, UuidToken};
 use vault_journal::Receipt;
@@ -20,7 +21,7 @@ use crate::{
     enter::Scope,
     error::Error,
     evidence::{About, Evidence, ItemEvidence},
-    idempotency::{Repeat, RequestHash, StoredOutcome},
+    idempotency::{Part, Repeat, RequestHash, StoredOutcome},
     region::RegionVault,
     token::{self, ClassKeySet, StoredRecords, record_number_row},
 };
@@ -35,8 +36,8 @@ pub struct DetokenizeRequest {
     pub reference: Option<Reference>,
     /// The audience that the caller belongs to.
     pub audience: Audience,
-    /// The caller's name for this request.
-    pub idempotency_key: Option<IdempotencyKey>,
+    /// What was sent together, and what the caller calls it; together all of the items.
+    pub parts: Vec<Part>,
     /// The distinct classes named, at most `limits::REQUEST_CLASSES_MAX`; `None` for a text that is no class's name.
     pub classes: Vec<Option<DataClass>>,
     /// The items.
@@ -75,14 +76,55 @@ enum Seen {
     Text,
 }
 
+/// What is known of a token beside its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// The format of its class.
+    pub format: Format,
+    /// When it was made; `None` if it is computed and nothing is stored of it.
+    pub created: Option<Millis>,
+    /// When it expires; zero for never.
+    pub expires: Millis,
+}
+
+/// The answer to a question about tokens.
+pub struct Described {
+    /// In the order of the request.
+    pub results: Vec<Result<Description, Error>>,
+    /// Where the log holds the entry.
+    pub receipt: Receipt,
+}
+
 impl Engine {
     /// Detokenizes a batch: one commit, one entry, a result for every item.
     ///
     /// # Errors
     /// When the call as a whole is refused; the refusal is in the log then, if the log takes entries.
     pub async fn detokenize(&self, call: &Call, request: &DetokenizeRequest) -> Result<Detokenized, Error> {
-        let scope = self.enter(call, Action::Detokenize, &request.region).await?;
-        let mut asked = scope.evidence(call, Action::Detokenize);
+        let (results, receipt) = self.present(call, Action::Detokenize, request, Checked::open).await?;
+        Ok(Detokenized { results, receipt })
+    }
+
+    /// Tells of a batch of tokens what is known of them beside their values, to whom the values could be shown: one
+    /// commit, one entry, a result for every item.
+    ///
+    /// # Errors
+    /// As of [`Engine::detokenize`].
+    pub async fn describe(&self, call: &Call, request: &DetokenizeRequest) -> Result<Described, Error> {
+        let (results, receipt) = self.present(call, Action::Describe, request, Checked::describe).await?;
+        Ok(Described { results, receipt })
+    }
+
+    /// Holds tokens against their records, writes the entry, and makes of each that is right what was asked for.
+    async fn present<T>(
+        &self,
+        call: &Call,
+        action: Action,
+        request: &DetokenizeRequest,
+        finish: Finish<T>,
+    ) -> Result<(Vec<Result<T, Error>>, Receipt), Error> {
+        let scope = self.enter(call, action, &request.region).await?;
+        let mut asked = scope.evidence(call, action);
         asked.purpose = request.purpose.as_ref();
         asked.reference = request.reference.as_ref();
         asked.audience = Some(&request.audience);
@@ -96,10 +138,10 @@ impl Engine {
             if let Err(late) = call.check_deadline(&*self.clock) {
                 return Err(self.refuse(&scope, &asked, late).await);
             }
-            match self.try_detokenize(&scope, &asked, request, &authorized.permits).await {
-                Ok(detokenized) => {
+            match self.try_present(&scope, &asked, request, &authorized.permits, finish).await {
+                Ok(presented) => {
                     call.check_deadline(&*self.clock)?;
-                    return Ok(detokenized);
+                    return Ok(presented);
                 }
                 Err(error) if error.reason() == Reason::CommitConflict => {}
                 Err(error) if error.is_unrecorded() => return Err(error),
@@ -109,22 +151,23 @@ impl Engine {
         Err(self.refuse(&scope, &asked, Error::new(Reason::CommitConflict)).await)
     }
 
-    async fn try_detokenize(
+    async fn try_present<T>(
         &self,
         scope: &Scope<'_>,
         asked: &Evidence<'_>,
         request: &DetokenizeRequest,
         permits: &[Result<Permit<'_>, Reason>],
-    ) -> Result<Detokenized, Error> {
+        finish: Finish<T>,
+    ) -> Result<(Vec<Result<T, Error>>, Receipt), Error> {
         let vault = scope.vault;
         let mut random = CallRandom::seeded(&*self.entropy)?;
         let position = vault.journal.position();
         let snapshot = vault.reader.snapshot();
         let mut draft = Draft::new(position, vault.journal.now(self.clock.wall()));
         let sealing = vault.keys.sealing(&mut random, &mut draft.batch)?;
-        let hash = || request_hash(vault, request);
-        let key = request.idempotency_key.as_ref();
-        let repeat = Repeat::of(asked.call, scope, "Detokenize", key, hash, &snapshot, draft.now).await?;
+        let hash = |items| request_hash(vault, request, items);
+        let (parts, now) = (&request.parts, draft.now);
+        let repeats = Repeat::of_parts(asked.call, scope, method(asked.action), parts, hash, &snapshot, now).await?;
 
         let keys = token::class_keys(&vault.keys, permits);
         let located = locate(self.policies.catalog(), &keys, permits, request, &snapshot).await?;
@@ -141,20 +184,29 @@ impl Engine {
                 })
             })
             .collect();
-        if let Some(repeat) = &repeat {
-            repeat.remember(evidence.iter().map(StoredOutcome::of), vault, &mut draft);
-        }
+        Repeat::remember_all(&repeats, parts, evidence.iter().map(StoredOutcome::of), vault, &mut draft);
         let entry = asked.with(&evidence).seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
         let commit = vault.journal.commit(draft.submission(entry));
         // Opened while the entry is on its way to the disk, and released only when it is there.
-        let opened: Vec<_> = checked
+        let finished: Vec<_> = checked
             .into_iter()
             .zip(&request.items)
-            .map(|(checked, item)| checked.open(&keys, permits, item.class, &stored))
+            .map(|(checked, item)| finish(checked, &keys, permits, item.class, &stored))
             .collect();
         let receipt = commit.await?;
         vault.keys.committed(&sealing);
-        Ok(Detokenized { results: opened, receipt })
+        Ok((finished, receipt))
+    }
+}
+
+/// What is made of an item that was checked.
+type Finish<T> = fn(Checked, &ClassKeySet, &[Result<Permit<'_>, Reason>], usize, &StoredRecords) -> Result<T, Error>;
+
+/// The name of the method in the names of idempotency rows.
+fn method(action: Action) -> &'static str {
+    match action {
+        Action::Describe => "DescribeTokens",
+        _ => "Detokenize",
     }
 }
 
@@ -253,6 +305,8 @@ enum Checked {
     Reveal(usize, RecordNumber),
     /// Was computed from its token.
     Computed(Plaintext),
+    /// Could be computed from its token, which nobody asked for.
+    Computable,
     /// Refused; the record that it led to, if the token was that record's.
     Refused(Error, Option<RecordNumber>),
 }
@@ -276,9 +330,12 @@ fn check(
                 continue;
             }
             (Located::Computed(numerals, parts), (Some(Ok(permit)), Some(Some(keys)))) => {
-                checked.push(match compute(permit, keys, numerals, parts) {
-                    Ok(value) => Checked::Computed(value),
-                    Err(error) => Checked::Refused(error, None),
+                checked.push(match permit.action() {
+                    Action::Detokenize => match compute(permit, keys, numerals, parts) {
+                        Ok(value) => Checked::Computed(value),
+                        Err(error) => Checked::Refused(error, None),
+                    },
+                    _ => Checked::Computable,
                 });
                 continue;
             }
@@ -321,9 +378,9 @@ fn check_one(
         Some(record) => record.map_err(|error| (error, false))?,
         None => return Err((Error::new(Reason::TokenUnknown), false)),
     };
-    let reason = match keys.check(&record, presented, permit.audience()) {
+    let reason = match keys.check(&record, presented, permit.addressee()) {
         Finding::Matches => {
-            let life = stored.life(row, keys, &record, permit.audience(), draft.now);
+            let life = stored.life(row, keys, &record, permit.addressee(), draft.now);
             let expires = life.map_err(|error| (error, true))?;
             draft.must_precede(expires);
             return Ok(());
@@ -342,7 +399,7 @@ impl Checked {
     fn evidence(&self, class: usize, token_hash: impl FnOnce() -> Digest16) -> ItemEvidence {
         let (outcome, number) = match self {
             Self::Reveal(_, number) => (None, Some(*number)),
-            Self::Computed(_) => (None, None),
+            Self::Computed(_) | Self::Computable => (None, None),
             Self::Refused(error, number) => (Some(error.reason()), *number),
         };
         let about = match (number, outcome) {
@@ -364,6 +421,7 @@ impl Checked {
         let row = match self {
             Self::Reveal(row, _) => row,
             Self::Computed(value) => return Ok(value),
+            Self::Computable => return Err(Error::new(Reason::Internal)),
             Self::Refused(error, _) => return Err(error),
         };
         let (Some(Ok(permit)), Some(Some(keys))) = (permits.get(class), keys.get(class)) else {
@@ -371,6 +429,33 @@ impl Checked {
         };
         let record: Record<'_> = stored.record(row).ok_or(Reason::Internal)??;
         open_permitted(permit, keys, &record)
+    }
+
+    fn describe(
+        self,
+        keys: &ClassKeySet,
+        permits: &[Result<Permit<'_>, Reason>],
+        class: usize,
+        stored: &StoredRecords,
+    ) -> Result<Description, Error> {
+        let (Some(Ok(permit)), Some(Some(keys))) = (permits.get(class), keys.get(class)) else {
+            return Err(match self {
+                Self::Refused(error, _) => error,
+                _ => Error::new(Reason::Internal),
+            });
+        };
+        let format = permit.class().format();
+        match self {
+            Self::Reveal(row, _) => {
+                let record: Record<'_> = stored.record(row).ok_or(Reason::Internal)??;
+                let expires = stored.expires(row, keys, &record, permit.addressee())?;
+                Ok(Description { format, created: Some(record.created()), expires })
+            }
+            Self::Computed(_) | Self::Computable => {
+                Ok(Description { format, created: None, expires: Millis::default() })
+            }
+            Self::Refused(error, _) => Err(error),
+        }
     }
 }
 
@@ -380,7 +465,7 @@ fn compute(permit: &Permit<'_>, keys: &ClassKeys, numerals: Numerals, mut parts:
     if permit.action() != Action::Detokenize {
         return Err(Error::new(Reason::Internal));
     }
-    token::permute(keys, permit.audience(), Way::ToValue, numerals, &mut parts)?;
+    token::permute(keys, permit.addressee(), Way::ToValue, numerals, &mut parts)?;
     let value = Plaintext::new(std::mem::take(&mut *parts.into_value()));
     match permit.class().rule().validate(value.expose()) {
         Ok(()) => Ok(value),
@@ -393,17 +478,18 @@ fn open_permitted(permit: &Permit<'_>, keys: &ClassKeys, record: &Record<'_>) ->
     if permit.action() != Action::Detokenize {
         return Err(Error::new(Reason::Internal));
     }
-    Ok(keys.open(record, permit.audience())?.value)
+    Ok(keys.open(record, permit.addressee())?.value)
 }
 
 /// The keyed hash of the request in its canonical form.
-fn request_hash(vault: &RegionVault, request: &DetokenizeRequest) -> Digest16 {
-    let bytes = request.items.iter().map(|item| item.token.expose().len()).sum();
-    let mut hash = RequestHash::with_capacity(request.items.len(), bytes);
+fn request_hash(vault: &RegionVault, request: &DetokenizeRequest, items: Range<usize>) -> Digest16 {
+    let items = request.items.get(items).unwrap_or_default();
+    let bytes = items.iter().map(|item| item.token.expose().len()).sum();
+    let mut hash = RequestHash::with_capacity(items.len(), bytes);
     hash.field(request.audience.as_str().as_bytes());
     hash.field(request.purpose.as_ref().map_or("", Purpose::as_str).as_bytes());
     hash.field(request.reference.as_ref().map_or("", Reference::as_str).as_bytes());
-    for item in &request.items {
+    for item in items {
         let class = request.classes.get(item.class).and_then(Option::as_ref);
         hash.field(class.map_or("", DataClass::as_str).as_bytes());
         hash.field(item.token.expose().as_bytes());

@@ -30,6 +30,17 @@ impl<'a> Scope<'a> {
 }
 
 impl Engine {
+    /// Whether the caller has an account, before it is known what it wants.
+    ///
+    /// # Errors
+    /// When it has none: the node's log has the refusal.
+    pub async fn admit(&self, call: &Call, action: Action) -> Result<(), Error> {
+        match account(self.policies.catalog(), call) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.turn_away(call, action, error).await),
+        }
+    }
+
     /// Lets a call in.
     ///
     /// # Errors

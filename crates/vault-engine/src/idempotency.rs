@@ -14,7 +14,7 @@
 //! The row's key is the day and a keyed hash of tenant, principal, method and key; rows are looked for under today and
 //! yesterday. No token and no value is ever kept: an answer is rebuilt from the records, authorized and recorded anew.
 
-use std::sync::atomic::Ordering;
+use std::{ops::Range, sync::atomic::Ordering};
 
 use vault_domain::{IdempotencyKey, Millis, Reason, RecordNumber, limits};
 use vault_keys::{Digest16, RegionKeys};
@@ -40,6 +40,34 @@ const NEW_RECORD: u8 = 1;
 const KNOWN_RECORD: u8 = 2;
 const REFUSED: u8 = 3;
 const COMPUTED: u8 = 4;
+
+/// A caller's name for some items, by which a repeat is known.
+#[derive(Clone, Debug)]
+pub struct RequestName {
+    /// The idempotency key.
+    pub key: IdempotencyKey,
+    /// The number of the message, for items of a stream.
+    pub sequence: Option<u64>,
+}
+
+/// Items of one request that were sent together, and are known together when they come again: all items of a call, or
+/// those of one message of a stream.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// How many items, after those of the part before.
+    pub items: usize,
+    /// What the caller calls them.
+    pub name: Option<RequestName>,
+}
+
+/// The items of every part, in order.
+pub(crate) fn ranges(parts: &[Part]) -> impl Iterator<Item = Range<usize>> {
+    parts.iter().scan(0_usize, |next, part| {
+        let start = *next;
+        *next = start.saturating_add(part.items);
+        Some(start..*next)
+    })
+}
 
 /// What became of one item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +140,7 @@ impl RequestHash {
     /// Room for a request of so many items, which hold so many bytes of values or tokens: the buffer never grows, so
     /// that no copy of it stays behind unwiped.
     pub(crate) fn with_capacity(items: usize, bytes: usize) -> Self {
-        let names = (items + 3) * (2 * size_of::<u32>() + limits::NAME_BYTES_MAX);
+        let names = (items + 3) * (3 * size_of::<u32>() + limits::NAME_BYTES_MAX);
         Self(zeroize::Zeroizing::new(Vec::with_capacity(names + bytes)))
     }
 
@@ -134,52 +162,91 @@ pub(crate) struct Repeat {
 }
 
 impl Repeat {
-    /// Looks whether this request was answered before; `None` if it came without a key.
+    /// Looks which parts of a request were answered before; `None` for those that came without a name. `hash` is that
+    /// of a part's items.
     ///
     /// # Errors
-    /// When the key was used with another request.
-    pub(crate) async fn of(
+    /// When a name was used with other items.
+    pub(crate) async fn of_parts(
         call: &Call,
         scope: &Scope<'_>,
         method: &'static str,
-        key: Option<&IdempotencyKey>,
-        hash: impl FnOnce() -> Digest16,
+        parts: &[Part],
+        hash: impl Fn(Range<usize>) -> Digest16,
         snapshot: &Snapshot<'_>,
         now: Millis,
-    ) -> Result<Option<Self>, Error> {
-        let Some(key) = key else { return Ok(None) };
-        let name = scope.vault.keys.idempotency_name(scope.account.tenant(), &call.principal, method, key);
-        let today = u32::try_from(now.0 / DAY_MS).map_err(|_| Reason::Internal)?;
-        let row = |day| IdempotencyRow { day, hash: name };
-        let rows = snapshot.get_many(Idempotency, &[row(today), row(today.saturating_sub(1))]).await?;
-        let hash = hash();
-        for (at, day) in [today, today.saturating_sub(1)].into_iter().enumerate() {
-            let Some(stored) = rows.get(at) else { continue };
-            let (when, stored_hash, outcomes) = decode(stored).ok_or(Reason::RecordCorrupt)?;
-            let window = Millis(when.0).saturating_add(limits::IDEMPOTENCY_WINDOW);
-            if now >= window {
-                continue;
-            }
-            if !vault_crypto::same(&stored_hash, &hash) {
-                return Err(Error::new(Reason::IdempotencyKeyReused));
-            }
-            return Ok(Some(Self { row: row(day), hash, outcomes: Some(outcomes) }));
+    ) -> Result<Vec<Option<Self>>, Error> {
+        if parts.iter().all(|part| part.name.is_none()) {
+            return Ok(parts.iter().map(|_| None).collect());
         }
-        Ok(Some(Self { row: row(today), hash, outcomes: None }))
+        let today = u32::try_from(now.0 / DAY_MS).map_err(|_| Reason::Internal)?;
+        let days = [today, today.saturating_sub(1)];
+        let named = parts.iter().zip(ranges(parts)).enumerate();
+        let named = named.filter_map(|(at, (part, items))| Some((at, part.name.as_ref()?, items)));
+        let (keys, tenant) = (&scope.vault.keys, scope.account.tenant());
+        let names = named.map(|(at, RequestName { key, sequence }, items)| {
+            (at, keys.idempotency_name(tenant, &call.principal, method, key, *sequence), items)
+        });
+        let names: Vec<(usize, Digest16, Range<usize>)> = names.collect();
+        let rows = names.iter().flat_map(|(_, name, _)| days.map(|day| IdempotencyRow { day, hash: *name }));
+        let rows = snapshot.get_many(Idempotency, &rows.collect::<Vec<_>>()).await?;
+        let mut repeats: Vec<Option<Self>> = parts.iter().map(|_| None).collect();
+        for (place, (at, name, items)) in names.into_iter().enumerate() {
+            let hash = hash(items);
+            let mut repeat = Self { row: IdempotencyRow { day: today, hash: name }, hash, outcomes: None };
+            for (back, day) in days.into_iter().enumerate() {
+                let Some(stored) = rows.get(days.len() * place + back) else { continue };
+                let (when, stored_hash, outcomes) = decode(stored).ok_or(Reason::RecordCorrupt)?;
+                if now >= Millis(when.0).saturating_add(limits::IDEMPOTENCY_WINDOW) {
+                    continue;
+                }
+                if !vault_crypto::same(&stored_hash, &hash) {
+                    return Err(Error::new(Reason::IdempotencyKeyReused));
+                }
+                repeat.row.day = day;
+                repeat.outcomes = Some(outcomes);
+                break;
+            }
+            if let Some(slot) = repeats.get_mut(at) {
+                *slot = Some(repeat);
+            }
+        }
+        Ok(repeats)
     }
 
-    /// What became of the items the first time.
-    pub(crate) fn outcomes(&self) -> Option<&[StoredOutcome]> {
-        self.outcomes.as_deref()
+    /// What became of every item the first time that its part came; `None` for one that comes for the first time.
+    pub(crate) fn outcomes(repeats: &[Option<Self>], parts: &[Part]) -> Vec<Option<StoredOutcome>> {
+        let known = |repeat: &Option<Self>, part: &Part| {
+            let outcomes = repeat.as_ref().and_then(|repeat| repeat.outcomes.clone()).unwrap_or_default();
+            let mut outcomes: Vec<_> = outcomes.into_iter().map(Some).collect();
+            outcomes.resize(part.items, None);
+            outcomes
+        };
+        repeats.iter().zip(parts).flat_map(|(repeat, part)| known(repeat, part)).collect()
     }
 
-    /// Puts the row of a first answer into the draft. Of two that race, the second finds the first one's.
-    pub(crate) fn remember(
-        &self,
-        outcomes: impl ExactSizeIterator<Item = StoredOutcome>,
+    /// Puts the rows of first answers into the draft. `outcomes` are those of all items.
+    pub(crate) fn remember_all(
+        repeats: &[Option<Self>],
+        parts: &[Part],
+        outcomes: impl Iterator<Item = StoredOutcome>,
         vault: &RegionVault,
         draft: &mut Draft,
     ) {
+        if repeats.iter().all(Option::is_none) {
+            return;
+        }
+        let mut outcomes = outcomes;
+        for (repeat, part) in repeats.iter().zip(parts) {
+            let of_part: Vec<_> = outcomes.by_ref().take(part.items).collect();
+            if let Some(repeat) = repeat {
+                repeat.remember(of_part.into_iter(), vault, draft);
+            }
+        }
+    }
+
+    /// Puts the row of a first answer into the draft. Of two that race, the second finds the first one's.
+    fn remember(&self, outcomes: impl ExactSizeIterator<Item = StoredOutcome>, vault: &RegionVault, draft: &mut Draft) {
         if self.outcomes.is_some() {
             return;
         }

@@ -9,6 +9,7 @@
 
 mod authorize;
 mod call;
+mod classes;
 mod detokenize;
 mod draft;
 mod enter;
@@ -31,8 +32,9 @@ use vault_domain::{Clock, Entropy, Region};
 
 pub use authorize::{LogPermit, Permit};
 pub use call::Call;
-pub use detokenize::{DetokenizeItem, DetokenizeRequest, Detokenized};
+pub use detokenize::{Described, Description, DetokenizeItem, DetokenizeRequest, Detokenized};
 pub use error::Error;
+pub use idempotency::{Part, RequestName};
 pub use node::{REPEATS_WINDOW, Refusal};
 pub use open::{EngineConfig, OpenError, Running};
 pub use read_audit::{AccessLogPage, AccessLogQuery, FoundEntry};

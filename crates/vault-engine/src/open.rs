@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use vault_crypto::CallRandom;
-use vault_domain::{Action, Clock, Decision, Entropy, Region, RequestId, VaultId, limits};
+use vault_domain::{Action, Clock, DataClass, Decision, Entropy, Region, RequestId, VaultId, limits};
 use vault_journal::{FIRST_LIFE, Journal, JournalError, Parts, Submission, next_record_number};
 use vault_keys::{KeysError, NodeKeys, RegionKeys, RootKey};
 use vault_ledger::{LedgerError, Origin, SealedPart, Signer};
@@ -23,6 +23,7 @@ use vault_store::{
 
 use crate::{
     Engine,
+    classes::ClassesInUse,
     error::Error as EngineError,
     node::{Node, plain_entry},
     outside,
@@ -83,6 +84,27 @@ pub enum OpenError {
     /// Two names of the catalog have the same code in record headers.
     #[error("the names {0} can't be told apart in this region's record headers: rename one of them")]
     NamesCollide(String),
+    /// A class with tokens is another one in the catalog.
+    #[error(
+        "the data class \"{class}\" has tokens in region \"{region}\" that were made with {setting} = {was}, and the \
+         catalog says {is}: put it back, or leave the class as it was and give the new rules to a new one \
+         (docs/VALUES.md, Changing a class)"
+    )]
+    ClassChanged {
+        /// The class.
+        class: DataClass,
+        /// Where it has tokens.
+        region: Region,
+        /// The first setting that differs.
+        setting: String,
+        /// What it was.
+        was: String,
+        /// What the catalog says.
+        is: String,
+    },
+    /// What is written down of a class is not what a vault writes.
+    #[error("what the store says of the data class \"{0}\" is damaged: restore the store from a backup")]
+    ClassUnreadable(DataClass),
     /// A log is not in order.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -137,11 +159,13 @@ impl Engine {
             }
             let numbers = Numbers::from(next_record_number(&store.reader)?);
             let reader = store.reader.clone();
+            let classes = wait(ClassesInUse::open(&reader, config.policies.catalog(), region))?;
             let origin = Origin::of_region(vault, region, FIRST_LIFE);
             let log = open_log(&config, store, region.as_str(), origin, keys.clone(), &clock)?;
             let journal = log.journal.clone();
             logs.push(log);
-            regions.insert(region.clone(), RegionVault { reader, keys, journal, numbers, swept: AtomicU32::new(0) });
+            let swept = AtomicU32::new(0);
+            regions.insert(region.clone(), RegionVault { reader, keys, journal, numbers, classes, swept });
         }
         let store = open_store(&config, Scope::Node, || NodeKeys::create(root, vault, &*clock, &*entropy))?;
         let keys = Arc::new(wait(NodeKeys::open(root, vault, &store.reader))?);

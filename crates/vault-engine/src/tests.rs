@@ -87,11 +87,11 @@ fn values(class: &str, audience: &str, values: &[&str]) -> TokenizeRequest {
         purpose: Some(Purpose::parse("bulk_load").unwrap()),
         reference: None,
         audience: Audience::parse(audience).unwrap(),
-        idempotency_key: None,
+        parts: vec![Part { items: values.len(), name: None }],
         classes: vec![DataClass::parse(class).ok()],
         items: values
             .iter()
-            .map(|value| TokenizeItem { class: 0, value: Plaintext::new(value.as_bytes().to_vec()) })
+            .map(|value| TokenizeItem { class: 0, value: Plaintext::new(value.as_bytes().to_vec()), subject: Ok(None) })
             .collect(),
     }
 }
@@ -102,7 +102,7 @@ fn tokens(class: &str, audience: &str, purpose: &str, tokens: &[&str]) -> Detoke
         purpose: Some(Purpose::parse(purpose).unwrap()),
         reference: None,
         audience: Audience::parse(audience).unwrap(),
-        idempotency_key: None,
+        parts: vec![Part { items: tokens.len(), name: None }],
         classes: vec![DataClass::parse(class).ok()],
         items: tokens
             .iter()
@@ -187,7 +187,10 @@ async fn a_repeat_under_the_same_key_gives_the_same_tokens_and_another_request_i
     let fixture = Fixture::new();
     let (engine, running) = fixture.open().await;
     let keyed = |list: &[&str]| TokenizeRequest {
-        idempotency_key: Some(IdempotencyKey::parse("load-1").unwrap()),
+        parts: vec![Part {
+            items: list.len(),
+            name: Some(RequestName { key: IdempotencyKey::parse("load-1").unwrap(), sequence: None }),
+        }],
         ..values("card_number", "payments", list)
     };
     let texts = |answer: Tokenized| -> Vec<_> {

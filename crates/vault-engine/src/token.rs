@@ -2,7 +2,6 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use vault_catalog::Format;
 use vault_domain::{Audience, Millis, Reason, RecordNumber, Region, TokenText};
 use vault_format::{Numerals, OpaqueToken, Parts, UuidToken};
 use vault_keys::{ClassKeys, MintedToken, Record, RecordFormat, RecordState, RegionKeys, Way};
@@ -27,16 +26,6 @@ pub(crate) fn class_keys(keys: &RegionKeys, permits: &[Result<Permit<'_>, Reason
 /// A token as it was issued, whatever spelling it came in: a UUID is read in either case, and known in one.
 pub(crate) fn as_issued(token: &str) -> Cow<'_, str> {
     UuidToken::parse(token).map_or(Cow::Borrowed(token), |uuid| Cow::Owned(uuid.to_text().expose().to_owned()))
-}
-
-/// Whether a record's token is written as its class says: the class may have had another format once.
-pub(crate) fn is_of_format(record: &Record<'_>, format: Format) -> bool {
-    matches!(
-        (record.format(), format),
-        (RecordFormat::Opaque, Format::Opaque)
-            | (RecordFormat::Uuid, Format::Uuid)
-            | (RecordFormat::FormatPreserving, Format::FormatPreserving(_))
-    )
 }
 
 /// Sends the numerals of a text through FF1, one way or the other.
@@ -110,11 +99,28 @@ impl StoredRecords {
         audience: &Audience,
         now: Millis,
     ) -> Result<Millis, Error> {
-        let state = match self.states.get(at) {
-            Some(row) => Some(keys.state(record, audience, row)?),
-            None => None,
-        };
-        Ok(life(record, state.as_ref(), now)?)
+        Ok(life(record, self.state(at, keys, record, audience)?.as_ref(), now)?)
+    }
+
+    /// When the record's life ends; zero for never.
+    pub(crate) fn expires(
+        &self,
+        at: usize,
+        keys: &ClassKeys,
+        record: &Record<'_>,
+        audience: &Audience,
+    ) -> Result<Millis, Error> {
+        Ok(self.state(at, keys, record, audience)?.map_or(record.expires(), |state| state.expires))
+    }
+
+    fn state(
+        &self,
+        at: usize,
+        keys: &ClassKeys,
+        record: &Record<'_>,
+        audience: &Audience,
+    ) -> Result<Option<RecordState>, Error> {
+        Ok(self.states.get(at).map(|row| keys.state(record, audience, row)).transpose()?)
     }
 }
 

@@ -3,10 +3,12 @@
 mod create;
 mod step;
 
+use std::ops::Range;
+
 use vault_crypto::CallRandom;
 use vault_domain::{
-    Action, Audience, DataClass, IdempotencyKey, Millis, Plaintext, Purpose, Reason, Reference, Region, TokenText,
-    limits,
+    Action, Audience, DataClass, IdError, Millis, Plaintext, Purpose, Reason, Reference, Region, SubjectName,
+    TokenText, limits,
 };
 use vault_journal::Receipt;
 use vault_keys::Digest16;
@@ -19,12 +21,12 @@ use crate::{
     enter::Scope,
     error::Error,
     evidence::Evidence,
-    idempotency::{Repeat, RequestHash},
+    idempotency::{Part, Repeat, RequestHash},
     region::RegionVault,
     token,
     tokenize::{
         create::Maker,
-        step::{Step, prepare, rebuild},
+        step::{Held, Step, prepare},
     },
 };
 
@@ -38,8 +40,8 @@ pub struct TokenizeRequest {
     pub reference: Option<Reference>,
     /// Who shall be able to reveal.
     pub audience: Audience,
-    /// The caller's name for this request.
-    pub idempotency_key: Option<IdempotencyKey>,
+    /// What was sent together, and what the caller calls it; together all of the items.
+    pub parts: Vec<Part>,
     /// The distinct classes named, at most `limits::REQUEST_CLASSES_MAX`; `None` for a text that is no class's name.
     pub classes: Vec<Option<DataClass>>,
     /// The items.
@@ -52,6 +54,8 @@ pub struct TokenizeItem {
     pub class: usize,
     /// The value.
     pub value: Plaintext,
+    /// The person that it is about, if one is named; an error, if what names one is malformed.
+    pub subject: Result<Option<SubjectName>, IdError>,
 }
 
 /// A token that was given.
@@ -121,41 +125,45 @@ impl Engine {
         let snapshot = vault.reader.snapshot();
         let mut draft = Draft::new(position, vault.journal.now(self.clock.wall()));
         let sealing = vault.keys.sealing(&mut random, &mut draft.batch)?;
-        let hash = || request_hash(vault, request);
-        let key = request.idempotency_key.as_ref();
-        let repeat = Repeat::of(asked.call, scope, "Tokenize", key, hash, &snapshot, draft.now).await?;
+        let hash = |items| request_hash(vault, request, items);
+        let parts = &request.parts;
+        let repeats = Repeat::of_parts(asked.call, scope, "Tokenize", parts, hash, &snapshot, draft.now).await?;
+        let known = Repeat::outcomes(&repeats, parts);
 
         let keys = token::class_keys(&vault.keys, permits);
-        let mut steps = match repeat.as_ref().and_then(Repeat::outcomes) {
-            Some(outcomes) => rebuild(vault, &keys, permits, request, outcomes, &snapshot, draft.now).await?,
-            None => prepare(vault, &keys, permits, request, &snapshot, draft.now).await?,
-        };
-        let maker = Maker { vault, keys: &keys, permits, request, snapshot: &snapshot, sealing: &sealing };
+        let held = Held { vault, keys: &keys, permits, request, snapshot: &snapshot, now: draft.now };
+        let mut steps = prepare(&held, &known).await?;
+        let maker = Maker { held: &held, sealing: &sealing };
         maker.create(&mut steps, &mut draft, &mut random).await?;
         drop(snapshot);
 
+        let gives_token =
+            |class| steps.iter().zip(&request.items).any(|(step, item)| item.class == class && step.is_token());
+        let first = vault.classes.write(permits, gives_token, &mut draft.batch);
         let evidence: Vec<_> = steps.iter().zip(&request.items).map(|(step, item)| step.evidence(item.class)).collect();
-        if let Some(repeat) = &repeat {
-            repeat.remember(steps.iter().map(Step::outcome), vault, &mut draft);
-        }
+        Repeat::remember_all(&repeats, parts, steps.iter().map(Step::outcome), vault, &mut draft);
         let entry = asked.with(&evidence).seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
         let receipt = vault.journal.commit(draft.submission(entry)).await?;
         vault.keys.committed(&sealing);
+        vault.classes.written(&first);
         Ok(Tokenized { results: steps.into_iter().map(Step::finish).collect(), receipt })
     }
 }
 
-/// The keyed hash of the request in its canonical form.
-fn request_hash(vault: &RegionVault, request: &TokenizeRequest) -> Digest16 {
-    let bytes = request.items.iter().map(|item| item.value.len()).sum();
-    let mut hash = RequestHash::with_capacity(request.items.len(), bytes);
+/// The keyed hash of some items of the request in canonical form.
+fn request_hash(vault: &RegionVault, request: &TokenizeRequest, items: Range<usize>) -> Digest16 {
+    let items = request.items.get(items).unwrap_or_default();
+    let bytes = items.iter().map(|item| item.value.len() + limits::SUBJECT_BYTES_MAX).sum();
+    let mut hash = RequestHash::with_capacity(items.len(), bytes);
     hash.field(request.audience.as_str().as_bytes());
     hash.field(request.purpose.as_ref().map_or("", Purpose::as_str).as_bytes());
     hash.field(request.reference.as_ref().map_or("", Reference::as_str).as_bytes());
-    for item in &request.items {
+    for item in items {
         let class = request.classes.get(item.class).and_then(Option::as_ref);
         hash.field(class.map_or("", DataClass::as_str).as_bytes());
         hash.field(item.value.expose());
+        let subject = item.subject.as_ref().ok().and_then(Option::as_ref);
+        hash.field(subject.map_or("", SubjectName::expose).as_bytes());
     }
     hash.finish(&vault.keys)
 }

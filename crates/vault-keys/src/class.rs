@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::{
     epoch::{EpochId, SALT_BYTES, SealingCall},
     error::KeysError,
-    lookup::{ClassLookup, Digest16, MintedToken, PlaceCodes, RegionLookup},
+    lookup::{ClassLookup, DeterminismScope, Digest16, MintedToken, PlaceCodes, RegionLookup},
     place::{PlaceHash, place_hash},
     record::{
         NewRecord, RECORD_HEADER_BYTES, Record, SealFields, TokenForm, aad, put_header, put_sealed_part,
@@ -158,16 +158,16 @@ impl ClassKeys {
         self.lookup.token_lookup(token)
     }
 
-    /// The row of the table `values` for a value of this class and audience, in its canonical form.
+    /// The row of the table `values` for a value of this class, in its canonical form.
     #[must_use]
-    pub fn blind_index(&self, audience: &Audience, canonical: &[u8]) -> Digest16 {
-        self.lookup.blind_index(audience, canonical)
+    pub fn blind_index(&self, scope: &DeterminismScope<'_>, canonical: &[u8]) -> Digest16 {
+        self.lookup.blind_index(scope, canonical)
     }
 
-    /// The digest of a one-way token for a value of this class and audience, in its canonical form.
+    /// The digest of a one-way token for a value of this class, in its canonical form.
     #[must_use]
-    pub fn one_way(&self, audience: &Audience, canonical: &[u8]) -> Digest16 {
-        self.lookup.one_way(audience, canonical)
+    pub fn one_way(&self, scope: &DeterminismScope<'_>, canonical: &[u8]) -> Digest16 {
+        self.lookup.one_way(scope, canonical)
     }
 
     /// Permutes numerals in place: FF1 under the key of this class, with place, audience and `kept` as the tweak.

@@ -15,14 +15,14 @@ use tempfile::TempDir;
 use vault_crypto::{CallRandom, sha256};
 use vault_domain::{
     Audience, DataClass, Entropy, EntropyError, Generation, ManualClock, Millis, PrincipalId, RecordNumber, Reference,
-    Region, SubjectId, Tenant, VaultId,
+    Region, SubjectId, SubjectName, Tenant, VaultId,
 };
 use vault_ledger::{EntryOpener, EntrySalt, EntrySealer, People};
 use vault_store::{Batch, Identity, Memory, Options, Scope, Store, wait};
 
 use crate::{
-    ClassKeys, Finding, KeysError, NewRecord, Presented, RECORD_HEADER_BYTES, Record, RecordState, RegionKeys, RootKey,
-    SealingCall, TokenForm, Way,
+    ClassKeys, DeterminismScope, Finding, KeysError, NewRecord, Presented, RECORD_HEADER_BYTES, Record, RecordState,
+    RegionKeys, RootKey, SealingCall, TokenForm, Way,
 };
 
 /// The same bytes every time: SHA-256 of a counter.
@@ -172,8 +172,10 @@ fn the_layouts_of_records_tokens_states_and_entries_are_pinned() {
         RecordState { suspended: true, revoked: false, expires: Millis(1_850_000_000_000), uses: 2, changes: 5 };
     golden("state", &keys.seal_state(&record, &audience("payments"), &state).unwrap());
 
+    let payments = audience("payments");
+    let for_payments = DeterminismScope { audience: &payments, subject: None };
     let mut names = keys.token_lookup("9870123412341111").to_vec();
-    names.extend(keys.blind_index(&audience("payments"), b"4111111111111111"));
+    names.extend(keys.blind_index(&for_payments, b"4111111111111111"));
     names.extend(vault.keys.token_hash(&tenant("acme"), "tok_eu_x"));
     golden("names", &names);
 
@@ -186,7 +188,7 @@ fn the_layouts_of_records_tokens_states_and_entries_are_pinned() {
     let uuid = new_record(9, TokenForm::Uuid(&[0x4A; 16]), b"4111111111111111");
     golden("record-uuid", &sealed(&keys, &call, &uuid));
 
-    let mut computed = keys.one_way(&audience("payments"), b"4111111111111111").to_vec();
+    let mut computed = keys.one_way(&for_payments, b"4111111111111111").to_vec();
     let digits = [1, 1, 1, 1, 1, 1, 1, 1, 1];
     let kept = b"411111\0\0\0\0\0\0\0\0\0\0";
     let permute = |way, numerals: &mut [u8]| keys.permute(way, 10, numerals, &audience("payments"), kept);
@@ -196,6 +198,17 @@ fn the_layouts_of_records_tokens_states_and_entries_are_pinned() {
     golden("computed", &computed);
     permute(Way::ToValue, &mut permuted).unwrap();
     assert_eq!(permuted, digits);
+
+    let jane = SubjectName::parse("jane@example.com".to_owned()).unwrap();
+    let subject = vault.keys.subject(&tenant("acme"), &jane);
+    let everybody = Audience::all_of_class();
+    let mut scopes = subject.0.to_vec();
+    for audience in [&payments, &everybody] {
+        for subject in [None, Some(subject)] {
+            scopes.extend(keys.blind_index(&DeterminismScope { audience, subject }, b"4111111111111111"));
+        }
+    }
+    golden("scopes", &scopes);
 }
 
 fn people() -> People {

@@ -20,7 +20,7 @@ mod state;
 pub use class::{ClassKeys, Finding, Opened, Presented, Way};
 pub use epoch::{EpochId, SealingCall};
 pub use error::KeysError;
-pub use lookup::{Digest16, MintedToken};
+pub use lookup::{DeterminismScope, Digest16, MintedToken};
 pub use record::{NewRecord, RECORD_HEADER_BYTES, Record, RecordFormat, TokenForm};
 pub use region::{NodeKeys, RegionKeys};
 pub use root::RootKey;

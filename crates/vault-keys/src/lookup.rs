@@ -2,11 +2,11 @@
 //! verify.
 //!
 //! Keys of the region (tenant and class empty): token block, token seal, place seal, place code, entry tag,
-//! idempotency, token hash. Keys of a class (tenant and class named): check, token look-up, token text seal, blind
-//! index, one way, FF1.
+//! idempotency, token hash, subject. Keys of a class (tenant and class named): check, token look-up, token text seal,
+//! blind index, one way, FF1.
 
 use vault_crypto::{Block, BlockKey, Ff1Key, Info, Key256, MacKey};
-use vault_domain::{Audience, DataClass, Generation, RecordNumber, Tenant};
+use vault_domain::{Audience, DataClass, Generation, RecordNumber, SubjectId, Tenant};
 
 /// The label of every key derived from this ring.
 const LABEL: &str = "tokenvault/look-up/1";
@@ -46,6 +46,7 @@ pub(crate) struct RegionLookup {
     entry_tag: MacKey,
     idempotency: MacKey,
     token_hash: MacKey,
+    subject: MacKey,
     ring: Key256,
 }
 
@@ -61,6 +62,7 @@ impl RegionLookup {
             entry_tag: MacKey::new(&derive("entry tag")),
             idempotency: MacKey::new(&derive("idempotency")),
             token_hash: MacKey::new(&derive("token hash")),
+            subject: MacKey::new(&derive("subject")),
             ring,
         }
     }
@@ -135,7 +137,8 @@ impl RegionLookup {
         [a, b, c, d, e, f, g, h]
     }
 
-    /// `HMAC(idempotency key, 'n' ‖ lp16(tenant) ‖ lp16(principal) ‖ lp16(method) ‖ lp16(key))`, cut to 16 bytes.
+    /// `HMAC(idempotency key, 'n' ‖ lp16(tenant) ‖ lp16(principal) ‖ lp16(method) ‖ lp16(key))`, cut to 16 bytes; of a
+    /// message of a stream, its sequence number in decimal follows, as lp16 too.
     pub(crate) fn idempotency_name(&self, parts: &[&str]) -> Digest16 {
         keyed(&self.idempotency, b'n', parts)
     }
@@ -152,6 +155,11 @@ impl RegionLookup {
     /// to no record.
     pub(crate) fn token_hash(&self, tenant: &Tenant, token: &str) -> Digest16 {
         self.token_hash.tag(&[b"t", &length(tenant.as_str()), tenant.as_str().as_bytes(), token.as_bytes()])
+    }
+
+    /// `HMAC(subject key, 's' ‖ lp16(tenant) ‖ name)`, cut to 16 bytes: who a value is about, without saying who.
+    pub(crate) fn subject(&self, tenant: &Tenant, name: &str) -> Digest16 {
+        self.subject.tag(&[b"s", &length(tenant.as_str()), tenant.as_str().as_bytes(), name.as_bytes()])
     }
 }
 
@@ -178,6 +186,32 @@ fn place_block(codes: &PlaceCodes, number: RecordNumber) -> Block {
         to.copy_from_slice(&from);
     }
     block
+}
+
+/// Inside of what the same value has the same token.
+///
+/// | scope | bytes under the key, before the canonical value |
+/// |---|---|
+/// | an audience | `'a' ‖ lp16(audience)` |
+/// | a subject, inside of an audience | `'s' ‖ lp16(audience) ‖ subject id (16)` |
+///
+/// All audiences of a class are one audience here, `*`.
+#[derive(Clone, Copy, Debug)]
+pub struct DeterminismScope<'a> {
+    /// Who the token is meant for.
+    pub audience: &'a Audience,
+    /// The person that the value is about, where the class tells persons apart.
+    pub subject: Option<SubjectId>,
+}
+
+impl DeterminismScope<'_> {
+    fn tag(&self, key: &MacKey, canonical: &[u8]) -> Digest16 {
+        let audience = self.audience.as_str();
+        match &self.subject {
+            None => key.tag(&[b"a", &length(audience), audience.as_bytes(), canonical]),
+            Some(subject) => key.tag(&[b"s", &length(audience), audience.as_bytes(), &subject.0, canonical]),
+        }
+    }
 }
 
 /// The keys of one generation that belong to one class of one tenant.
@@ -216,13 +250,13 @@ impl ClassLookup {
         self.token_text_seal.tag(&[token.as_bytes()])
     }
 
-    /// `HMAC(one-way key, 'a' ‖ lp16(audience) ‖ canonical value)`, cut to 16 bytes: a token that leads nowhere.
-    pub(crate) fn one_way(&self, audience: &Audience, canonical: &[u8]) -> Digest16 {
-        self.one_way.tag(&[b"a", &length(audience.as_str()), audience.as_str().as_bytes(), canonical])
+    /// `HMAC(one-way key, scope ‖ canonical value)`, cut to 16 bytes: a token that leads nowhere.
+    pub(crate) fn one_way(&self, scope: &DeterminismScope<'_>, canonical: &[u8]) -> Digest16 {
+        scope.tag(&self.one_way, canonical)
     }
 
-    /// `HMAC(blind-index key, 'a' ‖ lp16(audience) ‖ canonical value)`: the row of `values` for one audience.
-    pub(crate) fn blind_index(&self, audience: &Audience, canonical: &[u8]) -> Digest16 {
-        self.blind_index.tag(&[b"a", &length(audience.as_str()), audience.as_str().as_bytes(), canonical])
+    /// `HMAC(blind-index key, scope ‖ canonical value)`: the row of `values` for one scope.
+    pub(crate) fn blind_index(&self, scope: &DeterminismScope<'_>, canonical: &[u8]) -> Digest16 {
+        scope.tag(&self.blind_index, canonical)
     }
 }

@@ -225,6 +225,12 @@ impl<'a> Record<'a> {
         self.format
     }
 
+    /// When it was made.
+    #[must_use]
+    pub fn created(&self) -> Millis {
+        self.time(60)
+    }
+
     /// From when on it may be revealed; zero for no bound.
     #[must_use]
     pub fn not_before(&self) -> Millis {

@@ -22,7 +22,8 @@ use std::{
 use arc_swap::ArcSwap;
 use vault_crypto::{CallRandom, Key256, LogKey, WRAPPED_BYTES};
 use vault_domain::{
-    Clock, DataClass, Entropy, Generation, IdempotencyKey, KeyVersion, PrincipalId, Region, Tenant, VaultId,
+    Clock, DataClass, Entropy, Generation, IdempotencyKey, KeyVersion, PrincipalId, Region, SubjectId, SubjectName,
+    Tenant, VaultId,
 };
 use vault_ledger::Signer;
 use vault_store::{
@@ -211,7 +212,7 @@ impl RegionKeys {
         Ok(next)
     }
 
-    /// The name of an idempotency row.
+    /// The name of an idempotency row; `sequence` is the number of the message, where the key names a whole stream.
     #[must_use]
     pub fn idempotency_name(
         &self,
@@ -219,8 +220,12 @@ impl RegionKeys {
         principal: &PrincipalId,
         method: &'static str,
         key: &IdempotencyKey,
+        sequence: Option<u64>,
     ) -> Digest16 {
-        self.rings.lookup.idempotency_name(&[tenant.as_str(), principal.as_str(), method, key.as_str()])
+        let sequence = sequence.map(|sequence| sequence.to_string());
+        let parts = [tenant.as_str(), principal.as_str(), method, key.as_str()];
+        let parts: Vec<&str> = parts.into_iter().chain(sequence.as_deref()).collect();
+        self.rings.lookup.idempotency_name(&parts)
     }
 
     /// The keyed hash of a request in its canonical form.
@@ -233,6 +238,12 @@ impl RegionKeys {
     #[must_use]
     pub fn token_hash(&self, tenant: &Tenant, token: &str) -> Digest16 {
         self.rings.lookup.token_hash(tenant, token)
+    }
+
+    /// The id that stands for a person of this tenant, in this region.
+    #[must_use]
+    pub fn subject(&self, tenant: &Tenant, name: &SubjectName) -> SubjectId {
+        SubjectId(self.rings.lookup.subject(tenant, name.expose()))
     }
 }
 

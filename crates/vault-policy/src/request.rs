@@ -20,6 +20,8 @@ pub enum Ask<'a> {
     Tokenize(DataScope<'a>),
     /// To be shown values.
     Detokenize(DataScope<'a>),
+    /// To be told of tokens, but not their values.
+    Describe(DataScope<'a>),
     /// To read the log.
     QueryAccessLog(Log<'a>),
     /// To be given the log's newest checkpoint.
@@ -53,6 +55,7 @@ impl Ask<'_> {
         match self {
             Self::Tokenize(_) => Action::Tokenize,
             Self::Detokenize(_) => Action::Detokenize,
+            Self::Describe(_) => Action::Describe,
             Self::QueryAccessLog(_) => Action::QueryAccessLog,
             Self::GetCheckpoint(_) => Action::GetCheckpoint,
         }

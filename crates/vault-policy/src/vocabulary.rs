@@ -71,7 +71,7 @@ impl Vocabulary {
         let mut context = Vec::with_capacity(4);
         let action = request.ask.action();
         let (granted, resource) = match request.ask {
-            Ask::Tokenize(scope) | Ask::Detokenize(scope) => {
+            Ask::Tokenize(scope) | Ask::Detokenize(scope) | Ask::Describe(scope) => {
                 let class = self.data(catalog, &scope, &mut context)?;
                 let (class_name, audience) = (scope.class.as_str(), scope.audience.as_str());
                 (account.covers_data(action, class_name, audience, purpose), self.class_entity(class))

@@ -34,6 +34,7 @@ pub use codec::{MALFORMED, StrictCodec};
 impl Drop for v1::TokenizeItem {
     fn drop(&mut self) {
         zeroize::Zeroize::zeroize(&mut self.value);
+        zeroize::Zeroize::zeroize(&mut self.subject);
     }
 }
 

@@ -2,28 +2,30 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header::CONTENT_TYPE, request::Parts,
+};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tonic::{Status, body::Body};
 use tonic_health::pb::health_server::{Health, HealthServer};
-use tower::Service;
+use tonic_web::{GrpcWebLayer, GrpcWebService};
+use tower::{Layer, Service};
 use vault_domain::{Action, Reason, RequestId, limits};
 use vault_engine::{Call, Engine, Refusal, TraceId};
-use vault_proto::{
-    MALFORMED,
-    v1::{audit_service_server::AuditServiceServer, token_service_server::TokenServiceServer},
-};
+use vault_proto::v1::{audit_service_server::AuditServiceServer, token_service_server::TokenServiceServer};
 
 use crate::{
     identity::Peer,
     intake::{Intake, Read},
-    rpc::{Entered, audit::AuditRpc, token::TokenRpc},
+    rpc::{Entered, audit::AuditRpc, stream::Streams, token::TokenRpc},
     status::{self, REQUEST_ID},
 };
 
 const TOKEN_SERVICE: &str = "/tokenvault.v1.TokenService/";
 const AUDIT_SERVICE: &str = "/tokenvault.v1.AuditService/";
+const STREAMS: [&str; 2] =
+    ["/tokenvault.v1.TokenService/TokenizeStream", "/tokenvault.v1.TokenService/DetokenizeStream"];
 /// How much longer than its deadline a call may take to bring its request.
 const BODY_GRACE: Duration = Duration::from_millis(200);
 /// A question about health names a service.
@@ -34,18 +36,26 @@ const HEALTH_SERVICE: &str = "/grpc.health.v1.Health/";
 pub(crate) struct Door<H> {
     engine: Arc<Engine>,
     token: TokenServiceServer<TokenRpc>,
+    /// The same for gRPC-Web.
+    web_token: GrpcWebService<TokenServiceServer<TokenRpc>>,
+    /// The same for streams, whose messages are smaller.
+    streams: TokenServiceServer<TokenRpc>,
     audit: AuditServiceServer<AuditRpc>,
+    web_audit: GrpcWebService<AuditServiceServer<AuditRpc>>,
     health: HealthServer<H>,
     intake: Intake,
 }
 
 impl<H> Clone for Door<H> {
     fn clone(&self) -> Self {
-        let Self { engine, token, audit, health, intake } = self;
+        let Self { engine, token, web_token, streams, audit, web_audit, health, intake } = self;
         Self {
             engine: engine.clone(),
             token: token.clone(),
+            web_token: web_token.clone(),
+            streams: streams.clone(),
             audit: audit.clone(),
+            web_audit: web_audit.clone(),
             health: health.clone(),
             intake: intake.clone(),
         }
@@ -53,13 +63,18 @@ impl<H> Clone for Door<H> {
 }
 
 impl<H: Health> Door<H> {
-    pub(crate) fn new(engine: Arc<Engine>, health: HealthServer<H>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, health: HealthServer<H>, streams: Streams) -> Self {
         let most = limits::REQUEST_BYTES_MAX;
-        let token = TokenServiceServer::new(TokenRpc(engine.clone())).max_decoding_message_size(most);
+        let rpc = Arc::new(TokenRpc { engine: engine.clone(), streams });
+        let token = TokenServiceServer::from_arc(rpc.clone()).max_decoding_message_size(most);
+        let streams = TokenServiceServer::from_arc(rpc).max_decoding_message_size(limits::STREAM_MESSAGE_BYTES_MAX);
+        let streams = streams.max_encoding_message_size(usize::MAX);
         let audit = AuditServiceServer::new(AuditRpc(engine.clone())).max_decoding_message_size(most);
         // An answer holds at most what 1000 values of 64 KiB are; requests are bounded, answers follow from them.
         let (token, audit) = (token.max_encoding_message_size(usize::MAX), audit.max_encoding_message_size(usize::MAX));
-        Self { engine, token, audit, health, intake: Intake::new() }
+        let web = GrpcWebLayer::new();
+        let (web_token, web_audit) = (web.layer(token.clone()), web.layer(audit.clone()));
+        Self { engine, token, web_token, streams, audit, web_audit, health, intake: Intake::new() }
     }
 
     /// Answers one request of a connection.
@@ -69,7 +84,8 @@ impl<H: Health> Door<H> {
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
         let (head, body) = request.into_parts();
-        if head.uri.path().starts_with(HEALTH_SERVICE) {
+        let transport = Transport::of(&head);
+        if head.uri.path().starts_with(HEALTH_SERVICE) && transport == Ok(Transport::Grpc) {
             return self.health(head, body).await;
         }
         let mut id = [0; 16];
@@ -77,37 +93,62 @@ impl<H: Health> Door<H> {
             return Ok(Status::internal(Reason::Internal.text()).into_http());
         }
         let id = RequestId(id);
-        let call = match self.enter(&peer, id, &head.headers).await {
+        let is_stream = STREAMS.contains(&head.uri.path());
+        let longest = if is_stream { limits::STREAM_DEADLINE } else { limits::CALL_DEADLINE };
+        let call = match self.enter(&peer, id, &head.headers, longest).await {
             Ok(call) => call,
-            Err(refused) => return Ok(refused.into_http()),
+            Err(refused) => return Ok(answer_of(refused, transport)),
         };
         let path = head.uri.path();
         let is_token = path.starts_with(TOKEN_SERVICE);
         if !is_token && !path.starts_with(AUDIT_SERVICE) {
-            return Ok(self.refuse(&call, Reason::MethodUnknown).await);
+            return Ok(self.refuse(&call, Reason::MethodUnknown, transport).await);
         }
-        if let Some(http) = not_grpc(&head) {
-            let mut refused = self.refuse(&call, Reason::RequestMalformed).await;
-            *refused.status_mut() = http;
-            return Ok(refused);
+        let transport = match transport {
+            // A stream that goes both ways is more than gRPC-Web has.
+            Ok(Transport::Web) if is_stream => {
+                return Ok(self.refuse(&call, Reason::MethodUnknown, Ok(Transport::Web)).await);
+            }
+            Ok(transport) => transport,
+            Err(http) => return Ok(self.refuse(&call, Reason::RequestMalformed, Err(http)).await),
+        };
+        if is_stream {
+            // Its messages are read one by one, as their answers are taken.
+            let mut request = Request::from_parts(head, Body::new(body));
+            request.extensions_mut().insert(Entered(call.clone()));
+            let Ok(response) = self.streams.call(request).await;
+            return Ok(self.answered(&call, response, transport).await);
         }
         // Its room is kept until the answer is there: in one form or another it is in memory until then.
         let Read { bytes, room } = match self.read(&call, body).await {
             Ok(read) => read,
-            Err(reason) => return Ok(self.refuse(&call, reason).await),
+            Err(reason) => return Ok(self.refuse(&call, reason, Ok(transport)).await),
         };
         let mut request = Request::from_parts(head, Body::new(Full::new(bytes)));
         request.extensions_mut().insert(Entered(call.clone()));
-        let Ok(mut response) = if is_token { self.token.call(request).await } else { self.audit.call(request).await };
+        let Ok(response) = match (transport, is_token) {
+            (Transport::Grpc, true) => self.token.call(request).await,
+            (Transport::Grpc, false) => self.audit.call(request).await,
+            (Transport::Web, true) => self.web_token.call(request).await,
+            (Transport::Web, false) => self.web_audit.call(request).await,
+        };
         drop(room);
+        Ok(self.answered(&call, response, transport).await)
+    }
+
+    /// The answer with the request's id; where the transport refused the request, our own refusal.
+    async fn answered(&self, call: &Call, mut response: Response<Body>, transport: Transport) -> Response<Body> {
         // An answer of ours carries the request id; what does not was refused by the transport.
-        if let Some(reason) = foreign_refusal(response.headers()) {
-            return Ok(self.refuse(&call, reason).await);
+        if !response.headers().contains_key(REQUEST_ID)
+            && let Some(status) = Status::from_header_map(response.headers())
+            && let Some(reason) = status::foreign(&status)
+        {
+            return self.refuse(call, reason, Ok(transport)).await;
         }
-        if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+        if let Ok(id) = HeaderValue::try_from(call.request_id.to_string()) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
-        Ok(response)
+        response
     }
 
     /// Reads a request whole. Who is late here never sent it; from then on the verbs keep the deadline themselves.
@@ -128,7 +169,13 @@ impl<H: Health> Door<H> {
     }
 
     /// The call that a request begins, if the caller is somebody.
-    async fn enter(&self, peer: &Peer, request_id: RequestId, headers: &HeaderMap) -> Result<Arc<Call>, Status> {
+    async fn enter(
+        &self,
+        peer: &Peer,
+        request_id: RequestId,
+        headers: &HeaderMap,
+        longest: Duration,
+    ) -> Result<Arc<Call>, Status> {
         let principal = match &peer.principal {
             Ok(principal) => principal.clone(),
             Err(reason) => {
@@ -148,7 +195,7 @@ impl<H: Health> Door<H> {
             }
         };
         let wanted = headers.get("grpc-timeout").and_then(|value| grpc_timeout(value.as_bytes()));
-        let left = wanted.map_or(limits::CALL_DEADLINE, |wanted| wanted.min(limits::CALL_DEADLINE));
+        let left = wanted.map_or(longest, |wanted| wanted.min(longest));
         Ok(Arc::new(Call {
             request_id,
             trace_id: headers.get("traceparent").and_then(|value| trace_id(value.as_bytes())),
@@ -161,7 +208,7 @@ impl<H: Health> Door<H> {
     }
 
     /// Refuses a call that never reached a verb.
-    async fn refuse(&self, call: &Call, reason: Reason) -> Response<Body> {
+    async fn refuse(&self, call: &Call, reason: Reason, transport: Result<Transport, StatusCode>) -> Response<Body> {
         let refusal = Refusal {
             action: Action::Call,
             reason,
@@ -174,38 +221,53 @@ impl<H: Health> Door<H> {
             Ok(()) => status::bare(reason, call.request_id),
             Err(unrecorded) => status::status(&unrecorded, call.request_id),
         };
-        status.into_http()
+        answer_of(status, transport)
     }
 }
 
-/// The HTTP status for what is no gRPC request (gRPC over HTTP/2, "Requests"): a browser that holds a certificate can
-/// be made to send others.
-fn not_grpc(head: &Parts) -> Option<StatusCode> {
-    let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let is_grpc =
-        kind.strip_prefix("application/grpc").is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']));
-    match (head.method == Method::POST, is_grpc) {
-        (true, true) => None,
-        (false, _) => Some(StatusCode::METHOD_NOT_ALLOWED),
-        (true, false) => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+/// How a request is put into HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    /// gRPC over HTTP/2.
+    Grpc,
+    /// gRPC-Web (PROTOCOL-WEB of grpc/grpc), over HTTP/2 or 1.1: for callers that can't read trailers.
+    Web,
+}
+
+impl Transport {
+    /// Reads it from a request's head.
+    ///
+    /// # Errors
+    /// With the HTTP status for what is none of them (gRPC over HTTP/2, "Requests"): a browser that holds a certificate
+    /// can be made to send others.
+    fn of(head: &Parts) -> Result<Self, StatusCode> {
+        if head.method != Method::POST {
+            return Err(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let is =
+            |name| kind.strip_prefix(name).is_some_and(|rest: &str| rest.is_empty() || rest.starts_with(['+', ';']));
+        if is("application/grpc") && head.version == Version::HTTP_2 {
+            Ok(Self::Grpc)
+        } else if is("application/grpc-web") || is("application/grpc-web-text") {
+            Ok(Self::Web)
+        } else {
+            Err(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        }
     }
 }
 
-/// Why the transport refused a request, if it did.
-fn foreign_refusal(headers: &HeaderMap) -> Option<Reason> {
-    if headers.contains_key(REQUEST_ID) {
-        return None;
+/// A refusal as the caller's transport has it.
+fn answer_of(status: Status, transport: Result<Transport, StatusCode>) -> Response<Body> {
+    let mut answer = status.into_http();
+    match transport {
+        Ok(Transport::Grpc) => {}
+        Ok(Transport::Web) => {
+            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc-web+proto"));
+        }
+        Err(http) => *answer.status_mut() = http,
     }
-    let status = Status::from_header_map(headers)?;
-    match status.code() {
-        tonic::Code::Ok => None,
-        tonic::Code::InvalidArgument if status.message() == MALFORMED => Some(Reason::RequestMalformed),
-        tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => Some(Reason::RequestTooLarge),
-        // The services say nothing more of a method that they do not have; a message that is compressed gets a text.
-        tonic::Code::Unimplemented if status.message().is_empty() => Some(Reason::MethodUnknown),
-        tonic::Code::Cancelled => Some(Reason::Cancelled),
-        _ => Some(Reason::RequestMalformed),
-    }
+    answer
 }
 
 /// Reads `grpc-timeout`: at most 8 digits and a unit (gRPC over HTTP/2, "Timeout").

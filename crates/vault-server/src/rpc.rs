@@ -1,6 +1,7 @@
 //! The services. A handler decodes, makes one call and encodes.
 
 pub(crate) mod audit;
+pub(crate) mod stream;
 pub(crate) mod token;
 
 use std::{sync::Arc, time::Duration};
@@ -24,17 +25,23 @@ pub(crate) fn call<T>(request: &Request<T>) -> Result<Arc<Call>, Status> {
 }
 
 /// Runs a verb until shortly after the call's deadline. A verb that is cut off has written its entry or nothing.
+pub(crate) async fn in_time<T>(
+    engine: &Engine,
+    call: &Call,
+    verb: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let left = call.deadline.saturating_sub(engine.clock().monotonic()).saturating_add(VERB_GRACE);
+    let ended = tokio::time::timeout(left.min(LONGEST_WAIT), verb).await;
+    ended.unwrap_or(Err(Error::new(Reason::DeadlineExceeded)))
+}
+
+/// The same for a call that the verb is all of.
 pub(crate) async fn within_deadline<T>(
     engine: &Engine,
     call: &Call,
     verb: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Status> {
-    let left = call.deadline.saturating_sub(engine.clock().monotonic()).saturating_add(VERB_GRACE);
-    match tokio::time::timeout(left.min(LONGEST_WAIT), verb).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(status::status(&error, call.request_id)),
-        Err(_) => Err(status::bare(Reason::DeadlineExceeded, call.request_id)),
-    }
+    in_time(engine, call, verb).await.map_err(|error| status::status(&error, call.request_id))
 }
 
 /// How much longer than its deadline a verb may take to say itself that it is late, and to have that in the log.

@@ -2,7 +2,10 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::{server::conn::http2, service::service_fn};
+use hyper::{
+    server::conn::{http1, http2},
+    service::service_fn,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use thiserror::Error;
@@ -21,12 +24,15 @@ use crate::{
     config::{Config, ConfigError},
     door::Door,
     identity::Peer,
+    rpc::stream::Streams,
     tls::{self, TlsError},
 };
 
 /// HTTP/2 flow control: how much of one request, and of all of a connection, may be on its way unread.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// What HTTP/1.1 may hold of a request that is not read yet, its head included.
+const HTTP_1_BUFFER_BYTES: usize = 64 * 1024;
 /// How long a connection may be silent before it is asked whether it is still there, and how long it may take to
 /// answer.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
@@ -69,6 +75,7 @@ pub struct Server {
     health: HealthReporter,
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
+    streams: Streams,
     flusher: JoinHandle<()>,
 }
 
@@ -90,11 +97,12 @@ impl Server {
         let (health, health_server) = tonic_health::server::health_reporter();
         report(&health, ServingStatus::Serving).await;
         let (stop, stopping) = watch::channel(false);
-        let door = Door::new(engine.clone(), health_server);
+        let streams = Streams::new(stopping.clone());
+        let door = Door::new(engine.clone(), health_server, streams.clone());
         let listener = tokio::spawn(listen(listener, tls, door, engine.clone(), stopping));
         let flusher = tokio::spawn(flush(engine.clone()));
         tracing::info!(%address, regions = ?engine.regions().collect::<Vec<_>>(), "serving");
-        Ok(Self { address, engine, running, health, stop, listener, flusher })
+        Ok(Self { address, engine, running, health, stop, listener, streams, flusher })
     }
 
     /// Where it listens.
@@ -117,12 +125,13 @@ impl Server {
 
     /// Stops taking calls, lets those in flight finish for a while, writes the stop into the log and ends.
     pub async fn shutdown(self) {
-        let Self { engine, running, health, stop, listener, flusher, .. } = self;
+        let Self { engine, running, health, stop, listener, streams, flusher, .. } = self;
         report(&health, ServingStatus::NotServing).await;
         stop.send_replace(true);
         if listener.await.is_err() {
             tracing::error!("the listener ended by a panic");
         }
+        streams.ended().await;
         cut_off(flusher).await;
         drop(engine);
         running.stop().await;
@@ -132,8 +141,10 @@ impl Server {
     /// Ends without a word to anybody, after [`failed`](Self::failed): calls in flight are cut off, as nothing that
     /// they do can be written into the log.
     pub async fn abandon(self) {
-        let Self { engine, running, listener, flusher, .. } = self;
+        let Self { engine, running, stop, listener, streams, flusher, .. } = self;
+        stop.send_replace(true);
         cut_off(listener).await;
+        streams.ended().await;
         cut_off(flusher).await;
         drop(engine);
         running.abandon().await;
@@ -268,20 +279,38 @@ async fn serve<H: Health>(
     mut stopping: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |request| door.clone().answer(peer.clone(), request));
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_concurrent_streams(limits::CONNECTION_CALLS_MAX)
-        .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .serve_connection(TokioIo::new(Coalescing::new(stream)), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped(&mut stopping) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let speaks_http_1 = stream.get_ref().1.alpn_protocol() == Some(tls::HTTP_1_1);
+    let io = TokioIo::new(Coalescing::new(stream));
+    let ended = if speaks_http_1 {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(KEEPALIVE_INTERVAL)
+            .max_buf_size(HTTP_1_BUFFER_BYTES)
+            .serve_connection(io, service);
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stopped(&mut stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    } else {
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_concurrent_streams(limits::CONNECTION_CALLS_MAX)
+            .keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .serve_connection(io, service);
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stopped(&mut stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
     if let Err(error) = ended {

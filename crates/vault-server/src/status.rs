@@ -6,7 +6,7 @@ use tonic::{Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt};
 use vault_domain::{Code, Reason, RequestId};
 use vault_engine::Error;
-use vault_proto::google::rpc;
+use vault_proto::{MALFORMED, google::rpc};
 
 /// The domain of every ErrorInfo.
 pub(crate) const DOMAIN: &str = "tokenvault";
@@ -125,4 +125,17 @@ fn details(error: &Error) -> ErrorDetails {
 /// The status of a call that never reached a verb.
 pub(crate) fn bare(reason: Reason, request_id: RequestId) -> Status {
     status(&Error::new(reason), request_id)
+}
+
+/// Why the transport refused a request or a message, if it did; `None` if it is no refusal.
+pub(crate) fn foreign(status: &Status) -> Option<Reason> {
+    match status.code() {
+        tonic::Code::Ok => None,
+        tonic::Code::InvalidArgument if status.message() == MALFORMED => Some(Reason::RequestMalformed),
+        tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => Some(Reason::RequestTooLarge),
+        // The services say nothing more of a method that they do not have; a message that is compressed gets a text.
+        tonic::Code::Unimplemented if status.message().is_empty() => Some(Reason::MethodUnknown),
+        tonic::Code::Cancelled => Some(Reason::Cancelled),
+        _ => Some(Reason::RequestMalformed),
+    }
 }

@@ -15,6 +15,9 @@ use x509_parser::{
 
 use crate::config::TlsConfig;
 
+/// The name of HTTP/1.1 in ALPN (RFC 7301 section 6): what gRPC-Web may come over.
+pub(crate) const HTTP_1_1: &[u8] = b"http/1.1";
+
 /// Why the TLS configuration can't be used. Texts name files, never their contents.
 #[derive(Debug, Error)]
 pub enum TlsError {
@@ -54,7 +57,7 @@ pub(crate) fn server_config(config: &TlsConfig) -> Result<Arc<ServerConfig>, Tls
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)
         .map_err(|error| refused(&error))?;
-    server.alpn_protocols = vec![b"h2".to_vec()];
+    server.alpn_protocols = vec![b"h2".to_vec(), HTTP_1_1.to_vec()];
     server.send_tls13_tickets = 0;
     server.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(server))

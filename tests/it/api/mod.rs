@@ -1,6 +1,8 @@
 //! What the calls do.
 
 mod checkpoint;
+mod describe;
+mod determinism;
 mod detokenize;
 mod evidence;
 mod ff1;
@@ -11,5 +13,7 @@ mod one_way;
 mod query;
 mod randomness;
 mod restart;
+mod stream;
 mod tokenize;
 mod uuid;
+mod web;

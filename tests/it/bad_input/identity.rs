@@ -14,7 +14,7 @@ use vault_tests::{
     caller::Caller,
     certificates::{Authority, Identity, Name},
     connection::{Connection, frame},
-    requests::{detokenize, email, query, tokenize},
+    requests::{describe, detokenize, email, query, tokenize},
     roles::Role,
     stored_log::people,
     vault::TestVault,
@@ -116,6 +116,9 @@ async fn who_connects_and_says_nothing_is_dropped_in_time() {
 async fn every_method_is_refused(vault: &TestVault, caller: &Caller, expected: (Code, &str)) {
     assert_turned_away(vault, caller.tokenize(tokenize("email", [email(1)])), expected).await;
     assert_turned_away(vault, caller.detokenize(detokenize("email", ["tok_eu_any"])), expected).await;
+    assert_turned_away(vault, caller.describe(describe("email", ["tok_eu_any"])), expected).await;
+    assert_turned_away(vault, caller.tokenize_stream(None), expected).await;
+    assert_turned_away(vault, caller.detokenize_stream(None), expected).await;
     assert_turned_away(vault, caller.query(query("eu")), expected).await;
     assert_turned_away(vault, caller.checkpoint("eu"), expected).await;
     assert_turned_away(vault, caller.checkpoint("node"), expected).await;
@@ -146,7 +149,7 @@ async fn a_certificate_that_names_nobody_or_two_is_nobodys() {
         let connection = vault.try_connect_with(Some(&identity)).await.unwrap();
         let caller = vault.caller_on(Role::Nameless, connection);
         every_method_is_refused(&vault, &caller, expected).await;
-        (0..5).for_each(|_| refusals.expect("call", "CERTIFICATE_WITHOUT_IDENTITY"));
+        (0..8).for_each(|_| refusals.expect("call", "CERTIFICATE_WITHOUT_IDENTITY"));
     }
     vault.stop().await;
     assert_eq!(Refusals::stored(&vault), refusals);
@@ -160,7 +163,8 @@ async fn a_principal_without_an_account_is_nobody() {
     every_method_is_refused(&vault, &stranger, (Code::Unauthenticated, "PRINCIPAL_UNKNOWN")).await;
     vault.stop().await;
     let mut refusals = Refusals::default();
-    for action in ["tokenize", "detokenize", "query_access_log", "get_checkpoint", "get_checkpoint"] {
+    let twice = ["tokenize", "detokenize", "get_checkpoint"];
+    for action in twice.into_iter().chain(twice).chain(["describe", "query_access_log"]) {
         refusals.expect(action, "PRINCIPAL_UNKNOWN");
     }
     assert_eq!(Refusals::stored(&vault), refusals);

@@ -17,9 +17,12 @@ use super::{Refusals, assert_turned_away};
 use crate::vault;
 
 const TOKENIZE: &str = "/tokenvault.v1.TokenService/Tokenize";
-const METHODS: [&str; 4] = [
+const METHODS: [&str; 7] = [
     TOKENIZE,
     "/tokenvault.v1.TokenService/Detokenize",
+    "/tokenvault.v1.TokenService/DescribeTokens",
+    "/tokenvault.v1.TokenService/TokenizeStream",
+    "/tokenvault.v1.TokenService/DetokenizeStream",
     "/tokenvault.v1.AuditService/QueryAccessLog",
     "/tokenvault.v1.AuditService/GetCheckpoint",
 ];

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tonic::Code;
-use vault_proto::DESCRIPTORS;
+use vault_proto::{DESCRIPTORS, v1};
 use vault_tests::{
     caller::Caller,
     refusal::Refusal,
-    requests::{detokenize, email, query, tokenize},
+    requests::{describe, detokenize, detokenize_item, email, query, tokenize, tokenize_item},
     roles::Role,
+    stream::{loading, settling, tokens, values},
     vault::TestVault,
 };
 
@@ -24,7 +25,7 @@ struct Row {
     served: &'static [Role],
 }
 
-const ROWS: [Row; 4] = [
+const ROWS: [Row; 7] = [
     Row {
         method: "tokenvault.v1.TokenService/Tokenize",
         action: "tokenize",
@@ -35,6 +36,17 @@ const ROWS: [Row; 4] = [
         action: "detokenize",
         served: &[Role::Payments, Role::Regional, Role::Host, Role::GlobexPayments],
     },
+    Row {
+        method: "tokenvault.v1.TokenService/TokenizeStream",
+        action: "tokenize",
+        served: &[Role::Loader, Role::Regional, Role::Host, Role::GlobexLoader],
+    },
+    Row {
+        method: "tokenvault.v1.TokenService/DetokenizeStream",
+        action: "detokenize",
+        served: &[Role::Payments, Role::Regional, Role::Host, Role::GlobexPayments],
+    },
+    Row { method: "tokenvault.v1.TokenService/DescribeTokens", action: "describe", served: &[Role::Payments] },
     Row {
         method: "tokenvault.v1.AuditService/QueryAccessLog",
         action: "query_access_log",
@@ -68,6 +80,25 @@ async fn call(caller: &Caller, method: &str, token: &str) -> Result<(), Refusal>
             let revealed = caller.detokenize(detokenize("email", [token])).await?.results.remove(0)?;
             assert_eq!(revealed, email(1).into_bytes());
             Ok(())
+        }
+        "tokenvault.v1.TokenService/TokenizeStream" => {
+            let mut stream = caller.tokenize_stream(None).await?;
+            let first = values(1, vec![tokenize_item("email", email(1))]);
+            stream.send(v1::TokenizeStreamRequest { start: Some(loading()), ..first }).await;
+            stream.half_close();
+            stream.answer().await?.expect("an answer").1.results.remove(0).map(drop)
+        }
+        "tokenvault.v1.TokenService/DetokenizeStream" => {
+            let mut stream = caller.detokenize_stream(None).await?;
+            let first = tokens(1, vec![detokenize_item("email", token)]);
+            stream.send(v1::DetokenizeStreamRequest { start: Some(settling()), ..first }).await;
+            stream.half_close();
+            let revealed = stream.answer().await?.expect("an answer").1.results.remove(0)?;
+            assert_eq!(revealed, email(1).into_bytes());
+            Ok(())
+        }
+        "tokenvault.v1.TokenService/DescribeTokens" => {
+            caller.describe(describe("email", [token])).await?.remove(0).map(drop)
         }
         "tokenvault.v1.AuditService/QueryAccessLog" => caller.query(query("eu")).await.map(drop),
         "tokenvault.v1.AuditService/GetCheckpoint" => caller.checkpoint("eu").await.map(drop),

@@ -12,6 +12,20 @@ use crate::{
     names::word,
 };
 
+/// The words for what the Luhn check makes of tokens.
+pub(super) const LUHN_MODES: [(&str, LuhnMode); 3] =
+    [("invalid", LuhnMode::Invalid), ("valid", LuhnMode::Valid), ("none", LuhnMode::Any)];
+/// The words for the letters that a format-preserving token may have.
+pub(super) const ALPHABETS: [(&str, Alphabet); 4] = [
+    ("ascii", Alphabet::Ascii),
+    ("latin", Alphabet::Latin),
+    ("greek", Alphabet::Greek),
+    ("cyrillic", Alphabet::Cyrillic),
+];
+/// The words for what FF1 permutes.
+pub(super) const NUMERALS: [(&str, Numerals); 3] =
+    [("digits", Numerals::Digits), ("upper_case", Numerals::UpperCase), ("alphanumeric", Numerals::Alphanumeric)];
+
 /// Reads the format. Without a rule that is known, what depends on the rule is not judged.
 pub(super) fn format(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Format> {
     let known = [
@@ -22,7 +36,7 @@ pub(super) fn format(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults
         ("one_way", Shape::None(Format::OneWay)),
     ];
     let shape = match &raw.format {
-        Some(written) => word("format", written, &known.into_iter(), &[], faults)?,
+        Some(written) => word("format", written, &known.into_iter(), faults)?,
         None => Shape::None(Format::Opaque),
     };
     match shape {
@@ -80,12 +94,7 @@ fn permuted(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Opti
 /// The characters that FF1 permutes: digits where values of the rule have no others, otherwise to be named.
 fn numerals(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Numerals> {
     if let Some(written) = &raw.alphabet {
-        let known = [
-            ("digits", Numerals::Digits),
-            ("upper_case", Numerals::UpperCase),
-            ("alphanumeric", Numerals::Alphanumeric),
-        ];
-        return word("alphabet", written, &known.into_iter(), &[], faults);
+        return word("alphabet", written, &NUMERALS.into_iter(), faults);
     }
     match rule? {
         RuleName::Pan
@@ -116,9 +125,8 @@ fn preserving(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Op
 }
 
 fn luhn(rule: Option<RuleName>, in_range: bool, raw: &RawClass, faults: &mut Faults) -> Option<LuhnMode> {
-    let known = [("invalid", LuhnMode::Invalid), ("valid", LuhnMode::Valid), ("none", LuhnMode::Any)].into_iter();
     let luhn = match &raw.luhn {
-        Some(written) => word("Luhn mode", written, &known, &[], faults)?,
+        Some(written) => word("Luhn mode", written, &LUHN_MODES.into_iter(), faults)?,
         // A token of a card class must never be taken for a card number, unless somebody asks for it by name.
         None if rule == Some(RuleName::Pan) => LuhnMode::Invalid,
         None => LuhnMode::Any,
@@ -135,7 +143,7 @@ fn luhn(rule: Option<RuleName>, in_range: bool, raw: &RawClass, faults: &mut Fau
 fn range(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Option<Reserved>> {
     let known = [("reserved", true), ("any", false)].into_iter();
     let wanted = match &raw.range {
-        Some(written) => word("range of tokens", written, &known, &[], faults)?,
+        Some(written) => word("range of tokens", written, &known, faults)?,
         None => true,
     };
     let reserved = match rule {
@@ -167,13 +175,7 @@ fn range(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<
 
 fn alphabet(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Alphabet> {
     let Some(written) = &raw.alphabet else { return Some(Alphabet::Ascii) };
-    let known = [
-        ("ascii", Alphabet::Ascii),
-        ("latin", Alphabet::Latin),
-        ("greek", Alphabet::Greek),
-        ("cyrillic", Alphabet::Cyrillic),
-    ];
-    let alphabet = word("alphabet", written, &known.into_iter(), &[], faults);
+    let alphabet = word("alphabet", written, &ALPHABETS.into_iter(), faults);
     if rule.is_some_and(|rule| !matches!(rule, RuleName::Text | RuleName::Pattern | RuleName::Bytes)) {
         faults.add(written.span(), Problem::Misplaced { key: "alphabet", because: "values of this rule are ASCII" });
     }

@@ -1,32 +1,40 @@
 //! What makes a class of the catalog's text: its rule, its format, its determinism and its lifetimes.
 
-use std::{ops::Range, time::Duration};
+use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 use toml::Spanned;
-use vault_domain::DataClass;
+use vault_domain::{Audience, DataClass};
 
 use super::{
-    Class, Determinism, Format, RuleName, TTL_SECONDS_MAX,
+    Class, Determinism, FixedSettings, Format, RuleName, Shared, TTL_SECONDS_MAX,
     format::{check_domain, check_room, format},
     rule::rule,
 };
 use crate::{
     document::RawClass,
     fault::{Faults, Problem},
-    names::word,
+    names::{resolve_some, word},
 };
 
 impl Class {
     /// Judges a class, reporting all that is wrong with it. `span` is the place of its name.
-    pub(crate) fn new(id: DataClass, mut raw: RawClass, span: Range<usize>, faults: &mut Faults) -> Option<Self> {
+    pub(crate) fn new(
+        id: DataClass,
+        mut raw: RawClass,
+        span: Range<usize>,
+        audiences: &BTreeSet<Audience>,
+        faults: &mut Faults,
+    ) -> Option<Self> {
         let ttl = ttl(&raw, faults);
-        let rule_name = word("rule", &raw.rule, &RuleName::ALL.iter().map(|rule| (rule.name(), *rule)), &[], faults);
+        let rule_name = word("rule", &raw.rule, &RuleName::ALL.iter().map(|rule| (rule.name(), *rule)), faults);
+        let spelling = raw.spelling.as_ref().map(|spelling| spelling.get_ref().clone());
         let made = rule_name.and_then(|name| rule(name, &mut raw, faults));
         let format = format(rule_name, &raw, faults);
         let determinism = match format {
-            Some(Format::OneWay | Format::Ff1(_)) => of_computed(&raw, faults),
+            Some(format @ (Format::OneWay | Format::Ff1(_))) => of_computed(format, &raw, faults),
             _ => determinism(raw.determinism.as_ref(), faults),
         };
+        let shared = determinism.and_then(|determinism| shared(determinism, &raw, &span, audiences, faults));
         let ((rule_name, rule), format) = rule_name.zip(made).zip(format)?;
         let room = match format {
             Format::FormatPreserving(preserving) => check_room(&preserving, rule_name, rule.bytes_max()),
@@ -39,13 +47,16 @@ impl Class {
             return None;
         }
         let (ttl_default, ttl_max) = ttl?;
+        let determinism = determinism?;
         Some(Self {
             id,
             description: raw.description.map(Into::into),
             rule_name,
             rule,
             format,
-            determinism: determinism?,
+            determinism,
+            fixed: FixedSettings::new(rule_name, spelling.as_deref(), format, determinism),
+            shared: shared?,
             purpose_required: raw.purpose_required.unwrap_or(true),
             ttl_default,
             ttl_max,
@@ -56,22 +67,55 @@ impl Class {
 fn determinism(written: Option<&Spanned<String>>, faults: &mut Faults) -> Option<Determinism> {
     let Some(written) = written else { return Some(Determinism::None) };
     let known = Determinism::ALL.iter().map(|determinism| (determinism.name(), *determinism));
-    word("determinism", written, &known, &["per_subject", "per_class"], faults)
+    word("determinism", written, &known, faults)
 }
 
 /// What is computed from the value is the same each time, and nothing is kept that could end: keys that say otherwise
 /// are misplaced.
-fn of_computed(raw: &RawClass, faults: &mut Faults) -> Option<Determinism> {
+fn of_computed(format: Format, raw: &RawClass, faults: &mut Faults) -> Option<Determinism> {
     let because = "tokens of this format are computed: nothing is stored that could expire";
     misplaced(raw.ttl_seconds_default.as_ref(), "ttl_seconds_default", because, faults);
     misplaced(raw.ttl_seconds_max.as_ref(), "ttl_seconds_max", because, faults);
-    if determinism(raw.determinism.as_ref(), faults)? == Determinism::None && raw.determinism.is_some() {
-        let because =
-            "tokens of this format are computed: the same value always has the same one inside of an audience";
-        misplaced(raw.determinism.as_ref(), "determinism", because, faults);
-        return None;
+    let Some(written) = &raw.determinism else { return Some(Determinism::PerAudience) };
+    let because = match determinism(Some(written), faults)? {
+        Determinism::None => {
+            "tokens of this format are computed: the same value always has the same one inside of an audience"
+        }
+        Determinism::PerSubject if matches!(format, Format::Ff1(_)) => {
+            "nothing is stored that could say whose value it is, and who reveals a token need not know"
+        }
+        possible => return Some(possible),
+    };
+    misplaced(Some(written), "determinism", because, faults);
+    None
+}
+
+/// The audiences that share a class: named where it is deterministic as a whole, and nowhere else.
+fn shared(
+    determinism: Determinism,
+    raw: &RawClass,
+    span: &Range<usize>,
+    declared: &BTreeSet<Audience>,
+    faults: &mut Faults,
+) -> Option<Option<Shared>> {
+    match (determinism, &raw.audiences) {
+        (Determinism::PerClass, Some(list)) => {
+            let audiences = resolve_some(list, declared, faults);
+            Some(Some(Shared { audiences, all: Audience::all_of_class() }))
+        }
+        (Determinism::PerClass, None) => {
+            let because = "with determinism = \"per_class\" tokens are meant for several audiences: name all that may \
+                           be shown values of each other's tokens";
+            faults.add(span.clone(), Problem::Missing { key: "audiences", because });
+            None
+        }
+        (_, list) => {
+            let because = "a token is meant for the one audience that it was made for, unless determinism = \
+                           \"per_class\"";
+            misplaced(list.as_ref(), "audiences", because, faults);
+            Some(None)
+        }
     }
-    Some(Determinism::PerAudience)
 }
 
 /// The default and the longest lifetime.

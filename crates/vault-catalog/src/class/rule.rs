@@ -136,7 +136,7 @@ impl RuleKeys<'_> {
         default: T,
     ) -> Option<T> {
         match value.take() {
-            Some(written) => word(kind, &written, &known.iter().copied(), &[], self.faults),
+            Some(written) => word(kind, &written, &known.iter().copied(), self.faults),
             None => Some(default),
         }
     }

@@ -12,14 +12,11 @@ use vault_store::{
     table::{Records, Tokens, Values},
 };
 
-use super::{Issued, TokenizeItem, TokenizeRequest, step::Step};
-use crate::{
-    authorize::Permit,
-    draft::Draft,
-    error::Error,
-    region::RegionVault,
-    token::{self, ClassKeySet},
+use super::{
+    Issued, TokenizeItem,
+    step::{self, Held, Step},
 };
+use crate::{draft::Draft, error::Error, token};
 
 /// A token that is about to be stored.
 enum NewToken {
@@ -67,11 +64,7 @@ impl Drawn {
 
 /// What making tokens needs, beside the draft that they go into.
 pub(super) struct Maker<'a> {
-    pub(super) vault: &'a RegionVault,
-    pub(super) keys: &'a ClassKeySet,
-    pub(super) permits: &'a [Result<Permit<'a>, Reason>],
-    pub(super) request: &'a TokenizeRequest,
-    pub(super) snapshot: &'a Snapshot<'a>,
+    pub(super) held: &'a Held<'a>,
     pub(super) sealing: &'a SealingCall,
 }
 
@@ -86,7 +79,7 @@ impl Maker<'_> {
     ) -> Result<(), Error> {
         let fresh: Vec<usize> =
             steps.iter().enumerate().filter(|(_, step)| matches!(step, Step::Fresh(_))).map(|(at, _)| at).collect();
-        let numbers = self.vault.numbers.take(fresh.len())?;
+        let numbers = self.held.vault.numbers.take(fresh.len())?;
         let tokens = self.tokens(&fresh, &numbers, random).await?;
         let mut row = Vec::with_capacity(256);
         for ((at, number), token) in fresh.into_iter().zip(numbers).zip(tokens) {
@@ -111,9 +104,10 @@ impl Maker<'_> {
         let mut tokens: Vec<Result<NewToken, Error>> =
             fresh.iter().map(|_| Err(Error::new(Reason::TokenSpaceExhausted))).collect();
         let mut taken = HashSet::new();
-        for (class, (permit, keys)) in self.permits.iter().zip(self.keys).enumerate() {
+        for (class, (permit, keys)) in self.held.permits.iter().zip(self.held.keys).enumerate() {
             let (Ok(permit), Some(keys)) = (permit, keys) else { continue };
-            let items = fresh.iter().enumerate().filter_map(|(place, at)| Some((place, self.request.items.get(*at)?)));
+            let items =
+                fresh.iter().enumerate().filter_map(|(place, at)| Some((place, self.held.request.items.get(*at)?)));
             let items: Vec<(usize, &TokenizeItem)> = items.filter(|(_, item)| item.class == class).collect();
             match permit.class().format() {
                 Format::Opaque => {
@@ -126,7 +120,7 @@ impl Maker<'_> {
                 Format::Ff1(_) | Format::OneWay => {}
                 Format::Uuid => {
                     let open = items.into_iter().map(|(place, _)| (place, Shape::Uuid)).collect();
-                    draw(keys, open, &mut tokens, &mut taken, self.snapshot, random).await?;
+                    draw(keys, open, &mut tokens, &mut taken, self.held.snapshot, random).await?;
                 }
                 Format::FormatPreserving(config) => {
                     let mut open = Vec::with_capacity(items.len());
@@ -136,7 +130,7 @@ impl Maker<'_> {
                             Err(rejection) => set(&mut tokens, place, Err(rejection.into())),
                         }
                     }
-                    draw(keys, open, &mut tokens, &mut taken, self.snapshot, random).await?;
+                    draw(keys, open, &mut tokens, &mut taken, self.held.snapshot, random).await?;
                 }
             }
         }
@@ -153,8 +147,9 @@ impl Maker<'_> {
         draft: &mut Draft,
         row: &mut Vec<u8>,
     ) -> Result<Issued, Error> {
-        let item = self.request.items.get(at).ok_or(Reason::Internal)?;
-        let (Some(Ok(permit)), Some(Some(keys))) = (self.permits.get(item.class), self.keys.get(item.class)) else {
+        let item = self.held.request.items.get(at).ok_or(Reason::Internal)?;
+        let (Some(Ok(permit)), Some(Some(keys))) = (self.held.permits.get(item.class), self.held.keys.get(item.class))
+        else {
             return Err(Error::new(Reason::Internal));
         };
         let expires = permit.class().ttl_default().map_or(Millis::default(), |ttl| draft.now.saturating_add(ttl));
@@ -171,11 +166,11 @@ impl Maker<'_> {
             not_before: Millis::default(),
             expires,
             max_uses: 0,
-            subject: None,
+            subject: step::subject(self.held.vault, permit, item)?,
             parent: None,
         };
         row.clear();
-        keys.seal(self.sealing, permit.audience(), &record, row)?;
+        keys.seal(self.sealing, permit.addressee(), &record, row)?;
         draft.batch.put(Records, &number, row);
         let number_row = number.get().to_be_bytes();
         if let Some(index) = index {

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use vault_catalog::{Determinism, Format};
-use vault_domain::{Millis, Reason, RecordNumber, TokenText, limits};
+use vault_domain::{Millis, Reason, RecordNumber, SubjectId, TokenText, limits};
 use vault_format::{Template, one_way_text};
-use vault_keys::{Digest16, Way};
+use vault_keys::{DeterminismScope, Digest16, Way};
 use vault_ledger::TokenHash;
 use vault_store::{Snapshot, table::Values};
 
@@ -54,6 +54,11 @@ impl Step {
         }
     }
 
+    /// Whether the item gets a token.
+    pub(super) fn is_token(&self) -> bool {
+        matches!(self, Self::Done(..) | Self::Computed(..))
+    }
+
     pub(super) fn finish(self) -> Result<Issued, Error> {
         match self {
             Self::Done(issued, _) | Self::Computed(issued, _) => Ok(issued),
@@ -63,19 +68,29 @@ impl Step {
     }
 }
 
-/// Validates every item, and finds the tokens that deterministic classes have already.
-pub(super) async fn prepare(
-    vault: &RegionVault,
-    keys: &ClassKeySet,
-    permits: &[Result<Permit<'_>, Reason>],
-    request: &TokenizeRequest,
-    snapshot: &Snapshot<'_>,
-    now: Millis,
-) -> Result<Vec<Step>, Error> {
+/// What the items of a request are held against.
+pub(super) struct Held<'a> {
+    pub(super) vault: &'a RegionVault,
+    pub(super) keys: &'a ClassKeySet,
+    pub(super) permits: &'a [Result<Permit<'a>, Reason>],
+    pub(super) request: &'a TokenizeRequest,
+    pub(super) snapshot: &'a Snapshot<'a>,
+    pub(super) now: Millis,
+}
+
+/// What every item comes to. Of what was answered before, `known`, the answer is rebuilt; the rest is validated, and
+/// the tokens that deterministic classes have already are found.
+pub(super) async fn prepare(held: &Held<'_>, known: &[Option<StoredOutcome>]) -> Result<Vec<Step>, Error> {
     let mut first_of = HashMap::new();
-    let mut steps: Vec<Step> = Vec::with_capacity(request.items.len());
-    for (at, item) in request.items.iter().enumerate() {
-        let step = match validate(vault, keys, permits, item) {
+    let mut steps: Vec<Step> = Vec::with_capacity(held.request.items.len());
+    let mut again = Vec::new();
+    for (at, item) in held.request.items.iter().enumerate() {
+        if let Some(outcome) = known.get(at).copied().flatten() {
+            again.push((at, outcome));
+            steps.push(Step::Refused(Error::new(Reason::Internal)));
+            continue;
+        }
+        let step = match validate(held, item) {
             Err(error) => Step::Refused(error),
             Ok(Valid::Computed(issued, hash)) => Step::Computed(issued, hash),
             Ok(Valid::Fresh(None)) => Step::Fresh(None),
@@ -89,7 +104,8 @@ pub(super) async fn prepare(
         };
         steps.push(step);
     }
-    find_known(keys, permits, request, &mut steps, snapshot, now).await?;
+    find_known(held, &mut steps).await?;
+    rebuild(held, &again, &mut steps).await?;
     Ok(steps)
 }
 
@@ -102,12 +118,8 @@ enum Valid {
 }
 
 /// Checks one item.
-fn validate(
-    vault: &RegionVault,
-    keys: &ClassKeySet,
-    permits: &[Result<Permit<'_>, Reason>],
-    item: &TokenizeItem,
-) -> Result<Valid, Error> {
+fn validate(held: &Held<'_>, item: &TokenizeItem) -> Result<Valid, Error> {
+    let Held { vault, keys, permits, .. } = *held;
     let permit = permits.get(item.class).ok_or(Reason::Internal)?.as_ref().map_err(|reason| *reason)?;
     if item.value.len() > limits::VALUE_BYTES_MAX {
         return Err(Error::new(Reason::ValueTooLarge));
@@ -116,19 +128,37 @@ fn validate(
     class.rule().validate(item.value.expose())?;
     let keys = keys.get(item.class).and_then(Option::as_ref).ok_or(Reason::Internal)?;
     let canonical = || class.rule().canonical(item.value.expose());
+    let scope = DeterminismScope { audience: permit.addressee(), subject: subject(vault, permit, item)? };
     Ok(match (class.format(), class.determinism()) {
         (Format::OneWay, _) => {
-            let digest = keys.one_way(permit.audience(), canonical().expose());
+            let digest = keys.one_way(&scope, canonical().expose());
             computed(vault, permit, one_way_text(permit.region(), keys.generation(), digest))
         }
         (Format::Ff1(permuted), _) => {
             let mut parts = permuted.of_value(item.value.expose())?;
-            token::permute(keys, permit.audience(), Way::ToToken, permuted.numerals, &mut parts)?;
+            token::permute(keys, permit.addressee(), Way::ToToken, permuted.numerals, &mut parts)?;
             computed(vault, permit, parts.into_token())
         }
         (_, Determinism::None) => Valid::Fresh(None),
-        (_, Determinism::PerAudience) => Valid::Fresh(Some(keys.blind_index(permit.audience(), canonical().expose()))),
+        (_, Determinism::PerAudience | Determinism::PerSubject | Determinism::PerClass) => {
+            Valid::Fresh(Some(keys.blind_index(&scope, canonical().expose())))
+        }
     })
+}
+
+/// The person that an item is about: named where its class tells persons apart, and nowhere else.
+pub(super) fn subject(
+    vault: &RegionVault,
+    permit: &Permit<'_>,
+    item: &TokenizeItem,
+) -> Result<Option<SubjectId>, Error> {
+    match (permit.class().determinism(), &item.subject) {
+        (_, Err(malformed)) => Err(malformed.clone().into()),
+        (Determinism::PerSubject, Ok(Some(name))) => Ok(Some(vault.keys.subject(permit.tenant(), name))),
+        (Determinism::PerSubject, Ok(None)) => Err(Error::new(Reason::SubjectRequired)),
+        (_, Ok(Some(_))) => Err(Error::new(Reason::SubjectUnexpected)),
+        (_, Ok(None)) => Ok(None),
+    }
 }
 
 /// A token that is computed and kept nowhere.
@@ -138,14 +168,8 @@ fn computed(vault: &RegionVault, permit: &Permit<'_>, token: TokenText) -> Valid
 }
 
 /// Gives live tokens again, as they are; a value whose token has expired or was revoked stays fresh.
-async fn find_known(
-    keys: &ClassKeySet,
-    permits: &[Result<Permit<'_>, Reason>],
-    request: &TokenizeRequest,
-    steps: &mut [Step],
-    snapshot: &Snapshot<'_>,
-    now: Millis,
-) -> Result<(), Error> {
+async fn find_known(held: &Held<'_>, steps: &mut [Step]) -> Result<(), Error> {
+    let Held { request, snapshot, .. } = *held;
     let (places, indexes): (Vec<usize>, Vec<Digest16>) = steps
         .iter()
         .enumerate()
@@ -166,33 +190,32 @@ async fn find_known(
     let stored = StoredRecords::read(snapshot, numbers).await?;
     for (row, place) in places.into_iter().enumerate() {
         let (Some(item), Some(step)) = (request.items.get(place), steps.get_mut(place)) else { continue };
-        if let Some(done) = give_again(keys, permits, item.class, &stored, row, now, false)? {
+        if let Some(done) = give_again(held, item.class, &stored, row, false)? {
             *step = done;
         }
     }
     Ok(())
 }
 
-/// The token of a stored record, if it is one of this class, its format and audience, and alive.
+/// The token of a stored record, if it is one of this class and audience, and alive.
 fn give_again(
-    keys: &ClassKeySet,
-    permits: &[Result<Permit<'_>, Reason>],
+    held: &Held<'_>,
     class: usize,
     stored: &StoredRecords,
     row: usize,
-    now: Millis,
     created: bool,
 ) -> Result<Option<Step>, Error> {
+    let Held { keys, permits, now, .. } = *held;
     let Some(Ok(permit)) = permits.get(class) else { return Ok(None) };
     let Some(keys) = keys.get(class).and_then(Option::as_ref) else { return Ok(None) };
     let Some(record) = stored.record(row) else { return Ok(None) };
     let record = record?;
-    if !keys.is_of(&record, permit.audience()) || !token::is_of_format(&record, permit.class().format()) {
+    if !keys.is_of(&record, permit.addressee()) {
         return Ok(None);
     }
-    match stored.life(row, keys, &record, permit.audience(), now) {
+    match stored.life(row, keys, &record, permit.addressee(), now) {
         Ok(expires) => {
-            let token = token::text_of(permit.region(), keys, &record, permit.audience())?;
+            let token = token::text_of(permit.region(), keys, &record, permit.addressee())?;
             Ok(Some(Step::Done(Issued { token, created, expires }, record.number())))
         }
         Err(error) if error.outside() == Reason::TokenNotFound => Ok(None),
@@ -215,43 +238,32 @@ fn refused_again(reason: Reason, permits: &[Result<Permit<'_>, Reason>], item: &
     }
 }
 
-/// Rebuilds the answer of a request that was answered before. What is gone since is not found.
-pub(super) async fn rebuild(
-    vault: &RegionVault,
-    keys: &ClassKeySet,
-    permits: &[Result<Permit<'_>, Reason>],
-    request: &TokenizeRequest,
-    outcomes: &[StoredOutcome],
-    snapshot: &Snapshot<'_>,
-    now: Millis,
-) -> Result<Vec<Step>, Error> {
-    let numbers = outcomes.iter().filter_map(StoredOutcome::record).collect();
-    let stored = StoredRecords::read(snapshot, numbers).await?;
-    let mut row = 0;
-    let mut steps = Vec::with_capacity(outcomes.len());
-    for (item, outcome) in request.items.iter().zip(outcomes) {
-        if let Some(Err(reason)) = permits.get(item.class) {
+/// Rebuilds the answers of items that were answered before. What is gone since is not found.
+async fn rebuild(held: &Held<'_>, again: &[(usize, StoredOutcome)], steps: &mut [Step]) -> Result<(), Error> {
+    let numbers: Vec<RecordNumber> = again.iter().filter_map(|(_, outcome)| outcome.record()).collect();
+    let stored = StoredRecords::read(held.snapshot, numbers).await?;
+    let mut next_row = 0;
+    for (at, outcome) in again {
+        let (Some(item), Some(step)) = (held.request.items.get(*at), steps.get_mut(*at)) else { continue };
+        let row = next_row;
+        next_row += usize::from(outcome.record().is_some());
+        *step = match (held.permits.get(item.class), outcome) {
             // A repeat is authorized anew.
-            row += usize::from(outcome.record().is_some());
-            steps.push(Step::Refused(Error::new(*reason)));
-            continue;
-        }
-        steps.push(match outcome {
-            StoredOutcome::Computed(_) => match validate(vault, keys, permits, item) {
+            (Some(Err(reason)), _) => Step::Refused(Error::new(*reason)),
+            (_, StoredOutcome::Computed(_)) => match validate(held, item) {
                 Ok(Valid::Computed(issued, hash)) if StoredOutcome::computed(&hash) == *outcome => {
                     Step::Computed(issued, hash)
                 }
-                // The class is another one by now: what it was is gone.
+                // The class was replaced: what it was is gone.
                 Ok(_) => Step::Refused(Error::new(Reason::TokenUnknown)),
                 Err(error) => Step::Refused(error),
             },
-            StoredOutcome::Refused(reason) => Step::Refused(refused_again(*reason, permits, item)),
-            StoredOutcome::Record { created, .. } => {
-                let step = give_again(keys, permits, item.class, &stored, row, now, *created)?;
-                row += 1;
+            (_, StoredOutcome::Refused(reason)) => Step::Refused(refused_again(*reason, held.permits, item)),
+            (_, StoredOutcome::Record { created, .. }) => {
+                let step = give_again(held, item.class, &stored, row, *created)?;
                 step.unwrap_or(Step::Refused(Error::new(Reason::TokenUnknown)))
             }
-        });
+        };
     }
-    Ok(steps)
+    Ok(())
 }

@@ -4,54 +4,104 @@ use std::mem::take;
 
 use vault_domain::{
     Action, Audience, DataClass, Decision, IdempotencyKey, Millis, Plaintext, PrincipalId, Purpose, Reason, Reference,
-    Region, TokenText, limits,
+    Region, SubjectName, TokenText, limits,
 };
-use vault_engine::{AccessLogQuery, DetokenizeItem, DetokenizeRequest, Error, TokenizeItem, TokenizeRequest};
+use vault_engine::{
+    AccessLogQuery, DetokenizeItem, DetokenizeRequest, Error, Part, RequestName, TokenizeItem, TokenizeRequest,
+};
 use vault_proto::v1;
 
 /// Parses a request to tokenize.
 pub(crate) fn tokenize(message: &mut v1::TokenizeRequest) -> Result<TokenizeRequest, Error> {
-    let mut classes = Classes::default();
     check_count(message.items.len())?;
-    Ok(TokenizeRequest {
-        region: Region::parse(&message.region)?,
-        purpose: optional(&message.purpose, Purpose::parse)?,
-        reference: optional(&message.reference, Reference::parse)?,
-        audience: Audience::parse(&message.audience)?,
-        idempotency_key: optional(&message.idempotency_key, IdempotencyKey::parse)?,
-        items: message
-            .items
-            .iter_mut()
-            .map(|item| {
-                let class = classes.index(&item.data_class)?;
-                Ok(TokenizeItem { class, value: Plaintext::new(take(&mut item.value)) })
-            })
-            .collect::<Result<_, Error>>()?,
-        classes: classes.list,
-    })
+    let v1::TokenizeRequest { region, purpose, reference, audience, idempotency_key, items } = message;
+    let about = About::parse(region, purpose, reference, audience, idempotency_key)?;
+    about.tokenize(vec![(None, take(items))])
 }
 
 /// Parses a request to detokenize.
 pub(crate) fn detokenize(message: &mut v1::DetokenizeRequest) -> Result<DetokenizeRequest, Error> {
-    let mut classes = Classes::default();
     check_count(message.items.len())?;
-    Ok(DetokenizeRequest {
-        region: Region::parse(&message.region)?,
-        purpose: optional(&message.purpose, Purpose::parse)?,
-        reference: optional(&message.reference, Reference::parse)?,
-        audience: Audience::parse(&message.audience)?,
-        idempotency_key: optional(&message.idempotency_key, IdempotencyKey::parse)?,
-        items: message
-            .items
-            .iter_mut()
-            .map(|item| {
-                let class = classes.index(&item.data_class)?;
-                Ok(DetokenizeItem { class, token: TokenText::new(take(&mut item.token)) })
-            })
-            .collect::<Result<_, Error>>()?,
-        classes: classes.list,
-    })
+    let v1::DetokenizeRequest { region, purpose, reference, audience, idempotency_key, items } = message;
+    let about = About::parse(region, purpose, reference, audience, idempotency_key)?;
+    about.detokenize(vec![(None, take(items))])
 }
+
+/// Parses a question about tokens.
+pub(crate) fn describe(message: &mut v1::DescribeTokensRequest) -> Result<DetokenizeRequest, Error> {
+    check_count(message.items.len())?;
+    let v1::DescribeTokensRequest { region, purpose, reference, audience, items } = message;
+    About::parse(region, purpose, reference, audience, "")?.detokenize(vec![(None, take(items))])
+}
+
+/// Parses what holds for a whole stream.
+pub(crate) fn start(message: &v1::StreamStart) -> Result<About, Error> {
+    let v1::StreamStart { region, purpose, reference, audience, idempotency_key } = message;
+    About::parse(region, purpose, reference, audience, idempotency_key)
+}
+
+/// What requests for data say beside their items.
+#[derive(Clone)]
+pub(crate) struct About {
+    region: Region,
+    purpose: Option<Purpose>,
+    reference: Option<Reference>,
+    audience: Audience,
+    idempotency_key: Option<IdempotencyKey>,
+}
+
+impl About {
+    fn parse(region: &str, purpose: &str, reference: &str, audience: &str, key: &str) -> Result<Self, Error> {
+        Ok(Self {
+            region: Region::parse(region)?,
+            purpose: optional(purpose, Purpose::parse)?,
+            reference: optional(reference, Reference::parse)?,
+            audience: Audience::parse(audience)?,
+            idempotency_key: optional(key, IdempotencyKey::parse)?,
+        })
+    }
+
+    /// The region.
+    pub(crate) fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// A request of these messages, each with its number if it came on a stream.
+    pub(crate) fn tokenize(&self, messages: Vec<Message<v1::TokenizeItem>>) -> Result<TokenizeRequest, Error> {
+        let mut classes = Classes::default();
+        let parts = self.parts(&messages);
+        let items = messages.into_iter().flat_map(|(_, items)| items).map(|mut item| {
+            let class = classes.index(&item.data_class)?;
+            let subject = take(&mut item.subject);
+            let subject = if subject.is_empty() { Ok(None) } else { SubjectName::parse(subject).map(Some) };
+            Ok(TokenizeItem { class, value: Plaintext::new(take(&mut item.value)), subject })
+        });
+        let items = items.collect::<Result<_, Error>>()?;
+        let Self { region, purpose, reference, audience, .. } = self.clone();
+        Ok(TokenizeRequest { region, purpose, reference, audience, parts, classes: classes.list, items })
+    }
+
+    /// The same for tokens.
+    pub(crate) fn detokenize(&self, messages: Vec<Message<v1::DetokenizeItem>>) -> Result<DetokenizeRequest, Error> {
+        let mut classes = Classes::default();
+        let parts = self.parts(&messages);
+        let items = messages.into_iter().flat_map(|(_, items)| items).map(|mut item| {
+            let class = classes.index(&item.data_class)?;
+            Ok(DetokenizeItem { class, token: TokenText::new(take(&mut item.token)) })
+        });
+        let items = items.collect::<Result<_, Error>>()?;
+        let Self { region, purpose, reference, audience, .. } = self.clone();
+        Ok(DetokenizeRequest { region, purpose, reference, audience, parts, classes: classes.list, items })
+    }
+
+    fn parts<I>(&self, messages: &[Message<I>]) -> Vec<Part> {
+        let name = |sequence| Some(RequestName { key: self.idempotency_key.clone()?, sequence });
+        messages.iter().map(|(sequence, items)| Part { items: items.len(), name: name(*sequence) }).collect()
+    }
+}
+
+/// The items of one message, and its number on a stream.
+pub(crate) type Message<I> = (Option<u64>, Vec<I>);
 
 /// Parses a question to the log.
 pub(crate) fn query(message: &mut v1::QueryAccessLogRequest) -> Result<AccessLogQuery, Error> {
@@ -106,7 +156,8 @@ impl Classes {
     }
 }
 
-fn check_count(items: usize) -> Result<(), Error> {
+/// Refuses messages with no item, and with too many.
+pub(crate) fn check_count(items: usize) -> Result<(), Error> {
     match items {
         0 => Err(Error::new(Reason::BatchEmpty)),
         1..=limits::BATCH_ITEMS_MAX => Ok(()),

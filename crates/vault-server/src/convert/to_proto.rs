@@ -1,39 +1,65 @@
 //! Domain types to messages.
 
-use vault_domain::Reason;
-use vault_engine::{AccessLogPage, Detokenized, Entry, FoundEntry, Group, People, Receipt, Tokenized};
+use vault_domain::{Plaintext, Reason};
+use vault_engine::{
+    AccessLogPage, Described, Detokenized, Entry, Error, FoundEntry, Group, Issued, People, Receipt, Tokenized,
+};
 use vault_proto::v1;
 
 use crate::status::item_status;
 
 /// The answer to Tokenize.
 pub(crate) fn tokenized(answer: Tokenized, origin: &str) -> v1::TokenizeResponse {
+    let results = answer.results.into_iter().map(issued).collect();
+    v1::TokenizeResponse { results, receipt: Some(receipt(&answer.receipt, origin)) }
+}
+
+/// The result of one item of Tokenize.
+pub(crate) fn issued(result: Result<Issued, Error>) -> v1::TokenizeResult {
     use v1::tokenize_result::Outcome;
-    let results = answer.results.into_iter().map(|result| {
-        let outcome = match result {
-            Ok(issued) => Outcome::Issued(v1::TokenIssued {
-                token: issued.token.into_exposed(),
-                created: issued.created,
-                expires_at_ms: issued.expires.0,
-            }),
-            Err(error) => Outcome::Error(item_status(&error)),
-        };
-        v1::TokenizeResult { outcome: Some(outcome) }
-    });
-    v1::TokenizeResponse { results: results.collect(), receipt: Some(receipt(&answer.receipt, origin)) }
+    let outcome = match result {
+        Ok(issued) => Outcome::Issued(v1::TokenIssued {
+            token: issued.token.into_exposed(),
+            created: issued.created,
+            expires_at_ms: issued.expires.0,
+        }),
+        Err(error) => Outcome::Error(item_status(&error)),
+    };
+    v1::TokenizeResult { outcome: Some(outcome) }
 }
 
 /// The answer to Detokenize.
 pub(crate) fn detokenized(answer: Detokenized, origin: &str) -> v1::DetokenizeResponse {
+    let results = answer.results.into_iter().map(revealed).collect();
+    v1::DetokenizeResponse { results, receipt: Some(receipt(&answer.receipt, origin)) }
+}
+
+/// The result of one item of Detokenize.
+pub(crate) fn revealed(result: Result<Plaintext, Error>) -> v1::DetokenizeResult {
     use v1::detokenize_result::Outcome;
+    let outcome = match result {
+        Ok(value) => Outcome::Revealed(v1::ValueRevealed { value: value.into_exposed() }),
+        Err(error) => Outcome::Error(item_status(&error)),
+    };
+    v1::DetokenizeResult { outcome: Some(outcome) }
+}
+
+/// The answer to DescribeTokens.
+pub(crate) fn described(answer: Described, origin: &str) -> v1::DescribeTokensResponse {
+    use v1::describe_token_result::Outcome;
     let results = answer.results.into_iter().map(|result| {
         let outcome = match result {
-            Ok(value) => Outcome::Revealed(v1::ValueRevealed { value: value.into_exposed() }),
+            Ok(description) => Outcome::Described(v1::TokenDescription {
+                format: description.format.name().to_owned(),
+                stored: description.created.is_some(),
+                created_at_ms: description.created.unwrap_or_default().0,
+                expires_at_ms: description.expires.0,
+            }),
             Err(error) => Outcome::Error(item_status(&error)),
         };
-        v1::DetokenizeResult { outcome: Some(outcome) }
+        v1::DescribeTokenResult { outcome: Some(outcome) }
     });
-    v1::DetokenizeResponse { results: results.collect(), receipt: Some(receipt(&answer.receipt, origin)) }
+    v1::DescribeTokensResponse { results: results.collect(), receipt: Some(receipt(&answer.receipt, origin)) }
 }
 
 /// The answer to QueryAccessLog.
@@ -46,7 +72,8 @@ pub(crate) fn page(answer: AccessLogPage, origin: &str) -> v1::QueryAccessLogRes
     }
 }
 
-fn receipt(receipt: &Receipt, origin: &str) -> v1::Receipt {
+/// Where the log holds an entry.
+pub(crate) fn receipt(receipt: &Receipt, origin: &str) -> v1::Receipt {
     v1::Receipt { origin: origin.to_owned(), index: receipt.index.0, leaf_hash: receipt.leaf.0.to_vec() }
 }
 

@@ -2,21 +2,29 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 use vault_domain::Action;
 use vault_engine::Engine;
 use vault_proto::v1::{
-    DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse, token_service_server::TokenService,
+    self, DescribeTokensRequest, DescribeTokensResponse, DetokenizeRequest, DetokenizeResponse, TokenizeRequest,
+    TokenizeResponse, token_service_server::TokenService,
 };
 
-use super::{call, origin, within_deadline};
+use super::{
+    call, origin,
+    stream::{Answers, Detokenizing, Streams, Tokenizing},
+    within_deadline,
+};
 use crate::{
     convert::{from_proto, to_proto},
     status::status,
 };
 
 /// TokenService on an engine.
-pub(crate) struct TokenRpc(pub(crate) Arc<Engine>);
+pub(crate) struct TokenRpc {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) streams: Streams,
+}
 
 #[tonic::async_trait]
 impl TokenService for TokenRpc {
@@ -26,12 +34,12 @@ impl TokenService for TokenRpc {
         let request = match from_proto::tokenize(&mut message) {
             Ok(request) => request,
             Err(error) => {
-                let refused = self.0.refuse_unread(&call, Action::Tokenize, &message.region, error).await;
+                let refused = self.engine.refuse_unread(&call, Action::Tokenize, &message.region, error).await;
                 return Err(status(&refused, call.request_id));
             }
         };
-        let answer = within_deadline(&self.0, &call, self.0.tokenize(&call, &request)).await?;
-        Ok(Response::new(to_proto::tokenized(answer, origin(&self.0, &request.region))))
+        let answer = within_deadline(&self.engine, &call, self.engine.tokenize(&call, &request)).await?;
+        Ok(Response::new(to_proto::tokenized(answer, origin(&self.engine, &request.region))))
     }
 
     async fn detokenize(&self, request: Request<DetokenizeRequest>) -> Result<Response<DetokenizeResponse>, Status> {
@@ -40,11 +48,46 @@ impl TokenService for TokenRpc {
         let request = match from_proto::detokenize(&mut message) {
             Ok(request) => request,
             Err(error) => {
-                let refused = self.0.refuse_unread(&call, Action::Detokenize, &message.region, error).await;
+                let refused = self.engine.refuse_unread(&call, Action::Detokenize, &message.region, error).await;
                 return Err(status(&refused, call.request_id));
             }
         };
-        let answer = within_deadline(&self.0, &call, self.0.detokenize(&call, &request)).await?;
-        Ok(Response::new(to_proto::detokenized(answer, origin(&self.0, &request.region))))
+        let answer = within_deadline(&self.engine, &call, self.engine.detokenize(&call, &request)).await?;
+        Ok(Response::new(to_proto::detokenized(answer, origin(&self.engine, &request.region))))
+    }
+
+    async fn describe_tokens(
+        &self,
+        request: Request<DescribeTokensRequest>,
+    ) -> Result<Response<DescribeTokensResponse>, Status> {
+        let call = call(&request)?;
+        let mut message = request.into_inner();
+        let request = match from_proto::describe(&mut message) {
+            Ok(request) => request,
+            Err(error) => {
+                let refused = self.engine.refuse_unread(&call, Action::Describe, &message.region, error).await;
+                return Err(status(&refused, call.request_id));
+            }
+        };
+        let answer = within_deadline(&self.engine, &call, self.engine.describe(&call, &request)).await?;
+        Ok(Response::new(to_proto::described(answer, origin(&self.engine, &request.region))))
+    }
+
+    type TokenizeStreamStream = Answers<v1::TokenizeStreamResponse>;
+
+    async fn tokenize_stream(
+        &self,
+        request: Request<Streaming<v1::TokenizeStreamRequest>>,
+    ) -> Result<Response<Self::TokenizeStreamStream>, Status> {
+        self.streams.open::<Tokenizing>(&self.engine, request).await
+    }
+
+    type DetokenizeStreamStream = Answers<v1::DetokenizeStreamResponse>;
+
+    async fn detokenize_stream(
+        &self,
+        request: Request<Streaming<v1::DetokenizeStreamRequest>>,
+    ) -> Result<Response<Self::DetokenizeStreamStream>, Status> {
+        self.streams.open::<Detokenizing>(&self.engine, request).await
     }
 }
