@@ -127,6 +127,11 @@ impl BulkArguments {
         if format == Format::Jsonl && self.delimiter.is_some() {
             return Err(Failure::usage("--delimiter is for CSV: JSON Lines have none"));
         }
+        if self.resume && self.files().is_standard_input() {
+            return Err(Failure::usage(
+                "a job that reads standard input can't be gone on with: save it to a file first",
+            ));
+        }
         let (delimiter, columns) = (self.delimiter.unwrap_or(b','), self.columns.clone());
         Ok(Job {
             direction,

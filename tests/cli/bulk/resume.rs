@@ -64,6 +64,7 @@ impl<'a> Load<'a> {
         let partial = format!("{}.partial", self.out);
         while clock.monotonic() < PATIENCE {
             if child.try_wait().unwrap().is_some() {
+                child.wait().unwrap();
                 return None;
             }
             let written = fs::metadata(&partial).map(|there| there.len()).unwrap_or_default();
@@ -72,6 +73,8 @@ impl<'a> Load<'a> {
             }
             std::thread::sleep(Duration::from_micros(500));
         }
+        child.kill().unwrap();
+        child.wait().unwrap();
         panic!("it does not get to byte {bytes}");
     }
 
@@ -87,9 +90,10 @@ impl<'a> Load<'a> {
         format!("{}.progress", self.out)
     }
 
+    /// The batches that are known to be done.
     fn batches(&self) -> u64 {
         let progress: Value = serde_json::from_slice(&fs::read(self.progress()).unwrap()).unwrap();
-        progress["batches"].as_u64().unwrap()
+        progress.get("batches").and_then(Value::as_u64).unwrap()
     }
 
     fn output(&self) -> String {
@@ -206,7 +210,8 @@ fn a_job_that_is_stopped_says_how_to_go_on_and_refuses_what_is_not_the_same() {
     // A job of yesterday: the vault has forgotten its calls.
     fs::write(&source, &text).unwrap();
     let mut progress: Value = serde_json::from_slice(&fs::read(cut.progress()).unwrap()).unwrap();
-    progress["begun_ms"] = (progress["begun_ms"].as_u64().unwrap() - 24 * 3600 * 1000).into();
+    let since = progress["unwritten_since_ms"].as_u64().unwrap();
+    progress["unwritten_since_ms"] = (since - 24 * 3600 * 1000).into();
     fs::write(cut.progress(), progress.to_string()).unwrap();
     let late = cut.run().with(2);
     assert!(late.err.contains("24 hours") && late.err.contains("--danger-resume-late"), "{late:?}");
@@ -225,7 +230,8 @@ fn a_job_that_is_begun_anew_forgets_the_one_before() {
     assert_eq!([&end["rows_out"], &end["resumed_from_row"]], [&ROWS.into(), &Value::Null]);
     // What reads standard input leaves nothing to go on with when it is stopped, and says so when it was killed.
     let [out, rejects] = ["piped.csv", "piped-rejects.csv"].map(|name| vault.path(name));
-    let line = format!("bulk tokenize --in - --format csv --out {out} --rejects {rejects} {LOAD} --column card=card_number");
+    let line =
+        format!("bulk tokenize --in - --format csv --out {out} --rejects {rejects} {LOAD} --column card=card_number");
     let broken = vault.run("loader", &line, "card\n4111111111111111\n\"4111").with(1);
     assert!(broken.err.contains("a quote opens") && !broken.err.contains("goes on"), "{broken:?}");
     assert_eq!(files(&vault), ["cut-rejects.csv", "cut.csv", "in.csv"]);

@@ -41,11 +41,7 @@ pub(crate) fn check_count(rules: &[ColumnRule]) -> Result<(), Failure> {
 }
 
 /// The columns of a CSV file, found by their names: pairs of a cell's index and the rule's, by the order of the cells.
-pub(crate) fn locate(
-    rules: &[ColumnRule],
-    header: &[Vec<u8>],
-    delimiter: u8,
-) -> Result<Vec<(usize, usize)>, Failure> {
+pub(crate) fn locate(rules: &[ColumnRule], header: &[Vec<u8>], delimiter: u8) -> Result<Vec<(usize, usize)>, Failure> {
     let mut located = Vec::with_capacity(rules.len());
     for (rule_index, rule) in rules.iter().enumerate() {
         let mut found = header.iter().enumerate().filter(|(_, name)| name.as_slice() == rule.name.as_bytes());

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use vault_client::{
-    CallContext, CallMade, Client, ClientError, HeldToken, Idempotency, IssuedToken, NewValue,
-};
+use vault_client::{CallContext, CallMade, Client, ClientError, HeldToken, Idempotency, IssuedToken, NewValue};
 use vault_domain::{IdempotencyKey, Plaintext, Reason, TokenText};
 use zeroize::Zeroizing;
 

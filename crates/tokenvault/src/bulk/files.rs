@@ -95,7 +95,8 @@ impl Files<'_> {
             Some("csv") => Ok(Format::Csv),
             Some("jsonl" | "ndjson") => Ok(Format::Jsonl),
             _ => {
-                let input = if self.is_standard_input() { "standard input".into() } else { self.input.to_string_lossy() };
+                let input =
+                    if self.is_standard_input() { "standard input".into() } else { self.input.to_string_lossy() };
                 Err(Failure::usage(format!(
                     "the name of {input} does not end in .csv, .jsonl or .ndjson: give --format csv or --format jsonl"
                 )))

@@ -91,7 +91,8 @@ const NO_JSON: Fault = Fault::malformed("json", "write one JSON object on one li
 const NO_OBJECT: Fault = Fault::malformed("json", "write one JSON object on each line");
 const NOT_UTF_8: Fault = Fault::malformed("utf8", "write the line in UTF-8");
 const TOO_DEEP: Fault = Fault::malformed("depth", "nest arrays and objects at most 128 deep");
-const TWICE: Fault = Fault::malformed("duplicate_key", "name each key of an object once: readers disagree which counts");
+const TWICE: Fault =
+    Fault::malformed("duplicate_key", "name each key of an object once: readers disagree which counts");
 const HALF_PAIR: Fault = Fault::malformed("surrogate", "write both halves of a surrogate pair: one is no character");
 
 struct Scanner<'a> {

@@ -115,16 +115,20 @@ where
     /// Reads what an earlier run has done, and makes sure that it is the same.
     fn skip(&mut self, targets: &Targets<'_>) -> Result<u64, Failure> {
         let (done, kept) = targets.done();
+        let others = |why: &str| {
+            Failure::usage(format!(
+                "the input is not the one that the job began with: the rows that are done are others now{why}. Give the \
+                 same file to go on with it"
+            ))
+        };
         for _ in 0..done {
-            if self.rows.next_batch()?.is_last {
+            let batch = self.rows.next_batch().map_err(|failure| others(&format!(" ({})", failure.message())))?;
+            if batch.is_last {
                 break;
             }
         }
         if !is_same(kept, &self.rows.digest()) {
-            return Err(Failure::usage(
-                "the input is not the one that the job began with: the rows that are done are others now. Give the \
-                 same file to go on with it",
-            ));
+            return Err(others(""));
         }
         Ok(done)
     }

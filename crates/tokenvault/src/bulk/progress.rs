@@ -33,8 +33,8 @@ use crate::{
 const VERSION: u64 = 1;
 /// The longest file of progress that is read.
 const PROGRESS_BYTES_MAX: u64 = 1024 * 1024;
-/// How long after its beginning a job is gone on with. The vault remembers keys for 24 hours; the rest is for clocks
-/// that differ, and for the calls until the job is past what was sent before.
+/// How long after a call was sent it may be repeated. The vault remembers keys for 24 hours; the rest is for clocks that
+/// differ, and for the time until the job is past what was sent before.
 const RESUME_WINDOW: Duration = limits::IDEMPOTENCY_WINDOW.saturating_sub(Duration::from_secs(3600));
 
 /// A job, and how far it is.
@@ -43,6 +43,8 @@ pub(crate) struct Progress {
     /// Drawn once; names the calls of the job.
     job: String,
     begun: Millis,
+    /// When the first of the calls may have been sent whose rows are not yet known to be written.
+    pub(crate) unwritten_since: Millis,
     /// What must be the same in every run.
     options: Value,
     /// Whether the input can be read once more.
@@ -63,17 +65,13 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// A job that begins.
-    pub(crate) fn begin(
-        job: &Job,
-        files: &Files<'_>,
-        begun: Millis,
-        entropy: &dyn Entropy,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn begin(job: &Job, files: &Files<'_>, begun: Millis, entropy: &dyn Entropy) -> Result<Self, Failure> {
         let mut drawn = [0; 16];
         entropy.fill(&mut drawn).map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
         Ok(Self {
             job: hex(&drawn),
             begun,
+            unwritten_since: begun,
             options: options(job, files),
             resumable: !files.is_standard_input(),
             complete: false,
@@ -92,13 +90,20 @@ impl Progress {
         let length = match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Failure::file(&path, error)),
-            Ok(metadata) => if metadata.is_file() { metadata.len() } else { u64::MAX },
+            Ok(metadata) => {
+                if metadata.is_file() {
+                    metadata.len()
+                } else {
+                    u64::MAX
+                }
+            }
         };
         let text = if length <= PROGRESS_BYTES_MAX { fs::read(&path) } else { Ok(Vec::new()) };
         let text = text.map_err(|error| Failure::file(&path, error))?;
         let read = serde_json::from_slice(&text).ok().as_ref().and_then(Self::parse);
         read.map(Some).ok_or_else(|| {
-            let problem = "is no progress of a job that this version can go on with: move it away, or name another --out";
+            let problem =
+                "is no progress of a job that this version can go on with: move it away, or name another --out";
             Failure::usage(format!("{} {problem}", path.display()))
         })
     }
@@ -111,6 +116,7 @@ impl Progress {
         Some(Self {
             job: text("job").filter(|job| IdempotencyKey::parse(&key(job, u64::MAX)).is_ok())?,
             begun: Millis(number("begun_ms")?),
+            unwritten_since: Millis(number("unwritten_since_ms")?),
             options: kept.get("options").filter(|options| options.is_object())?.clone(),
             resumable: kept.get("resumable")?.as_bool()?,
             complete: kept.get("complete")?.as_bool()?,
@@ -129,6 +135,7 @@ impl Progress {
             "tokenvault_bulk": VERSION,
             "job": self.job,
             "begun_ms": self.begun.0,
+            "unwritten_since_ms": self.unwritten_since.0,
             "options": self.options,
             "resumable": self.resumable,
             "complete": self.complete,
@@ -164,9 +171,9 @@ impl Progress {
 
     /// The name of a call. A reveal needs none: its repeat does no harm.
     pub(crate) fn key(&self, direction: Direction, batch: u64) -> Option<IdempotencyKey> {
-        Some(key(&self.job, batch)).filter(|_| direction == Direction::Tokenize).and_then(|key| {
-            IdempotencyKey::parse(&key).ok()
-        })
+        Some(key(&self.job, batch))
+            .filter(|_| direction == Direction::Tokenize)
+            .and_then(|key| IdempotencyKey::parse(&key).ok())
     }
 
     /// Refuses to go on when this is another job, or one that can't be gone on with.
@@ -182,7 +189,8 @@ impl Progress {
         let options = options(job, files);
         let now_given = options.as_object().into_iter().flatten();
         let others = now_given.filter(|(name, value)| self.options.get(*name) != Some(value));
-        let others: Vec<_> = others.map(|(name, _)| format!("{name} was {}", self.options.get(name).unwrap_or(&Value::Null))).collect();
+        let others: Vec<_> =
+            others.map(|(name, _)| format!("{name} was {}", self.options.get(name).unwrap_or(&Value::Null))).collect();
         if !others.is_empty() {
             return Err(Failure::usage(format!(
                 "{there} is of an unfinished job with other options: {}. Give the same to go on with it, or --restart to \
@@ -190,12 +198,12 @@ impl Progress {
                 others.join("; ")
             )));
         }
-        let last = self.begun.saturating_add(RESUME_WINDOW);
+        let last = self.unwritten_since.saturating_add(RESUME_WINDOW);
         if job.direction == Direction::Tokenize && now > last && !self.complete && !job.danger_resume_late {
             return Err(Failure::usage(format!(
-                "{there} is of a job that began at {}, more than 23 hours ago. The vault recognises the repeat of a call \
-                 for 24 hours: what was sent and is not yet written may get second tokens now, in classes where a value \
-                 has no fixed one. --danger-resume-late goes on nevertheless, --restart begins anew",
+                "{there} is of a job that began at {} and was cut more than 23 hours ago. The vault recognises the repeat of \
+                 a call for 24 hours: what was sent and is not yet written may get second tokens now, in classes where a \
+                 value has no fixed one. --danger-resume-late goes on nevertheless, --restart begins anew",
                 timestamp::show(self.begun)
             )));
         }
@@ -210,7 +218,9 @@ impl Progress {
             if known != origin {
                 return Err(Failure::new(
                     Exit::Failure,
-                    format!("the job was begun at {known}, and this is {origin}: go on at the vault where it was begun"),
+                    format!(
+                        "the job was begun at {known}, and this is {origin}: go on at the vault where it was begun"
+                    ),
                 ));
             }
         }
@@ -221,7 +231,9 @@ impl Progress {
     pub(crate) fn how_to_go_on(&self, direction: Direction) -> String {
         let rows = grouped(self.statistics().rows_in);
         let until = match direction {
-            Direction::Tokenize => format!(" until {}", timestamp::show(self.begun.saturating_add(RESUME_WINDOW))),
+            Direction::Tokenize => {
+                format!(" until {}", timestamp::show(self.unwritten_since.saturating_add(RESUME_WINDOW)))
+            }
             Direction::Detokenize => String::new(),
         };
         format!("{rows} rows are done and kept: the same command goes on behind them{until}; --restart begins anew")
@@ -256,6 +268,3 @@ fn options(job: &Job, files: &Files<'_>) -> Value {
         "--rejects": rejects.to_string_lossy(),
     })
 }
-
-#[cfg(test)]
-mod tests;

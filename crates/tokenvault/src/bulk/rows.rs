@@ -118,7 +118,11 @@ pub(crate) struct Shape {
 /// Where the columns are.
 enum Layout {
     /// The indexes of cells, rising, and for each that of its rule; how many cells a row has.
-    Csv { cells: Vec<usize>, rules: Vec<usize>, width: usize },
+    Csv {
+        cells: Vec<usize>,
+        rules: Vec<usize>,
+        width: usize,
+    },
     Jsonl(Vec<Pointer>),
 }
 
@@ -278,7 +282,12 @@ pub(crate) fn replace<'a>(
             Format::Csv => delimited::encode(value, shape.delimiter, place.quoted, out),
             Format::Jsonl => {
                 let text = std::str::from_utf8(value).map_err(|_| {
-                    Fault::about(place.column, "VALUE_NOT_TEXT", "utf8", "write it to a CSV file: JSON holds UTF-8 alone")
+                    Fault::about(
+                        place.column,
+                        "VALUE_NOT_TEXT",
+                        "utf8",
+                        "write it to a CSV file: JSON holds UTF-8 alone",
+                    )
                 })?;
                 json::encode(text, out);
             }
@@ -324,7 +333,9 @@ fn read_cells(
         if is_all || read.is_err() || raw.len() > ROW_BYTES_MAX {
             let Some(at) = scan.open_quote else { return read };
             let before = raw.get(..at).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() as u64;
-            let where_to = if is_all { "at the end of the file".to_owned() } else {
+            let where_to = if is_all {
+                "at the end of the file".to_owned()
+            } else {
                 format!("{} MiB later, which is the longest row", ROW_BYTES_MAX >> 20)
             };
             return Err(Failure::new(

@@ -154,11 +154,8 @@ impl Statistics {
             return output::write_summary(out, form, &Value::Object(summary));
         }
         let columns = summary.remove("columns");
-        for nested in ["refusals"] {
-            let counts = summary.get(nested).and_then(Value::as_object).into_iter().flatten();
-            let text = counts.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ");
-            summary.insert(nested.to_owned(), Value::String(text));
-        }
+        let refusals = self.refusals.iter().map(|(name, count)| format!("{name} {count}"));
+        summary.insert("refusals".to_owned(), refusals.collect::<Vec<_>>().join(", ").into());
         output::write_summary(&mut out, form, &Value::Object(summary))?;
         let rows = columns.as_ref().and_then(Value::as_array).into_iter().flatten().map(|column| {
             let cells = column.as_object().into_iter().flatten().map(|(_, cell)| cell);

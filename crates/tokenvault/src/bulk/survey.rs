@@ -35,9 +35,12 @@ pub(crate) fn run(job: &Job, files: &Files<'_>, form: Output) -> Result<Exit, Fa
             break;
         }
     }
-    let columns = job.shape.columns.iter().zip(&statistics.columns).map(|(rule, counts)| {
-        json!({"column": rule.name, "class": rule.class.as_str(), "values": counts.values})
-    });
+    let columns = job
+        .shape
+        .columns
+        .iter()
+        .zip(&statistics.columns)
+        .map(|(rule, counts)| json!({"column": rule.name, "class": rule.class.as_str(), "values": counts.values}));
     let summary = json!({
         "dry_run": true,
         "rows_in": statistics.rows_in,

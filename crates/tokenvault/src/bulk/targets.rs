@@ -3,6 +3,7 @@
 //! vault knows those calls by their keys.
 
 use std::{
+    collections::VecDeque,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, BufWriter, Seek, SeekFrom, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -12,7 +13,7 @@ use std::{
 };
 
 use vault_client::CallMade;
-use vault_domain::{Clock, Entropy, IdempotencyKey};
+use vault_domain::{Clock, Entropy, IdempotencyKey, Millis};
 use vault_ledger::TreeHash;
 
 use crate::{
@@ -29,6 +30,10 @@ use crate::{
 
 /// How often the progress goes to the disk: what lies behind is done again after a cut.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+/// How many batches may be written in between.
+const SAVE_BATCHES_MAX: u64 = 1000;
+/// Batches behind those that are known to be done that a killed process may have sent.
+const AHEAD_MAX: u64 = SAVE_BATCHES_MAX + vault_client::IN_FLIGHT_MAX as u64;
 
 /// A file that is being written.
 struct Partial {
@@ -46,8 +51,12 @@ pub(crate) struct Targets<'a> {
     rejects: csv::Writer<Partial>,
     progress: Progress,
     clock: Arc<dyn Clock>,
-    /// When the progress was saved last in this run, so that every run comes further than the one before.
-    saved: Option<Duration>,
+    /// When the progress was saved last in this run, and the batches then; every run comes further than the one before.
+    saved: Option<(Duration, u64)>,
+    /// The batches that were sent in this run and are not written, and when.
+    sent: VecDeque<(u64, Millis)>,
+    /// Batches below this number may have been sent by an earlier run, as early as this.
+    sent_before: Option<(u64, Millis)>,
     /// Whether all of it goes away if the job ends before it is complete: nothing was sent, or nothing can come of it.
     forgets: bool,
 }
@@ -72,9 +81,6 @@ impl<'a> Targets<'a> {
         entropy: &dyn Entropy,
     ) -> Result<Self, Failure> {
         files.check_absent(job.overwrite)?;
-        if job.begin == Begin::Resume && files.is_standard_input() {
-            return Err(Failure::usage("a job that reads standard input can't be gone on with: save it to a file first"));
-        }
         let found = Progress::read(&files)?.is_some();
         if !found && job.begin == Begin::Resume {
             let path = files.progress();
@@ -104,7 +110,10 @@ impl<'a> Targets<'a> {
         rejects.cut(progress.rejects_bytes)?;
         let rejects = csv::Writer::from_writer(rejects);
         let (direction, overwrite, forgets) = (job.direction, job.overwrite, !resumes);
-        let mut targets = Self { files, direction, overwrite, output, rejects, progress, clock, saved: None, forgets };
+        let sent_before = resumes.then(|| (progress.batches + AHEAD_MAX, progress.unwritten_since));
+        let (saved, sent) = (None, VecDeque::new());
+        let mut targets =
+            Self { files, direction, overwrite, output, rejects, progress, clock, saved, sent, sent_before, forgets };
         if !resumes {
             targets.begin(head, digest)?;
         }
@@ -134,6 +143,7 @@ impl<'a> Targets<'a> {
     /// From now on something may have been sent: what is there stays. Gives the name of the call.
     pub(crate) fn sends(&mut self, batch: u64) -> Option<IdempotencyKey> {
         self.forgets &= !self.progress.resumable;
+        self.sent.push_back((batch, self.clock.wall()));
         self.progress.key(self.direction, batch)
     }
 
@@ -154,9 +164,10 @@ impl<'a> Targets<'a> {
     pub(crate) fn reached(&mut self, batches: u64, digest: &TreeHash, counts: &Statistics) -> Result<(), Failure> {
         self.note(batches, digest, counts)?;
         let now = self.clock.monotonic();
-        if self.saved.is_none_or(|saved| now.saturating_sub(saved) >= SAVE_INTERVAL) {
+        let due = |(when, done)| now.saturating_sub(when) >= SAVE_INTERVAL || batches - done >= SAVE_BATCHES_MAX;
+        if self.saved.is_none_or(due) {
             self.save()?;
-            self.saved = Some(self.clock.monotonic());
+            self.saved = Some((self.clock.monotonic(), batches));
         }
         Ok(())
     }
@@ -165,6 +176,11 @@ impl<'a> Targets<'a> {
     fn note(&mut self, batches: u64, digest: &TreeHash, counts: &Statistics) -> Result<(), Failure> {
         self.rejects.flush().map_err(|error| Failure::file(&self.files.partial_rejects(), error))?;
         self.progress.reached(batches, digest, counts);
+        while self.sent.pop_front_if(|(batch, _)| *batch < batches).is_some() {}
+        let now = self.clock.wall();
+        let since = self.sent.front().map_or(now, |(_, when)| *when);
+        let before = self.sent_before.filter(|(below, _)| batches < *below);
+        self.progress.unwritten_since = before.map_or(since, |(_, when)| since.min(when));
         self.progress.output_bytes = self.output.bytes;
         self.progress.rejects_bytes = self.rejects.get_ref().bytes;
         Ok(())
