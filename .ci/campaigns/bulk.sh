@@ -5,8 +5,8 @@
 #   make campaign-bulk                       10,000,000 rows at the most
 #   ROWS=100000 make campaign-bulk           fewer
 #
-# Adds lines to docs/campaigns/bulk.md, which says what the figures mean. Input, output and vault go to TMPDIR: about 6 GB
-# for 10,000,000 rows, deleted at the end. About half an hour then.
+# Adds lines to docs/campaigns/bulk.md, which says what the figures mean. Input, output and vault go to TMPDIR, a few
+# hundred bytes for each row, and are deleted at the end.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rows_max=${ROWS:-10000000}
@@ -70,8 +70,8 @@ mkdir -p "$(dirname "$report")"
 
 Runs of `make campaign-bulk`: files of growing size through `tokenvault bulk tokenize` and back through `bulk
 detokenize`, by the real command against a real vault on the same machine, each with a key of its own for every call and
-its progress on the disk every second. Each row has two values: a customer number of a deterministic class, one of 50,000,
-and an e-mail address that is new each time.
+its progress on the disk every second. Each row has two values: a customer number of a deterministic class, one of
+50,000, and an e-mail address that is new each time.
 
 - peak: the most memory that the command had (VmHWM of the kernel), sampled every 50 ms to its end;
 - back: whether the values that came back are the input, byte for byte.

@@ -1,6 +1,6 @@
 //! `tokenvault bulk`: whole files of CSV or JSON Lines, column by column. Nothing is lost: every row read is written or
-//! rejected, in order, and the output appears only when all of it is there. A job that was cut goes on where it was. The
-//! file of rejects never holds a value.
+//! rejected, in order, and the output appears only when all of it is there. A job that was cut goes on where it was.
+//! The file of rejects never holds a value.
 
 mod columns;
 mod delimited;
@@ -59,9 +59,9 @@ pub(crate) enum Begin {
 
 /// What stands below the flags.
 const AFTER_HELP: &str = "\
-A job that was cut, by whatever, goes on where it was when the same command is given again: what is done lies beside --out
-(NAME.partial, NAME.progress) and beside --rejects (NAME.partial) until all of it is there. The vault recognises calls that
-are repeated, so that no value gets two tokens; it does so for 24 hours.";
+A job that was cut, by whatever, goes on where it was when the same command is given again: what is done lies
+beside --out (NAME.partial, NAME.progress) and beside --rejects (NAME.partial) until all of it is there. The vault
+recognises calls that are repeated, so that no value gets two tokens; it does so for 24 hours.";
 
 /// A file to be tokenized or detokenized.
 #[derive(Debug, clap::Args)]
@@ -76,8 +76,8 @@ pub(crate) struct BulkArguments {
     /// The CSV file for rows that were refused: row, line, column, reason and remedy, never a value
     #[arg(long, value_name = "FILE")]
     rejects: PathBuf,
-    /// A column to be replaced, and the data class of what stands in it; give it once for each column. In JSON Lines the
-    /// name is a key of the object, or a JSON Pointer such as /customer/pan
+    /// A column to be replaced, and the data class of what stands in it; give it once for each column. In JSON Lines
+    /// the name is a key of the object, or a JSON Pointer such as /customer/pan
     #[arg(long = "column", value_name = "NAME=CLASS", required = true, value_parser = ColumnRule::parse)]
     columns: Vec<ColumnRule>,
     /// How rows are written [default: by the ending of --in, .csv, .jsonl or .ndjson]
@@ -191,8 +191,8 @@ pub(crate) async fn transform(
     on_calls: impl FnMut(&[CallMade]) -> Result<(), Failure>,
 ) -> Result<Statistics, Failure> {
     files.check()?;
-    if let Some(statistics) = targets::finish_complete(job, files)? {
-        output::note("the job was done already; its files have their names now");
+    if let Some(statistics) = targets::finish_complete(job, files, &SystemClock::new())? {
+        output::note("a job on this file was cut when all its rows were done; its files have their names now");
         return Ok(statistics);
     }
     let bar = progress_bar(files);

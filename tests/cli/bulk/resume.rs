@@ -47,7 +47,7 @@ impl<'a> Load<'a> {
     fn new(vault: &'a DevVault, source: &str, name: &str, columns: &str) -> Self {
         let [out, rejects] = [".csv", "-rejects.csv"].map(|ending| vault.path(&format!("{name}{ending}")));
         let line = format!(
-            "bulk tokenize --in {source} --out {out} --rejects {rejects} {columns} {LOAD} --in-flight 2 --output jsonl"
+            "bulk tokenize --in {source} --out {out} --rejects {rejects} {columns} {LOAD} --in-flight 1 --output jsonl"
         );
         Self { vault, line, out }
     }
@@ -189,9 +189,12 @@ fn a_job_that_is_stopped_says_how_to_go_on_and_refuses_what_is_not_the_same() {
     let source = write(&vault.path("in.csv"), &text);
     let cut = Load::new(&vault, &source, "cut", "--column email=email");
     let mut child = cut.until(300_000).unwrap();
+    let process = Pid::from_raw(child.id().try_into().unwrap());
+    kill(process, Signal::SIGSTOP).unwrap();
     let twice = cut.run().with(1);
     assert!(twice.err.contains("another process is at work"), "{twice:?}");
-    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    kill(process, Signal::SIGTERM).unwrap();
+    kill(process, Signal::SIGCONT).unwrap();
     let mut said = String::new();
     std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));

@@ -1,5 +1,5 @@
-//! CSV: where the cells of a row stand (RFC 4180, with a choice of delimiter and of line ends). Nothing is written anew:
-//! what is not replaced stays byte for byte as it was.
+//! CSV: where the cells of a row stand (RFC 4180, with a choice of delimiter and of line ends). Nothing is written
+//! anew: what is not replaced stays byte for byte as it was.
 
 use std::ops::Range;
 

@@ -36,8 +36,8 @@ pub(crate) fn check_no_nul(begin: &[u8]) -> Result<(), Failure> {
         // ASCII in UTF-16 without a mark: every other byte is zero.
         let name = if at % 2 == 0 { "UTF-16BE" } else { "UTF-16LE" };
         return Err(Failure::usage(format!(
-            "the input holds NUL bytes at its beginning: it is no text in UTF-8, {name} without a byte order mark perhaps; \
-             convert it first: iconv -f {name} -t UTF-8"
+            "the input holds NUL bytes at its beginning: it is no text in UTF-8, {name} without a byte order mark \
+             perhaps; convert it first: iconv -f {name} -t UTF-8"
         )));
     }
     Ok(())

@@ -29,8 +29,8 @@ pub(crate) struct Exchanged {
     pub(crate) conflicts: u64,
 }
 
-/// Sends the items of one batch. A batch that is sent again under the same key, by whichever process, is answered as the
-/// first time for as long as the vault remembers the key.
+/// Sends the items of one batch. A batch that is sent again under the same key, by whichever process, is answered as
+/// the first time for as long as the vault remembers the key.
 pub(crate) async fn exchange(
     client: Client,
     direction: Direction,

@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     fs,
     io::{self, Read},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -114,6 +115,12 @@ impl Files<'_> {
             return Err(refuse(&"is a directory; name a file"));
         }
         Ok(Box::new(file))
+    }
+
+    /// What tells the input file from a later one of the same name: its inode, its length, when it was changed.
+    pub(crate) fn input_stamp(&self) -> Option<String> {
+        let there = fs::metadata(self.input).ok().filter(fs::Metadata::is_file)?;
+        Some(format!("{}-{}-{}.{:09}", there.ino(), there.len(), there.mtime(), there.mtime_nsec()))
     }
 
     /// The length of the input, if it is a file.

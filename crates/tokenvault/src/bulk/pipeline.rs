@@ -117,8 +117,8 @@ where
         let (done, kept) = targets.done();
         let others = |why: &str| {
             Failure::usage(format!(
-                "the input is not the one that the job began with: the rows that are done are others now{why}. Give the \
-                 same file to go on with it"
+                "the input is not the one that the job began with: the rows that are done are others now{why}. Give \
+                 the same file to go on with it"
             ))
         };
         for _ in 0..done {
@@ -241,8 +241,8 @@ impl Open {
 fn failed(error: ClientError) -> Failure {
     if error.reason() == Some(Reason::IdempotencyKeyReused) {
         return Failure::usage(
-            "the input is not the one that the job began with: rows that were sent already are others now. Give the same \
-             file to go on with it",
+            "the input is not the one that the job began with: rows that were sent already are others now. Give the \
+             same file to go on with it",
         );
     }
     Failure::from(error)

@@ -33,8 +33,8 @@ use crate::{
 const VERSION: u64 = 1;
 /// The longest file of progress that is read.
 const PROGRESS_BYTES_MAX: u64 = 1024 * 1024;
-/// How long after a call was sent it may be repeated. The vault remembers keys for 24 hours; the rest is for clocks that
-/// differ, and for the time until the job is past what was sent before.
+/// How long after a call was sent it may be repeated. The vault remembers keys for 24 hours; the rest is for clocks
+/// that differ, and for the time until the job is past what was sent before.
 const RESUME_WINDOW: Duration = limits::IDEMPOTENCY_WINDOW.saturating_sub(Duration::from_secs(3600));
 
 /// A job, and how far it is.
@@ -47,6 +47,8 @@ pub(crate) struct Progress {
     pub(crate) unwritten_since: Millis,
     /// What must be the same in every run.
     options: Value,
+    /// What tells the input file from a later one of that name.
+    input: Option<String>,
     /// Whether the input can be read once more.
     pub(crate) resumable: bool,
     /// All rows are done; what is left is to give the files their names.
@@ -73,6 +75,7 @@ impl Progress {
             begun,
             unwritten_since: begun,
             options: options(job, files),
+            input: files.input_stamp(),
             resumable: !files.is_standard_input(),
             complete: false,
             batches: 0,
@@ -118,6 +121,7 @@ impl Progress {
             begun: Millis(number("begun_ms")?),
             unwritten_since: Millis(number("unwritten_since_ms")?),
             options: kept.get("options").filter(|options| options.is_object())?.clone(),
+            input: text("input"),
             resumable: kept.get("resumable")?.as_bool()?,
             complete: kept.get("complete")?.as_bool()?,
             batches: number("batches")?,
@@ -137,6 +141,7 @@ impl Progress {
             "begun_ms": self.begun.0,
             "unwritten_since_ms": self.unwritten_since.0,
             "options": self.options,
+            "input": self.input,
             "resumable": self.resumable,
             "complete": self.complete,
             "batches": self.batches,
@@ -189,21 +194,34 @@ impl Progress {
         let options = options(job, files);
         let now_given = options.as_object().into_iter().flatten();
         let others = now_given.filter(|(name, value)| self.options.get(*name) != Some(value));
-        let others: Vec<_> =
-            others.map(|(name, _)| format!("{name} was {}", self.options.get(name).unwrap_or(&Value::Null))).collect();
+        let was = |name: &String| format!("{name} was {}", self.options.get(name).unwrap_or(&Value::Null));
+        let others: Vec<_> = others.map(|(name, _)| was(name)).collect();
         if !others.is_empty() {
             return Err(Failure::usage(format!(
-                "{there} is of an unfinished job with other options: {}. Give the same to go on with it, or --restart to \
-                 begin anew; values that were sent may get second tokens then",
+                "{there} is of an unfinished job with other options: {}. Give the same to go on with it, or --restart \
+                 to begin anew; values that were sent may get second tokens then",
                 others.join("; ")
             )));
         }
+        if self.complete {
+            // Its rows are not read again.
+            return if self.input.is_some() && self.input == files.input_stamp() {
+                Ok(())
+            } else {
+                Err(Failure::usage(format!(
+                    "{there} is of a job that was cut when all its rows were done, and the input has changed since. \
+                     Its result lies in {}; --restart forgets it and begins anew",
+                    files.partial_output().display()
+                )))
+            };
+        }
         let last = self.unwritten_since.saturating_add(RESUME_WINDOW);
-        if job.direction == Direction::Tokenize && now > last && !self.complete && !job.danger_resume_late {
+        if job.direction == Direction::Tokenize && now > last && !job.danger_resume_late {
             return Err(Failure::usage(format!(
-                "{there} is of a job that began at {} and was cut more than 23 hours ago. The vault recognises the repeat of \
-                 a call for 24 hours: what was sent and is not yet written may get second tokens now, in classes where a \
-                 value has no fixed one. --danger-resume-late goes on nevertheless, --restart begins anew",
+                "{there} is of a job that began at {} and was cut more than 23 hours ago. The vault recognises the \
+                 repeat of a call for 24 hours: what was sent and is not yet written may get second tokens now, in \
+                 classes where a value has no fixed one. --danger-resume-late goes on nevertheless, --restart begins \
+                 anew",
                 timestamp::show(self.begun)
             )));
         }
@@ -247,9 +265,8 @@ fn key(job: &str, batch: u64) -> String {
 
 /// What must be the same in every run of a job: it decides what is sent under which key, and what is written.
 fn options(job: &Job, files: &Files<'_>) -> Value {
-    let mut columns: Vec<_> =
+    let columns: Vec<_> =
         job.shape.columns.iter().map(|rule| format!("{}={}", rule.name, rule.class.as_str())).collect();
-    columns.sort_unstable();
     let context = &job.context;
     let rejects = files::place(files.rejects).unwrap_or_else(|| files.rejects.to_owned());
     json!({

@@ -1,6 +1,6 @@
-//! What a job writes, kept so that it can be cut at any moment: unfinished files beside the ones that are meant, and how
-//! much of them belongs to the progress that is on disk. What was written behind that is taken back and done again; the
-//! vault knows those calls by their keys.
+//! What a job writes, kept so that it can be cut at any moment: unfinished files beside the ones that are meant, and
+//! how much of them belongs to the progress that is on disk. What was written behind that is taken back and done again;
+//! the vault knows those calls by their keys.
 
 use std::{
     collections::VecDeque,
@@ -62,17 +62,19 @@ pub(crate) struct Targets<'a> {
 }
 
 /// Finishes a job that was cut when all its rows were done.
-pub(crate) fn finish_complete(job: &Job, files: &Files<'_>) -> Result<Option<Statistics>, Failure> {
+pub(crate) fn finish_complete(job: &Job, files: &Files<'_>, clock: &dyn Clock) -> Result<Option<Statistics>, Failure> {
     if job.begin == Begin::Anew {
         return Ok(None);
     }
     let Some(progress) = Progress::read(files)?.filter(|progress| progress.complete) else { return Ok(None) };
+    progress.check(job, files, clock.wall())?;
     give_names(files, job.overwrite)?;
     Ok(Some(progress.statistics()))
 }
 
 impl<'a> Targets<'a> {
-    /// Takes the files of a job: those of one that was cut, or new ones. `head` stands before the rows, `digest` for it.
+    /// Takes the files of a job: those of one that was cut, or new ones. `head` stands before the rows, `digest` for
+    /// it.
     pub(crate) fn take(
         job: &Job,
         files: Files<'a>,

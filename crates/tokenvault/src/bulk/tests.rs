@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::Cursor,
-    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -71,13 +70,14 @@ impl Desk {
         let names =
             fs::read_dir(self.folder.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<_> = names.collect();
+        names.retain(|name| name != "in.csv");
         names.sort_unstable();
         names
     }
 
     /// Runs a text through the pipeline; later calls answer first, and those from number `away` on not at all.
     async fn run(&self, input: &[u8], answering: Answering, away: usize) -> (Result<Statistics, Failure>, Vec<String>) {
-        let paths = [Path::new("in.csv").to_owned(), self.path("out"), self.path("rejects")];
+        let paths = [self.path("in.csv"), self.path("out"), self.path("rejects")];
         let [input_path, output, rejects] = &paths;
         let files = Files { input: input_path, output, rejects };
         let keys = Arc::new(Mutex::new(Vec::new()));
@@ -110,9 +110,6 @@ impl Desk {
             }
         };
         let done = async {
-            if let Some(statistics) = targets::finish_complete(&self.job, &files)? {
-                return Ok(statistics);
-            }
             let rows = Rows::open(Cursor::new(input.to_vec()), self.job.shape.clone())?;
             let clock = Arc::new(self.clock.clone());
             let mut targets = Targets::take(&self.job, files, (rows.head(), &rows.digest()), clock, &SystemEntropy)?;
@@ -190,7 +187,8 @@ async fn rows_keep_their_order_and_the_other_cells_their_content() {
 
 #[tokio::test]
 async fn a_row_is_written_or_rejected_and_the_reject_holds_no_value() {
-    let input = "a,b\nsecret1,1\nxsecret2,2\nsecret3\nsecret4,4,4\nsecret5,xsecret\nxsecret6,xsecret\n\"secret7\"x,7\nsecret8,\n";
+    let input = "a,b\nsecret1,1\nxsecret2,2\nsecret3\nsecret4,4,4\nsecret5,xsecret\nxsecret6,xsecret\n\
+                 \"secret7\"x,7\nsecret8,\n";
     let outcome = run(input, &["a=email", "b=email"], false, picky).await;
     let statistics = outcome.statistics.unwrap();
     assert_eq!(outcome.output, "a,b\n1terces,1\n");
@@ -311,14 +309,16 @@ async fn files_that_belong_to_no_job_are_kept() {
     assert!(refused.message().contains("is shorter"), "{}", refused.message());
 }
 
-#[tokio::test]
-async fn a_job_that_was_cut_while_it_got_its_names_gets_them_all() {
+#[test]
+fn a_job_that_was_cut_while_it_got_its_names_gets_them_all() {
     let (input, expected) = numbered(10);
     for given in 0..3 {
         let desk = Desk::new(&[ROUTE], Format::Csv);
         // Its name is taken meanwhile: the job is complete, and can't end.
-        let (input_path, output, rejects) = (Path::new("in.csv"), desk.path("out"), desk.path("rejects"));
-        let files = Files { input: input_path, output: &output, rejects: &rejects };
+        let (input_path, output, rejects) = (desk.path("in.csv"), desk.path("out"), desk.path("rejects"));
+        fs::write(&input_path, &input).unwrap();
+        let modified = fs::metadata(&input_path).unwrap().modified().unwrap();
+        let files = Files { input: &input_path, output: &output, rejects: &rejects };
         let rows = Rows::open(Cursor::new(input.clone().into_bytes()), desk.job.shape.clone()).unwrap();
         let clock = Arc::new(desk.clock.clone());
         let head = (rows.head(), &rows.digest());
@@ -330,8 +330,17 @@ async fn a_job_that_was_cut_while_it_got_its_names_gets_them_all() {
         for (from, to) in [("rejects.partial", "rejects"), ("out.partial", "out")].into_iter().take(given) {
             fs::rename(desk.path(from), desk.path(to)).unwrap();
         }
-        // The input is not looked at any more.
-        desk.run(b"", reversed, 0).await.0.unwrap();
+        let mut other = Desk::new(&["id=email"], Format::Csv).job;
+        assert!(targets::finish_complete(&other, &files, &desk.clock).is_err(), "other options");
+        other.begin = Begin::Anew;
+        assert!(targets::finish_complete(&other, &files, &desk.clock).unwrap().is_none());
+        fs::write(&input_path, input.clone() + "11,\"v,11\"\n").unwrap();
+        assert!(targets::finish_complete(&desk.job, &files, &desk.clock).is_err(), "another input");
+        let changed = fs::metadata(&input_path).unwrap().modified().unwrap();
+        assert_ne!(changed, modified);
+        fs::write(&input_path, &input).unwrap();
+        fs::File::options().write(true).open(&input_path).unwrap().set_modified(modified).unwrap();
+        assert!(targets::finish_complete(&desk.job, &files, &desk.clock).unwrap().is_some());
         assert_eq!(desk.names(), ["out", "rejects"], "{given}");
         assert_eq!(desk.text("out"), expected);
     }

@@ -62,7 +62,9 @@ fn only_the_cells_that_were_asked_for_are_kept() {
 proptest! {
     #[test]
     fn what_is_written_is_read_again(
-        values in prop::collection::vec(("[a,;\"\r\n é]{0,6}", any::<bool>()), 1..5), tail in "\r?\n|", semicolon in any::<bool>()
+        values in prop::collection::vec(("[a,;\"\r\n é]{0,6}", any::<bool>()), 1..5),
+        tail in "\r?\n|",
+        semicolon in any::<bool>(),
     ) {
         let delimiter = if semicolon { b';' } else { b',' };
         let mut row = Vec::new();
@@ -77,7 +79,8 @@ proptest! {
         let (cells, fault) = read(&row, delimiter).unwrap();
         let values: Vec<_> = values.into_iter().map(|(value, _)| value.into_bytes()).collect();
         prop_assert_eq!((cells, fault), (values.clone(), None));
-        let mut reader = ::csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).from_reader(row.as_slice());
+        let mut reader = ::csv::ReaderBuilder::new();
+        let mut reader = reader.delimiter(delimiter).has_headers(false).from_reader(row.as_slice());
         if let Some(record) = reader.byte_records().next() {
             prop_assert_eq!(record.unwrap().iter().map(<[u8]>::to_vec).collect::<Vec<_>>(), values);
         }
