@@ -88,9 +88,31 @@ pub(crate) struct DevVault {
 
 impl DevVault {
     pub(crate) fn start() -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::start_in(TempDir::new().unwrap(), "0", |_| {})
+    }
+
+    /// One with a catalog of its own: `change` is shown the place when it is furnished.
+    pub(crate) fn start_with(change: impl Fn(&Path)) -> Self {
+        let mut first = Self::start();
+        first.stop();
+        let folder = std::mem::replace(&mut first.folder, TempDir::new().unwrap());
+        Self::start_in(folder, "0", change)
+    }
+
+    /// The same vault once more, on the same port, after it was killed.
+    pub(crate) fn again(mut self) -> Self {
+        self.kill();
+        let endpoint = self.endpoint();
+        let port = endpoint.rsplit(':').next().unwrap();
+        let folder = std::mem::replace(&mut self.folder, TempDir::new().unwrap());
+        Self::start_in(folder, port, |_| {})
+    }
+
+    fn start_in(folder: TempDir, port: &str, change: impl Fn(&Path)) -> Self {
         let place = folder.path().join("vault");
-        let mut command = tokenvault(&["dev", "--serve", "--directory", place.to_str().unwrap()]);
+        change(&place);
+        let words = ["dev", "--serve", "--port", port, "--directory", place.to_str().unwrap()];
+        let mut command = tokenvault(&words);
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut out = BufReader::new(process.stdout.take().unwrap());
         let mut guide = String::new();
@@ -98,6 +120,10 @@ impl DevVault {
             assert_ne!(out.read_line(&mut guide).unwrap(), 0, "it ended: {guide}");
         }
         Self { folder, process, guide, _out: out }
+    }
+
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     /// The vault's own folder.
@@ -138,6 +164,13 @@ impl DevVault {
         let given = self.run("loader", &line, &values.join("\n")).with(0).lines();
         assert_eq!(given.len(), values.len());
         given.iter().map(|line| line["token"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Ends it as a power cut does, as far as a process can tell.
+    fn kill(&mut self) {
+        // It may have ended before.
+        let _ended = self.process.kill();
+        let _status = self.process.wait().unwrap();
     }
 
     /// Ends it as Ctrl-C does.

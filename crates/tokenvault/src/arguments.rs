@@ -81,9 +81,9 @@ pub(crate) enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BulkCommand {
-    /// Replace the values in columns of a CSV file by tokens
+    /// Replace the values in columns of a file by tokens: CSV or JSON Lines
     Tokenize(BulkArguments),
-    /// Replace the tokens in columns of a CSV file by their values
+    /// Replace the tokens in columns of a file by their values: CSV or JSON Lines
     Detokenize(BulkArguments),
 }
 

@@ -1,58 +1,44 @@
 //! Rows through the vault: several calls at once, results in the order of the rows, memory bounded by the calls that
 //! are open.
 
-use std::{
-    collections::BTreeMap,
-    future::Future,
-    io::{Read, Write},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, future::Future, io::Read, sync::Arc};
 
-use csv::ByteRecord;
 use tokio::task::JoinSet;
 use vault_client::{CallMade, ClientError};
-use vault_domain::Clock;
-use zeroize::Zeroizing;
+use vault_domain::{Clock, IdempotencyKey, Reason};
+use vault_ledger::TreeHash;
 
 use crate::{
     bulk::{
-        rows::{Batch, Item, Row, Rows},
+        exchange::Exchanged,
+        rejects,
+        rows::{Batch, Item, Place, Row, Rows, replace},
         statistics::Statistics,
+        targets::{Targets, is_same},
     },
     exit::{Exit, Failure},
 };
-
-/// The columns of the file of rejects. `row` counts from 1 without the row of names, `line` is where the row begins.
-const REJECT_COLUMNS: [&str; 8] = ["row", "line", "column", "reason", "rule", "remedy", "request_id", "others"];
-
-/// What stands in a cell's place.
-pub(crate) struct Replacement {
-    pub(crate) cell: Zeroizing<Vec<u8>>,
-    /// Whether it is a token that is new.
-    pub(crate) created: bool,
-}
-
-/// The results of the items of one batch, and the calls that were made for it.
-pub(crate) struct Exchanged {
-    pub(crate) results: Vec<Result<Replacement, ClientError>>,
-    pub(crate) calls: Vec<CallMade>,
-    /// Calls before these that were refused because others got in between.
-    pub(crate) conflicts: u64,
-}
 
 /// A file on its way.
 pub(crate) struct Pipeline<R, F> {
     pub(crate) rows: Rows<R>,
     pub(crate) in_flight_max: usize,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Sends the items of one batch.
+    /// Sends the items of one batch under the name of its call.
     pub(crate) exchange: F,
+}
+
+/// What stays of a batch while its values are away.
+struct Kept {
+    rows: Vec<Row>,
+    digest: TreeHash,
+    is_last: bool,
 }
 
 /// The calls that are open, and those that are finished before their turn.
 struct Open {
     calls: JoinSet<(u64, Result<Exchanged, ClientError>)>,
-    rows: BTreeMap<u64, Vec<Row>>,
+    rows: BTreeMap<u64, Kept>,
     early: BTreeMap<u64, Result<Exchanged, ClientError>>,
     /// The next batch to be sent, and the next to be written.
     next_sent: u64,
@@ -62,48 +48,89 @@ struct Open {
 impl<R, F, Fut> Pipeline<R, F>
 where
     R: Read,
-    F: Fn(Vec<Item>) -> Fut,
+    F: Fn(Option<IdempotencyKey>, Vec<Item>) -> Fut,
     Fut: Future<Output = Result<Exchanged, ClientError>> + Send + 'static,
 {
-    /// Reads all rows, writes each to `output` or to `rejects`, and tells of calls and of progress.
+    /// Reads all rows, writes or rejects each that is not done yet, and tells of calls and of progress. Gives what
+    /// stands for all that was read as well.
     pub(crate) async fn run(
-        mut self,
-        output: &mut csv::Writer<impl Write>,
-        rejects: &mut csv::Writer<impl Write>,
+        &mut self,
+        targets: &mut Targets<'_>,
         mut on_calls: impl FnMut(&[CallMade]) -> Result<(), Failure>,
         on_progress: impl Fn(&Statistics),
-    ) -> Result<Statistics, Failure> {
+    ) -> Result<(Statistics, TreeHash), Failure> {
+        let mut statistics = targets.statistics();
+        let next = self.skip(targets)?;
+        if next == 0 {
+            statistics.bytes_in = self.rows.head().len() as u64;
+            statistics.bytes_out = statistics.bytes_in;
+        }
         let begun = self.clock.monotonic();
-        let mut statistics = Statistics::default();
-        output.write_byte_record(self.rows.header()).map_err(unwritable)?;
-        rejects.write_record(REJECT_COLUMNS).map_err(unwritable)?;
         let mut open = Open {
             calls: JoinSet::new(),
             rows: BTreeMap::new(),
             early: BTreeMap::new(),
-            next_sent: 0,
-            next_written: 0,
+            next_sent: next,
+            next_written: next,
         };
         let mut all_read = false;
+        let mut unread = None;
         while !all_read || !open.rows.is_empty() {
             while !all_read && open.rows.len() < self.in_flight_max {
-                let batch = self.rows.next_batch()?;
-                all_read = batch.rows.is_empty();
-                if !all_read {
-                    open.send(batch, &self.exchange);
+                match self.rows.next_batch() {
+                    Ok(batch) => {
+                        all_read = batch.is_last;
+                        let key = targets.sends(open.next_sent);
+                        open.send(batch, |items| (self.exchange)(key, items));
+                    }
+                    // What was sent before is written before the job ends.
+                    Err(failure) => {
+                        all_read = true;
+                        unread = Some(failure);
+                    }
                 }
             }
-            let Some((rows, exchanged)) = open.next_in_order().await? else { continue };
+            let Some((kept, exchanged)) = open.next_in_order().await? else { continue };
+            let Kept { rows, digest, is_last } = kept;
+            targets.check_origin(&exchanged.calls)?;
             statistics.count_calls(&exchanged.calls);
             statistics.conflicts += exchanged.conflicts;
             on_calls(&exchanged.calls)?;
-            self.write(rows, exchanged, &mut statistics, output, rejects)?;
+            self.write(rows, exchanged, &mut statistics, targets)?;
             statistics.took = self.clock.monotonic().saturating_sub(begun);
+            if !is_last {
+                targets.reached(open.next_written, &digest, &statistics)?;
+            }
             on_progress(&statistics);
         }
-        output.flush()?;
-        rejects.flush()?;
-        Ok(statistics)
+        match unread {
+            Some(failure) => {
+                targets.save()?;
+                Err(failure)
+            }
+            None => Ok((statistics, self.rows.digest())),
+        }
+    }
+
+    /// Reads what an earlier run has done, and makes sure that it is the same.
+    fn skip(&mut self, targets: &Targets<'_>) -> Result<u64, Failure> {
+        let (done, kept) = targets.done();
+        let others = |why: &str| {
+            Failure::usage(format!(
+                "the input is not the one that the job began with: the rows that are done are others now{why}. Give \
+                 the same file to go on with it"
+            ))
+        };
+        for _ in 0..done {
+            let batch = self.rows.next_batch().map_err(|failure| others(&format!(" ({})", failure.message())))?;
+            if batch.is_last {
+                break;
+            }
+        }
+        if !is_same(kept, &self.rows.digest()) {
+            return Err(others(""));
+        }
+        Ok(done)
     }
 
     /// Writes the rows of one batch.
@@ -112,56 +139,86 @@ where
         rows: Vec<Row>,
         exchanged: Exchanged,
         statistics: &mut Statistics,
-        output: &mut csv::Writer<impl Write>,
-        rejects: &mut csv::Writer<impl Write>,
+        targets: &mut Targets<'_>,
     ) -> Result<(), Failure> {
+        let shape = self.rows.shape();
         let mut results = exchanged.results.into_iter();
-        let mut replaced = ByteRecord::new();
+        let mut replaced = zeroize::Zeroizing::new(Vec::new());
         for row in rows {
-            statistics.rows_in += 1;
-            let mut replacements = Vec::new();
+            statistics.bytes_in += row.raw.len() as u64;
+            statistics.rows_in += u64::from(!row.blank);
+            let places = match &row.places {
+                Ok(places) => places.as_slice(),
+                Err(fault) => {
+                    statistics.count_rejected(fault.reason);
+                    targets.reject(&rejects::faulty(&row, fault, &shape.columns))?;
+                    continue;
+                }
+            };
+            let mut replacements = Vec::with_capacity(places.len());
             let mut refusals = Vec::new();
-            for (column, _) in self.rows.sent(&row) {
+            for place in places {
                 match results.next() {
-                    Some(Ok(replacement)) => replacements.push((column.index, replacement)),
-                    Some(Err(error)) if error.is_denial() => return Err(denied(&column.name, error)),
-                    Some(Err(error)) => refusals.push((column.name.as_str(), error)),
+                    Some(Ok(replacement)) => replacements.push((place, replacement)),
+                    Some(Err(error)) if error.is_denial() => return Err(denied(&self.name(place), error)),
+                    Some(Err(error)) => {
+                        statistics.column(place.column, |column| column.refused += 1);
+                        refusals.push((place.column, error));
+                    }
                     None => return Err(Failure::new(Exit::Failure, "the vault answered fewer items than were sent")),
                 }
             }
-            let whole = self.rows.is_whole(&row);
-            if !whole || !refusals.is_empty() {
-                statistics.rows_rejected += 1;
-                rejects.write_record(reject(&row, whole, &refusals)).map_err(unwritable)?;
+            if let Some((_, first)) = refusals.first() {
+                statistics.count_rejected(&rejects::reason(first));
+                statistics.unused += replacements.len() as u64;
+                targets.reject(&rejects::refused(&row, &refusals, &shape.columns))?;
                 continue;
             }
-            replace(&row.cells, &replacements, &mut replaced);
-            output.write_byte_record(&replaced).map_err(unwritable)?;
-            statistics.rows_out += 1;
-            for (_, replacement) in &replacements {
+            replaced.clear();
+            let values = replacements.iter().map(|(place, replacement)| (*place, replacement.value.as_slice()));
+            if let Err(fault) = replace(&row, shape, values, &mut replaced) {
+                statistics.count_rejected(fault.reason);
+                targets.reject(&rejects::faulty(&row, &fault, &shape.columns))?;
+                continue;
+            }
+            targets.write(&replaced)?;
+            statistics.bytes_out += replaced.len() as u64;
+            statistics.rows_out += u64::from(!row.blank);
+            for (place, replacement) in &replacements {
                 statistics.values += 1;
                 statistics.created += u64::from(replacement.created);
+                statistics.column(place.column, |column| {
+                    column.values += 1;
+                    column.created += u64::from(replacement.created);
+                });
             }
         }
         Ok(())
     }
+
+    fn name(&self, place: &Place) -> String {
+        self.rows.shape().columns.get(place.column).map(|rule| rule.name.clone()).unwrap_or_default()
+    }
 }
 
 impl Open {
-    fn send<F, Fut>(&mut self, batch: Batch, exchange: &F)
+    fn send<Fut>(&mut self, batch: Batch, exchange: impl FnOnce(Vec<Item>) -> Fut)
     where
-        F: Fn(Vec<Item>) -> Fut,
         Fut: Future<Output = Result<Exchanged, ClientError>> + Send + 'static,
     {
         let number = self.next_sent;
         self.next_sent += 1;
-        self.rows.insert(number, batch.rows);
+        self.rows.insert(number, Kept { rows: batch.rows, digest: batch.digest, is_last: batch.is_last });
+        if batch.items.is_empty() {
+            self.early.insert(number, Ok(Exchanged::default()));
+            return;
+        }
         let exchanged = exchange(batch.items);
         self.calls.spawn(async move { (number, exchanged.await) });
     }
 
     /// The batch whose turn it is, when it is finished; `None` when nothing is open.
-    async fn next_in_order(&mut self) -> Result<Option<(Vec<Row>, Exchanged)>, Failure> {
+    async fn next_in_order(&mut self) -> Result<Option<(Kept, Exchanged)>, Failure> {
         while !self.early.contains_key(&self.next_written) {
             match self.calls.join_next().await {
                 Some(Ok((number, exchanged))) => self.early.insert(number, exchanged),
@@ -174,55 +231,25 @@ impl Open {
         let number = self.next_written;
         self.next_written += 1;
         match (self.rows.remove(&number), self.early.remove(&number)) {
-            (Some(rows), Some(exchanged)) => Ok(Some((rows, exchanged?))),
+            (Some(kept), Some(exchanged)) => Ok(Some((kept, exchanged.map_err(failed)?))),
             _ => Ok(None),
         }
     }
 }
 
-/// The row with its cells replaced.
-fn replace(cells: &ByteRecord, replacements: &[(usize, Replacement)], replaced: &mut ByteRecord) {
-    replaced.clear();
-    let mut next = replacements.iter().peekable();
-    for (index, cell) in cells.iter().enumerate() {
-        match next.next_if(|(column, _)| *column == index) {
-            Some((_, replacement)) => replaced.push_field(&replacement.cell),
-            None => replaced.push_field(cell),
-        }
+/// Why the job can't go on.
+fn failed(error: ClientError) -> Failure {
+    if error.reason() == Some(Reason::IdempotencyKeyReused) {
+        return Failure::usage(
+            "the input is not the one that the job began with: rows that were sent already are others now. Give the \
+             same file to go on with it",
+        );
     }
-}
-
-/// A line for the file of rejects: the first refused cell in full, the others by column and reason.
-fn reject(row: &Row, whole: bool, refusals: &[(&str, ClientError)]) -> [String; 8] {
-    let reason = |error: &ClientError| match error.refusal() {
-        Some(refusal) if !refusal.reason_name.is_empty() => refusal.reason_name.clone(),
-        _ => "NO_ANSWER".to_owned(),
-    };
-    let others: Vec<_> = refusals.iter().skip(1).map(|(column, error)| format!("{column}={}", reason(error))).collect();
-    let place = [row.number.to_string(), row.line.to_string()];
-    let why = match refusals.first() {
-        Some((column, error)) if whole => {
-            let refusal = error.refusal();
-            let rule = refusal.and_then(|refusal| refusal.metadata.get("rule")).cloned().unwrap_or_default();
-            let remedy = refusal.and_then(vault_client::Refusal::remedy);
-            let id = error.request_id().map(|id| id.to_string()).unwrap_or_default();
-            [(*column).to_owned(), reason(error), rule, remedy.map_or_else(|| error.to_string(), str::to_owned), id]
-        }
-        _ => {
-            let remedy = "give the row as many cells as there are names in the first row";
-            [String::new(), "ROW_MALFORMED".to_owned(), String::new(), remedy.to_owned(), String::new()]
-        }
-    };
-    let ([number, line], [column, reason, rule, remedy, request_id]) = (place, why);
-    [number, line, column, reason, rule, remedy, request_id, others.join(" ")]
+    Failure::from(error)
 }
 
 /// A class that the caller may not use fails for every row: there is no point in going on.
 fn denied(column: &str, error: ClientError) -> Failure {
     let failure = Failure::from(error);
     Failure::new(failure.exit, format!("column {column}: {}", failure.message()))
-}
-
-fn unwritable(error: csv::Error) -> Failure {
-    Failure::new(Exit::Failure, format!("the output can't be written: {error}"))
 }

@@ -12,7 +12,7 @@ use vault_domain::{DataClass, Entropy, Plaintext, SystemEntropy};
 
 use super::{CARD_NUMBER, CLASSES, CUSTOMER_ID, SAMPLE_ROWS, Tour, Traced, context, ensure, parsed};
 use crate::{
-    bulk::{self, ColumnRule, Direction, Files, Job, Statistics},
+    bulk::{self, Begin, ColumnRule, Direction, Files, Format, Job, Shape, Statistics},
     dev::purchases::luhn_holds,
     exit::{Exit, Failure},
     output::{grouped, table},
@@ -29,13 +29,14 @@ impl Tour<'_> {
         self.heading("2. Tokens instead of values")?;
         let rule = |class: &&str| ColumnRule::parse(&format!("{class}={class}"));
         let columns: Result<_, _> = CLASSES.iter().map(rule).collect();
+        let columns = columns.map_err(Failure::usage)?;
         let job = Job {
             direction: Direction::Tokenize,
             context: context("eu", "payments", "bulk_load")?,
-            columns: columns.map_err(Failure::usage)?,
-            delimiter: b',',
-            keep_empty: false,
+            shape: Shape { format: Format::Csv, delimiter: b',', keep_empty: false, columns },
             overwrite: true,
+            begin: Begin::Anew,
+            danger_resume_late: false,
             in_flight: IN_FLIGHT,
         };
         let (output, rejects) = (self.path("tokenized.csv"), self.path("rejects.csv"));

@@ -1,0 +1,243 @@
+//! Jobs that are cut, by a kill of either side or by a signal, and go on.
+
+use std::{
+    collections::HashSet,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use vault_domain::{Clock, SystemClock};
+
+use super::{audited, files, summary};
+use crate::shell::{DevVault, Ended, LOAD, SETTLE, write};
+
+/// Rows of the input: enough for a run that can be cut several times.
+const ROWS: usize = 40_000;
+/// How long a job may take to get somewhere.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn card(number: usize) -> String {
+    let digits = format!("4{number:014}");
+    let doubled = |(at, digit): (usize, u32)| if at % 2 == 0 { digit * 2 / 10 + digit * 2 % 10 } else { digit };
+    let sum: u32 = digits.chars().rev().map(|c| c.to_digit(10).unwrap()).enumerate().map(doubled).sum();
+    format!("{digits}{}", (10 - sum % 10) % 10)
+}
+
+fn input() -> String {
+    let row = |n: usize| format!("{n},{},\"user{n}@example.com\",\"a, {n}\"\r\n", card(n % 9000));
+    format!("id,card,email,note\r\n{}", (0..ROWS).map(row).collect::<String>())
+}
+
+/// A job of the loader.
+struct Load<'a> {
+    vault: &'a DevVault,
+    line: String,
+    out: String,
+}
+
+impl<'a> Load<'a> {
+    fn new(vault: &'a DevVault, source: &str, name: &str, columns: &str) -> Self {
+        let [out, rejects] = [".csv", "-rejects.csv"].map(|ending| vault.path(&format!("{name}{ending}")));
+        let line = format!(
+            "bulk tokenize --in {source} --out {out} --rejects {rejects} {columns} {LOAD} --in-flight 1 --output jsonl"
+        );
+        Self { vault, line, out }
+    }
+
+    fn run(&self) -> Ended {
+        self.vault.run("loader", &self.line, "")
+    }
+
+    /// Starts it and waits until it has written so many bytes; `None` if it ends before.
+    fn until(&self, bytes: u64) -> Option<Child> {
+        let mut command = self.vault.command("loader", &self.line.split_whitespace().collect::<Vec<_>>());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let clock = SystemClock::new();
+        let partial = format!("{}.partial", self.out);
+        while clock.monotonic() < PATIENCE {
+            if child.try_wait().unwrap().is_some() {
+                child.wait().unwrap();
+                return None;
+            }
+            let written = fs::metadata(&partial).map(|there| there.len()).unwrap_or_default();
+            if written > bytes && Path::new(&self.progress()).exists() {
+                return Some(child);
+            }
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        panic!("it does not get to byte {bytes}");
+    }
+
+    /// Kills it as soon as it has written so many bytes.
+    fn kill_at(&self, bytes: u64) -> bool {
+        let Some(mut child) = self.until(bytes) else { return false };
+        child.kill().unwrap();
+        child.wait().unwrap();
+        true
+    }
+
+    fn progress(&self) -> String {
+        format!("{}.progress", self.out)
+    }
+
+    /// The batches that are known to be done.
+    fn batches(&self) -> u64 {
+        let progress: Value = serde_json::from_slice(&fs::read(self.progress()).unwrap()).unwrap();
+        progress.get("batches").and_then(Value::as_u64).unwrap()
+    }
+
+    fn output(&self) -> String {
+        fs::read_to_string(&self.out).unwrap()
+    }
+}
+
+#[test]
+fn a_job_that_is_killed_again_and_again_ends_as_one_that_was_not() {
+    let vault = DevVault::start();
+    let source = write(&vault.path("in.csv"), &input());
+    let cut = Load::new(&vault, &source, "cut", "--column card=card_number");
+    let mut kills = 0;
+    let mut batches = 0;
+    for bytes in [0, 1, 100_000, 500_000, 900_000, 1_200_000, 1_500_000] {
+        if cut.kill_at(bytes) {
+            kills += 1;
+            assert!(cut.batches() >= batches, "it never goes back");
+            batches = cut.batches();
+        }
+    }
+    assert!(kills >= 4 && batches > 0, "{kills} kills, {batches} batches");
+    let modes = ["cut.csv.partial", "cut.csv.progress", "cut-rejects.csv.partial"].map(|name| vault.path(name));
+    for path in &modes {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "{path}");
+    }
+    let progress = fs::read_to_string(cut.progress()).unwrap();
+    assert!((0..9000).all(|n| !progress.contains(&card(n))) && !progress.contains("@example.com"), "{progress}");
+    let ended = cut.run().with(0);
+    let rows = summary(&ended)["resumed_from_row"].as_u64().unwrap();
+    assert!(rows > 1 && ended.err.contains("going on with a job that was cut"), "{ended:?}");
+    assert_eq!(summary(&ended)["rows_out"], ROWS);
+    let whole = Load::new(&vault, &source, "whole", "--column card=card_number");
+    whole.run().with(0);
+    assert!(cut.output() == whole.output(), "the files differ");
+    let expected = ["cut-rejects.csv", "cut.csv", "in.csv", "whole-rejects.csv", "whole.csv"];
+    assert_eq!(files(&vault), expected, "nothing else is left");
+}
+
+#[test]
+fn no_value_gets_two_tokens_and_no_row_is_lost_when_either_side_is_killed() {
+    let mut vault = DevVault::start();
+    let text = input();
+    let source = write(&vault.path("in.csv"), &text);
+    for (at, bytes) in [200_000, 900_000, 2_000_000].into_iter().enumerate() {
+        let cut = Load::new(&vault, &source, "cut", "--column email=email --column card=card_number");
+        if at == 1 {
+            // The vault goes away below a job.
+            let mut child = cut.until(bytes).unwrap();
+            let pid = Pid::from_raw(vault.process_id().try_into().unwrap());
+            kill(pid, Signal::SIGKILL).unwrap();
+            let mut said = String::new();
+            std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+            assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+            assert!(said.contains("the same command goes on") && said.contains("--restart"), "{said}");
+            vault = vault.again();
+        } else {
+            assert!(cut.kill_at(bytes), "it was done before byte {bytes}");
+        }
+    }
+    let cut = Load::new(&vault, &source, "cut", "--column email=email --column card=card_number");
+    let end = summary(&cut.run().with(0));
+    assert!(end["resumed_from_row"].as_u64() > Some(1), "{end}");
+    assert_eq!([&end["rows_in"], &end["rows_out"], &end["columns"][0]["created"]], [ROWS, ROWS, ROWS]);
+
+    // One record a value, whatever was sent twice.
+    let query = "audit query --region eu --purpose audit --all --page-size 1000 --output jsonl --action tokenize";
+    let mut records = HashSet::new();
+    let mut named = 0;
+    for entry in vault.run("auditor", query, "").with(0).lines() {
+        for items in entry["items"].as_array().unwrap().iter().filter(|items| items["data_class"] == "email") {
+            let numbers = items["record_numbers"].as_array().unwrap().iter().map(|number| number.as_u64().unwrap());
+            let numbers: Vec<_> = numbers.collect();
+            named += numbers.len();
+            records.extend(numbers);
+        }
+    }
+    assert_eq!(records.len(), ROWS);
+    assert!(named > ROWS, "calls were repeated, or nothing was shown");
+
+    let [back, nothing] = ["back.csv", "nothing.csv"].map(|name| vault.path(name));
+    let columns = "--column email=email --column card=card_number";
+    let out = &cut.out;
+    let line = format!("bulk detokenize --in {out} --out {back} --rejects {nothing} {columns} {SETTLE}");
+    vault.run("payments", &line, "").with(0);
+    assert!(fs::read_to_string(back).unwrap() == text, "the values are not those of the input");
+}
+
+#[test]
+fn a_job_that_is_stopped_says_how_to_go_on_and_refuses_what_is_not_the_same() {
+    let vault = DevVault::start();
+    let text = input();
+    let source = write(&vault.path("in.csv"), &text);
+    let cut = Load::new(&vault, &source, "cut", "--column email=email");
+    let mut child = cut.until(300_000).unwrap();
+    let process = Pid::from_raw(child.id().try_into().unwrap());
+    kill(process, Signal::SIGSTOP).unwrap();
+    let twice = cut.run().with(1);
+    assert!(twice.err.contains("another process is at work"), "{twice:?}");
+    kill(process, Signal::SIGTERM).unwrap();
+    kill(process, Signal::SIGCONT).unwrap();
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(said.contains("stopped; ") && said.contains("the same command goes on behind them until 20"), "{said}");
+
+    let calls = audited(&vault);
+    let other = |change: &str| vault.run("loader", &format!("{} {change}", cut.line), "").with(2);
+    assert!(other("--keep-empty").err.contains("--keep-empty was false"));
+    assert!(other("--column card=card_number").err.contains("--column was [\"email=email\"]"));
+    let changed = text.replacen("user3@", "user4@", 1);
+    fs::write(&source, changed).unwrap();
+    let refused = cut.run().with(2);
+    assert!(refused.err.contains("the input is not the one"), "{refused:?}");
+    assert!(!refused.err.contains("user"), "{refused:?}");
+
+    // A job of yesterday: the vault has forgotten its calls.
+    fs::write(&source, &text).unwrap();
+    let mut progress: Value = serde_json::from_slice(&fs::read(cut.progress()).unwrap()).unwrap();
+    let since = progress["unwritten_since_ms"].as_u64().unwrap();
+    progress["unwritten_since_ms"] = (since - 24 * 3600 * 1000).into();
+    fs::write(cut.progress(), progress.to_string()).unwrap();
+    let late = cut.run().with(2);
+    assert!(late.err.contains("24 hours") && late.err.contains("--danger-resume-late"), "{late:?}");
+    assert_eq!(audited(&vault), calls, "nothing was sent");
+    let end = vault.run("loader", &format!("{} --danger-resume-late --resume", cut.line), "").with(0);
+    assert_eq!(summary(&end)["rows_out"], ROWS);
+}
+
+#[test]
+fn a_job_that_is_begun_anew_forgets_the_one_before() {
+    let vault = DevVault::start();
+    let source = write(&vault.path("in.csv"), &input());
+    let cut = Load::new(&vault, &source, "cut", "--column card=card_number");
+    assert!(cut.kill_at(300_000));
+    let end = summary(&vault.run("loader", &format!("{} --restart", cut.line), "").with(0));
+    assert_eq!([&end["rows_out"], &end["resumed_from_row"]], [&ROWS.into(), &Value::Null]);
+    // What reads standard input leaves nothing to go on with when it is stopped, and says so when it was killed.
+    let [out, rejects] = ["piped.csv", "piped-rejects.csv"].map(|name| vault.path(name));
+    let line =
+        format!("bulk tokenize --in - --format csv --out {out} --rejects {rejects} {LOAD} --column card=card_number");
+    let broken = vault.run("loader", &line, "card\n4111111111111111\n\"4111").with(1);
+    assert!(broken.err.contains("a quote opens") && !broken.err.contains("goes on"), "{broken:?}");
+    assert_eq!(files(&vault), ["cut-rejects.csv", "cut.csv", "in.csv"]);
+    vault.run("loader", &line, "card\n4111111111111111\n").with(0);
+    assert_eq!(fs::read_to_string(&out).unwrap().lines().count(), 2);
+}
