@@ -6,5 +6,7 @@ mod audit;
 mod bulk;
 mod guide;
 mod items;
+mod passphrase;
 mod serve;
+mod served;
 mod shell;
