@@ -6,6 +6,7 @@ mod audit;
 mod bulk;
 mod guide;
 mod items;
+mod offline;
 mod passphrase;
 mod serve;
 mod served;
