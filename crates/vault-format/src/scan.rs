@@ -22,6 +22,10 @@ const LOOK_AHEAD: usize = 64;
 const TOKEN_HEAD: &[u8] = b"tok";
 /// What stands behind the region of a token: `_`, generation, block and check.
 const TOKEN_TAIL_BYTES: usize = 30;
+/// Bytes that are looked at one by one before whole chunks are.
+const NEAR_BYTES: usize = 16;
+/// Bytes that are looked at as one.
+const CHUNK_BYTES: usize = 32;
 /// The longest region's name.
 const REGION_BYTES_MAX: usize = vault_domain::limits::REGION_BYTES_MAX;
 
@@ -149,9 +153,14 @@ impl Lines {
 fn next_interesting(kept: &[u8], from: usize, until: usize) -> Option<usize> {
     let rest = kept.get(from..until)?;
     let is_interesting = |byte: &u8| byte.is_ascii_digit() || *byte == b'_';
+    // Where there is one, there is often another one soon.
+    if let Some(at) = rest.iter().take(NEAR_BYTES).position(is_interesting) {
+        return Some(from + at);
+    }
     // Whole chunks without a branch in them go many bytes at a time.
-    let boring = rest.chunks_exact(32).take_while(|chunk| !chunk.iter().fold(false, |any, b| any | is_interesting(b)));
-    let skipped = boring.count() * 32;
+    let chunks = rest.chunks_exact(CHUNK_BYTES);
+    let skipped = chunks.take_while(|chunk| !chunk.iter().fold(false, |any, byte| any | is_interesting(byte))).count();
+    let skipped = skipped * CHUNK_BYTES;
     let at = rest.get(skipped..)?.iter().position(is_interesting)?;
     Some(from + skipped + at)
 }

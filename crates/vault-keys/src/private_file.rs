@@ -7,14 +7,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::unistd::Uid;
+use nix::{fcntl::OFlag, unistd::Uid};
 use vault_crypto::Key256;
 use zeroize::Zeroizing;
 
 /// Reads at most `bytes_max` bytes of a file that is this user's alone. Gives the problem otherwise, without a byte of
 /// the file.
 pub(crate) fn read_private(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, String> {
-    let file = File::open(path).map_err(|error| format!("can't be opened: {error}"))?;
+    // A pipe without a writer would hold us up; a regular file does not mind the flag.
+    let flags = OFlag::O_NONBLOCK.bits();
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = opened.map_err(|error| format!("can't be opened: {error}"))?;
     // The checks look at the open file, not at its name, which could be made to lead elsewhere in between.
     let metadata = file.metadata().map_err(|error| format!("can't be examined: {error}"))?;
     if !metadata.is_file() {
