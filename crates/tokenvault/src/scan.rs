@@ -1,5 +1,5 @@
-//! `tokenvault scan`: card numbers and opaque tokens in files and folders. It tells where something is and of what kind;
-//! it never repeats any of it, not even where a file's own name holds it.
+//! `tokenvault scan`: card numbers and opaque tokens in files and folders. It tells where something is and of what
+//! kind; it never repeats any of it, not even where a file's own name holds it.
 
 mod pattern;
 mod walk;
@@ -42,6 +42,17 @@ const COLUMNS: &[Column] = &[
     ("problem", "/problem"),
 ];
 
+const AFTER_HELP: &str = "\
+Found are card numbers of 13 to 19 digits with the prefix, the length and the Luhn check of a known brand, in a row or
+in groups with single blanks or hyphens, and opaque tokens. Not found is what is compressed, encrypted, encoded (base64,
+UTF-16, images) or broken over lines; docs/OFFLINE.md has the rules. Links are not followed, except those named here.
+
+Exit codes:
+  0   nothing was found, and everything was read
+  1   something was found, and everything was read, up to --max-findings
+  2   wrong usage
+  5   something could not be read; other things may have been found";
+
 /// What to look for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
@@ -53,15 +64,7 @@ enum Kind {
 
 /// Where to look, and for what.
 #[derive(Clone, Debug, clap::Args)]
-#[command(
-    after_help = "Found are card numbers of 13 to 19 digits with the prefix, the length and the Luhn check of a known \
-                        brand, in a row or in groups with single blanks or hyphens, and opaque tokens. Not found is what \
-                        is compressed, encrypted, encoded (base64, UTF-16, images) or broken over lines; \
-                        docs/OFFLINE.md has the rules. Links are not followed, except those named here.\n\n\
-                        Exit codes:\n  0   nothing was found, and everything was read\n  1   something was found, and \
-                        everything was read, up to --max-findings\n  2   wrong usage\n  5   something could not be read; \
-                        other things may have been found"
-)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct ScanArguments {
     /// Files and folders, or - for standard input
     #[arg(value_name = "PATH", required = true)]
@@ -149,8 +152,8 @@ pub(crate) fn run(arguments: &ScanArguments) -> Result<Exit, Failure> {
         let stopped = if *is_stopped { "; stopped at --max-findings" } else { "" };
         let [files, bytes, pans, tokens] = [files, bytes, pans, tokens].map(|count| grouped(*count));
         output::note(&format!(
-            "{pans} card numbers and {tokens} tokens in {files} files of {bytes} bytes; {unreadable} could not be read, \
-             {skipped} links and special files were left out, {ignored} ignored{stopped}"
+            "{pans} card numbers and {tokens} tokens in {files} files of {bytes} bytes; {unreadable} could not be \
+             read, {skipped} links and special files were left out, {ignored} ignored{stopped}"
         ));
     } else {
         records.push(&tally.record())?;
@@ -282,8 +285,8 @@ impl<W: io::Write> Scan<'_, W> {
     }
 }
 
-/// A path as it can be shown: what is a card number or a token in it is starred out, and so are control characters, which
-/// a terminal would obey.
+/// A path as it can be shown: what is a card number or a token in it is starred out, and so are control characters,
+/// which a terminal would obey.
 fn masked(path: &Path) -> String {
     let mut bytes = path.as_os_str().as_bytes().to_vec();
     let mut spans = Vec::new();

@@ -1,5 +1,5 @@
-//! `tokenvault token`: opaque tokens by themselves. No vault is asked, no record is read, and a token is never repeated:
-//! answers go by its line.
+//! `tokenvault token`: opaque tokens by themselves. No vault is asked, no record is read, and a token is never
+//! repeated: answers go by its line.
 
 use std::{
     fs::File,

@@ -1,8 +1,8 @@
 //! The primitives, and nothing else: authenticated encryption, derivation, one block, FF1, MAC, signatures, randomness,
 //! keys from passphrases.
 //!
-//! Keys live in opaque types that wipe themselves, can't be cloned, printed or compared, and never give their bytes
-//! away. No async, no I/O, no logging, no unsafe. One file per primitive; its documentation is the formula and the
+//! Keys live in opaque types that wipe themselves, can't be cloned, printed or compared, and give their bytes away by
+//! `Key256::danger_hex` alone. No async, no I/O, no logging, no unsafe. One file per primitive; its documentation is the formula and the
 //! standard's section. docs/CRYPTO.md says which key is used for what.
 #![deny(missing_docs)]
 // Secrets have no Debug on purpose: a key that can be printed will be.

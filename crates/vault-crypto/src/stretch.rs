@@ -1,8 +1,9 @@
-//! Argon2id (RFC 9106), version 0x13: a key from a passphrase, slow and large on purpose, so that each guess costs whoever
-//! stole the salt as much as it costs us.
+//! Argon2id (RFC 9106), version 0x13: a key from a passphrase, slow and large on purpose, so that each guess costs
+//! whoever stole the salt as much as it costs us.
 //!
-//! `key = Argon2id(password = passphrase, salt, t = passes, m = memory_kib, p = lanes, X = associated, tag length = 32)`,
-//! without a secret (K). Lanes run one after the other here: the result is the same, only a thief gains by more cores.
+//! `key = Argon2id(password = passphrase, salt, t = passes, m = memory_kib, p = lanes, X = associated, tag length =
+//! 32)`, without a secret (K). Lanes run one after the other here: the result is the same, only a thief gains by more
+//! cores.
 
 use argon2::{Algorithm, Argon2, AssociatedData, Block, ParamsBuilder, Version};
 use thiserror::Error;
@@ -55,8 +56,8 @@ pub enum StretchError {
 }
 
 impl Key256 {
-    /// Derives a key from a passphrase. `associated` says what for (at most 32 bytes): the same passphrase and salt give
-    /// another key elsewhere. The memory is wiped afterwards.
+    /// Derives a key from a passphrase. `associated` says what for (at most 32 bytes): the same passphrase and salt
+    /// give another key elsewhere. The memory is wiped afterwards.
     ///
     /// # Errors
     /// When the memory is not to be had, or a parameter is outside of the standard's bounds.

@@ -1,10 +1,11 @@
 //! Finds opaque tokens and card numbers in any bytes, in one pass, with memory that does not grow.
 //!
 //! What counts as found is decided by the 64 bytes before and behind a place and by nothing else, so that it does not
-//! matter how the bytes were cut on their way here. What counts as a card number, and what is not found: docs/OFFLINE.md.
+//! matter how the bytes were cut on their way here. What counts as a card number, and what is not found:
+//! docs/OFFLINE.md.
 //!
-//! A finding tells a place, a kind and a length. The token is lent to the caller for its check; of a card number nothing
-//! leaves this module but brand and length.
+//! A finding tells a place, a kind and a length. The token is lent to the caller for its check; of a card number
+//! nothing leaves this module but brand and length.
 
 mod card;
 
@@ -207,8 +208,8 @@ fn digits_at(kept: &[u8], at: usize) -> usize {
     kept.get(at..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
-/// Whether a word can begin at `at`: no letter or digit stands before it, or one that belongs to an escape (`\n` of JSON
-/// and programs, `%3D` of URLs) or to the head of a magnetic stripe (`%B`, ISO/IEC 7813).
+/// Whether a word can begin at `at`: no letter or digit stands before it, or one that belongs to an escape (`\n` of
+/// JSON and programs, `%3D` of URLs) or to the head of a magnetic stripe (`%B`, ISO/IEC 7813).
 fn is_edge_before(kept: &[u8], at: usize) -> bool {
     let before = |back: usize| at.checked_sub(back).and_then(|at| kept.get(at)).copied().unwrap_or(b'\n');
     match (before(3), before(2), before(1)) {

@@ -37,8 +37,8 @@ pub enum KeysError {
     },
     /// Another passphrase than the vault was made with, or parameters that were changed.
     #[error(
-        "the passphrase is not the one that this vault was made with, or its parameters in {path} were changed: give the \
-         right passphrase, or put the file back from a backup of the data directory"
+        "the passphrase is not the one that this vault was made with, or its parameters in {path} were changed: give \
+         the right passphrase, or put the file back from a backup of the data directory"
     )]
     PassphraseWrong {
         /// The file of parameters.

@@ -1,8 +1,8 @@
 //! The keys of a region: two rings wrapped under a root key, the epochs that sealing runs in, and what a data class
 //! does with them: mint a token, check one, seal a value into a record and open it again.
 //!
-//! Key bytes never leave this crate, but for check keys, which are made to be handed on. Nothing here decides whether a caller may have what it opens: that is the
-//! engine's `authorize`. Layouts, labels and limits: docs/CRYPTO.md.
+//! Key bytes never leave this crate, but for check keys, which are made to be handed on. Nothing here decides whether a
+//! caller may have what it opens: that is the engine's `authorize`. Layouts, labels and limits: docs/CRYPTO.md.
 #![deny(missing_docs)]
 #![allow(missing_debug_implementations, reason = "keys must not be printable")]
 

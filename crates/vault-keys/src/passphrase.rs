@@ -14,8 +14,9 @@
 //! check = "…"    # 16 bytes in hex
 //! ```
 //!
-//! The file is no secret. It is authenticated by the passphrase: the check is a MAC under a key that only this passphrase
-//! gives with this salt at these costs, so that a wrong one is refused before anything is opened, made or written.
+//! The file is no secret. It is authenticated by the passphrase: the check is a MAC under a key that only this
+//! passphrase gives with this salt at these costs, so that a wrong one is refused before anything is opened, made or
+//! written.
 
 use std::{fmt, path::Path};
 

@@ -119,7 +119,7 @@ pub enum ConfigError {
     #[error("policies:\n{0}")]
     Policies(#[source] vault_engine::PolicyError),
     /// Something is for development only.
-    #[error("mode = \"production\" is refused:{}", faults.iter().map(|fault| format!("\n- {fault}")).collect::<String>())]
+    #[error("mode = \"production\" is refused:\n- {}", faults.join("\n- "))]
     NotForProduction {
         /// Each thing, and why.
         faults: Vec<String>,

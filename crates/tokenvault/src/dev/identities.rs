@@ -1,6 +1,6 @@
 //! A throwaway authority, and certificates by it: one for the server, one for each account. The authority's own key is
-//! never written anywhere: nobody can make further identities. All of them bear a mark in their names, by which a vault in
-//! production refuses them.
+//! never written anywhere: nobody can make further identities. All of them bear a mark in their names, by which a vault
+//! in production refuses them.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,

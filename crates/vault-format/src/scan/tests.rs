@@ -235,7 +235,7 @@ fn reference(text: &[u8]) -> Vec<(usize, usize)> {
                     let before = text[..start].last() == Some(&separator);
                     let grouped = start > 1 && text[start - 2].is_ascii_digit();
                     let hyphens = separator == b'-' && (before || behind == Some(b'-'));
-                    !joins && !hyphens && !(before && grouped)
+                    !(joins || hyphens || before && grouped)
                 });
                 // Digits go on to the end of a group.
                 let whole = |end: &usize| !text.get(*end).is_some_and(u8::is_ascii_digit);

@@ -28,8 +28,8 @@ fn first_six(digits: &[u8]) -> u32 {
     digits.iter().take(6).fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
 }
 
-/// Whether cards whose numbers begin with `first_six` have numbers of `length` digits. Of brands that are not in the table
-/// nothing is known, so that any length is taken.
+/// Whether cards whose numbers begin with `first_six` have numbers of `length` digits. Of brands that are not in the
+/// table nothing is known, so that any length is taken.
 fn is_length_of_brand(first_six: u32, length: usize) -> bool {
     CardBrand::of(first_six).is_none_or(|brand| brand.has_length(length))
 }

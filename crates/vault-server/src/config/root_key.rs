@@ -1,5 +1,5 @@
-//! Where the root key comes from: a file with the key, or a passphrase. Both have one custodian, who is none, and are for
-//! `mode = "dev"`.
+//! Where the root key comes from: a file with the key, or a passphrase. Both have one custodian, who is none, and are
+//! for `mode = "dev"`.
 
 use std::{
     fs, io,
