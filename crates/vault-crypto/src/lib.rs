@@ -2,8 +2,8 @@
 //! keys from passphrases.
 //!
 //! Keys live in opaque types that wipe themselves, can't be cloned, printed or compared, and give their bytes away by
-//! `Key256::danger_hex` alone. No async, no I/O, no logging, no unsafe. One file per primitive; its documentation is the formula and the
-//! standard's section. docs/CRYPTO.md says which key is used for what.
+//! `Key256::danger_hex` alone. No async, no I/O, no logging, no unsafe. One file per primitive; its documentation is
+//! the formula and the standard's section. docs/CRYPTO.md says which key is used for what.
 #![deny(missing_docs)]
 // Secrets have no Debug on purpose: a key that can be printed will be.
 #![allow(missing_debug_implementations, reason = "keys must not be printable")]
