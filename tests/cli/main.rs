@@ -6,5 +6,8 @@ mod audit;
 mod bulk;
 mod guide;
 mod items;
+mod offline;
+mod passphrase;
 mod serve;
+mod served;
 mod shell;

@@ -14,7 +14,9 @@ use crate::{
     dev::DevArguments,
     exit::EXIT_CODES,
     items::ItemArguments,
+    scan::ScanArguments,
     serve::ServeArguments,
+    token::{ExportArguments, InspectArguments},
     tokenize::TokenizeArguments,
 };
 
@@ -71,12 +73,25 @@ pub(crate) enum Command {
     /// Who saw what, when and why
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Tokens by themselves, without asking a vault
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Find card numbers and opaque tokens in files and folders: where they are, never what they are
+    Scan(ScanArguments),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Find out what is wrong with a configuration, without serving it
     Check(CheckArguments),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Say of opaque tokens whether their form is right, and with check keys of which tenant and class they are
+    Inspect(InspectArguments),
+    /// Write the check keys of a region into a file, for `token inspect`, `scan` and gateways; the vault must not serve
+    ExportCheckKeys(ExportArguments),
 }
 
 #[derive(Debug, Subcommand)]

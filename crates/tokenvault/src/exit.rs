@@ -13,6 +13,7 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
   2   wrong usage: arguments, files or certificates that can't be used
   3   denied: the vault does not know the caller, or the caller may not do this
   4   a signature or proof does not verify
+  5   scan: not everything could be read
   70  the access log could not be written; the vault has stopped
   137 killed, by a second signal during the stop for instance";
 
@@ -24,6 +25,7 @@ pub(crate) enum Exit {
     Usage = 2,
     Denied = 3,
     NotVerified = 4,
+    Incomplete = 5,
     LogFailed = 70,
 }
 

@@ -149,7 +149,7 @@ impl Items {
 }
 
 /// Up to one request's lines, without their ends.
-fn read_lines(lines: &mut dyn BufRead) -> Result<Vec<Vec<u8>>, Failure> {
+pub(crate) fn read_lines(lines: &mut dyn BufRead) -> Result<Vec<Vec<u8>>, Failure> {
     // One more than is allowed, so that a line that is too long is seen as such.
     let line_bytes_max = u64::try_from(limits::VALUE_BYTES_MAX + 2).unwrap_or(u64::MAX);
     let mut batch = Vec::new();

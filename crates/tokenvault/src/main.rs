@@ -16,8 +16,10 @@ mod items;
 mod latency;
 mod output;
 mod process;
+mod scan;
 mod serve;
 mod timestamp;
+mod token;
 mod tokenize;
 
 use std::{process::ExitCode, time::Duration};
@@ -25,7 +27,7 @@ use std::{process::ExitCode, time::Duration};
 use clap::Parser;
 
 use crate::{
-    arguments::{Arguments, AuditCommand, BulkCommand, Command, ConfigCommand},
+    arguments::{Arguments, AuditCommand, BulkCommand, Command, ConfigCommand, TokenCommand},
     exit::{Exit, Failure},
 };
 
@@ -67,5 +69,8 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Bulk(BulkCommand::Detokenize(arguments)) => bulk::run(bulk::Direction::Detokenize, arguments).await,
         Command::Audit(AuditCommand::Query(arguments)) => audit::query(*arguments).await,
         Command::Audit(AuditCommand::Checkpoint(arguments)) => audit::checkpoint(*arguments).await,
+        Command::Token(TokenCommand::Inspect(arguments)) => token::inspect(&arguments),
+        Command::Token(TokenCommand::ExportCheckKeys(arguments)) => token::export_check_keys(arguments).await,
+        Command::Scan(arguments) => scan::run(&arguments),
     }
 }

@@ -30,6 +30,18 @@ impl Key256 {
         Self(key)
     }
 
+    /// The key as 64 lowercase hex digits, for a file that it is exported to. For keys that are made to be handed on;
+    /// every caller of this is a place to review.
+    #[must_use]
+    pub fn danger_hex(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(64));
+        for byte in self.bytes() {
+            let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
+            text.extend([digit(byte >> 4), digit(byte & 15)]);
+        }
+        text
+    }
+
     pub(crate) fn zeroed() -> Self {
         Self(Box::new(Zeroizing::new([0; 32])))
     }

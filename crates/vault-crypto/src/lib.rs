@@ -1,8 +1,9 @@
-//! The primitives, and nothing else: authenticated encryption, derivation, one block, FF1, MAC, signatures, randomness.
+//! The primitives, and nothing else: authenticated encryption, derivation, one block, FF1, MAC, signatures, randomness,
+//! keys from passphrases.
 //!
-//! Keys live in opaque types that wipe themselves, can't be cloned, printed or compared, and never give their bytes
-//! away. No async, no I/O, no logging, no unsafe. One file per primitive; its documentation is the formula and the
-//! standard's section. docs/CRYPTO.md says which key is used for what.
+//! Keys live in opaque types that wipe themselves, can't be cloned, printed or compared, and give their bytes away by
+//! `Key256::danger_hex` alone. No async, no I/O, no logging, no unsafe. One file per primitive; its documentation is
+//! the formula and the standard's section. docs/CRYPTO.md says which key is used for what.
 #![deny(missing_docs)]
 // Secrets have no Debug on purpose: a key that can be printed will be.
 #![allow(missing_debug_implementations, reason = "keys must not be printable")]
@@ -15,6 +16,7 @@ mod key;
 mod mac;
 mod random;
 mod sign;
+mod stretch;
 
 pub use aead::{AeadKey, NONCE_BYTES, OpenError, TAG_BYTES};
 pub use block::{BLOCK_BYTES, Block, BlockKey};
@@ -27,6 +29,7 @@ pub use key::{Key256, WRAPPED_BYTES};
 pub use mac::{MacKey, MacTag, same, sha256};
 pub use random::CallRandom;
 pub use sign::{LogKey, PUBLIC_KEY_BYTES, SIGNATURE_BYTES};
+pub use stretch::{STRETCH_SALT_BYTES, StretchCost, StretchError};
 
 #[cfg(test)]
 mod vectors;

@@ -141,6 +141,11 @@ impl From<KeysError> for Error {
             KeysError::Entropy(_) => Reason::EntropyUnavailable,
             KeysError::EpochUsedUp
             | KeysError::RootKeyFile { .. }
+            | KeysError::Passphrase { .. }
+            | KeysError::RootKeyParameters { .. }
+            | KeysError::PassphraseWrong { .. }
+            | KeysError::CheckKeyFile { .. }
+            | KeysError::TooManyCheckKeys
             | KeysError::KeyDoesNotUnwrap { .. }
             | KeysError::KeyRowUnknown { .. }
             | KeysError::TooManyKeys

@@ -17,6 +17,7 @@ mod error;
 mod evidence;
 mod idempotency;
 mod node;
+mod offline;
 mod open;
 mod outside;
 mod read_audit;
@@ -36,13 +37,14 @@ pub use detokenize::{Described, Description, DetokenizeItem, DetokenizeRequest, 
 pub use error::Error;
 pub use idempotency::{Part, RequestName};
 pub use node::{REPEATS_WINDOW, Refusal};
+pub use offline::check_keys;
 pub use open::{EngineConfig, OpenError, Running};
 pub use read_audit::{AccessLogPage, AccessLogQuery, FoundEntry};
 pub use vault_journal::{Receipt, SignedCheckpoint};
-pub use vault_keys::{KeysError, RootKey};
+pub use vault_keys::{CheckKeys, Checked, KeysError, Passphrase, RootKey};
 pub use vault_ledger::{CertificateSha256, Entry, Group, Issuer, People, TraceId};
 pub use vault_policy::{PolicyError, PolicySet, PolicySource};
-pub use vault_store::{Memory, Statistics};
+pub use vault_store::{Memory, Statistics, is_store};
 
 pub use tokenize::{Issued, TokenizeItem, TokenizeRequest, Tokenized};
 

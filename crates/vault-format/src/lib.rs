@@ -12,6 +12,7 @@ mod one_way;
 mod permuted;
 mod preserve;
 mod rejection;
+mod scan;
 mod token;
 mod uuid;
 mod validate;
@@ -20,9 +21,10 @@ pub use one_way::one_way_text;
 pub use permuted::{Numerals, PERMUTED_BYTES_MAX, Parts, Permuted};
 pub use preserve::{Alphabet, DRAW_TRIES_MAX, LuhnMode, Preserving, Reserved, Template};
 pub use rejection::Rejection;
+pub use scan::{Found, Place, Scanner};
 pub use token::{CHECK_SPACE, MalformedToken, OPAQUE_TOKEN_BYTES_MAX, OpaqueToken};
 pub use uuid::UuidToken;
 pub use validate::{
-    Canonical, Controls, DATE_YEAR_MAX, DATE_YEAR_MIN, Hyphens, PATTERN_BYTES_MAX, PATTERN_PROGRAM_BYTES_MAX,
-    PersonalId, Rule, RuleError, Spelling, TextLimits,
+    Canonical, CardBrand, Controls, DATE_YEAR_MAX, DATE_YEAR_MIN, Hyphens, PATTERN_BYTES_MAX,
+    PATTERN_PROGRAM_BYTES_MAX, PersonalId, Rule, RuleError, Spelling, TextLimits,
 };

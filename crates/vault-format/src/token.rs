@@ -55,6 +55,19 @@ pub enum MalformedToken {
 }
 
 impl MalformedToken {
+    /// The rule that is broken, in one word.
+    #[must_use]
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Self::Prefix => "prefix",
+            Self::Length => "length",
+            Self::Region => "region",
+            Self::Digit => "digit",
+            Self::Overflow => "overflow",
+            Self::Version => "version",
+        }
+    }
+
     /// The reason for the log; outside it looks like any unknown token.
     #[must_use]
     pub const fn reason(self) -> Reason {

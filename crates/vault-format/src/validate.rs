@@ -6,7 +6,7 @@
 mod compact;
 mod date;
 mod email;
-mod iban;
+pub(crate) mod iban;
 mod pan;
 mod personal_id;
 mod phone;
@@ -23,6 +23,8 @@ use zeroize::Zeroizing;
 use crate::rejection::Rejection;
 
 pub use date::{DATE_YEAR_MAX, DATE_YEAR_MIN};
+pub use pan::CardBrand;
+pub(crate) use pan::DIGITS_MAX as PAN_DIGITS_MAX;
 pub use personal_id::PersonalId;
 pub use text::{Controls, Spelling, TextLimits};
 pub use us_ssn::Hyphens;

@@ -19,6 +19,42 @@ pub enum KeysError {
         /// What is wrong with it and what to do.
         problem: String,
     },
+    /// The passphrase can't be had, or is none.
+    #[error("the passphrase for the root key: {origin} {problem}")]
+    Passphrase {
+        /// Where it should come from.
+        origin: String,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// The file that says how the root key is derived from a passphrase can't be used.
+    #[error("root key parameters {path}: the file {problem}")]
+    RootKeyParameters {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// Another passphrase than the vault was made with, or parameters that were changed.
+    #[error(
+        "the passphrase is not the one that this vault was made with, or its parameters in {path} were changed: give \
+         the right passphrase, or put the file back from a backup of the data directory"
+    )]
+    PassphraseWrong {
+        /// The file of parameters.
+        path: PathBuf,
+    },
+    /// A file of check keys can't be read or written.
+    #[error("check keys {path}: the file {problem}")]
+    CheckKeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// More check keys than one file holds.
+    #[error("more than {} check keys: name fewer tenants or classes", crate::CHECK_KEYS_MAX)]
+    TooManyCheckKeys,
     /// A stored key does not unwrap: another root key, another vault or region, or damage.
     #[error(
         "the stored key \"{name}\" of {place} does not unwrap: give the root key that this data directory was created \

@@ -73,7 +73,7 @@ impl RegionLookup {
             self.ring.derive(&Info { label: LABEL, tenant, class, usage, salt: &[] })
         };
         ClassLookup {
-            check: BlockKey::new(&derive("check")),
+            check: BlockKey::new(&check_key(&self.ring, tenant, class)),
             token_lookup: MacKey::new(&derive("token look-up")),
             token_text_seal: MacKey::new(&derive("token text seal")),
             blind_index: MacKey::new(&derive("blind index")),
@@ -163,6 +163,17 @@ impl RegionLookup {
     }
 }
 
+/// The check key of one class, from the ring of its generation.
+pub(crate) fn check_key(ring: &Key256, tenant: &Tenant, class: &DataClass) -> Key256 {
+    ring.derive(&Info { label: LABEL, tenant: tenant.as_str(), class: class.as_str(), usage: "check", salt: &[] })
+}
+
+/// The first 8 bytes of `AES-256(check key, block)` mod 62^6.
+pub(crate) fn check_of(key: &BlockKey, block: &Block) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = key.encrypt(block);
+    u64::from_be_bytes([a, b, c, d, e, f, g, h]) % CHECK_VALUES
+}
+
 fn length(text: &str) -> [u8; 2] {
     u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes()
 }
@@ -228,8 +239,7 @@ impl ClassLookup {
     /// The check over a token block: the first 8 bytes of `AES-256(check key, block)` mod 62^6. It filters junk and
     /// tells the class to who holds check keys; it authorizes nothing.
     pub(crate) fn check(&self, block: &Block) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.check.encrypt(block);
-        u64::from_be_bytes([a, b, c, d, e, f, g, h]) % CHECK_VALUES
+        check_of(&self.check, block)
     }
 
     /// The checks of many blocks at once; `blocks` holds their images afterwards.

@@ -349,6 +349,17 @@ fn create_rows(
     Ok(batch)
 }
 
+/// The look-up rings of a region, of every generation.
+pub(crate) async fn lookup_rings(
+    root: &RootKey,
+    vault: &VaultId,
+    region: &Region,
+    reader: &Reader,
+) -> Result<BTreeMap<Generation, Key256>, KeysError> {
+    let rows = KeyRows::read(root, vault, region.as_str(), reader).await?;
+    if rows.lookup.is_empty() { Err(KeysError::KeyRowUnknown { name: "lookup".to_owned() }) } else { Ok(rows.lookup) }
+}
+
 /// The key table, read and unwrapped.
 #[derive(Default)]
 struct KeyRows {

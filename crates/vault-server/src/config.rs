@@ -2,7 +2,7 @@
 //! any port or store is opened.
 //!
 //! ```toml
-//! mode = "dev"                            # required for now: see `config check`
+//! mode = "dev"                            # "production" is refused for now: see `config check`
 //! vault = "vault.example.org"             # the vault's name, part of every sealed value's place; never change it
 //! node = "node-1"                         # this node's name, in the origin of its own log
 //! data_directory = "vault-data"           # relative paths are relative to this file
@@ -20,8 +20,8 @@
 //! client_ca = ["clients.pem"]
 //!
 //! [root_key]
-//! provider = "file"                       # development and tests only
-//! path = "root.key"                       # mode 0600
+//! provider = "file"                       # development and tests only; or "passphrase", also for these only
+//! path = "root.key"                       # mode 0600; the key, or the passphrase
 //!
 //! [store]
 //! cache_bytes = 536870912                 # blocks read, all regions together
@@ -34,11 +34,15 @@
 //! format = "json"                         # or "text"
 //! ```
 //!
+//! A passphrase can stand in `TOKENVAULT_ROOT_KEY_PASSPHRASE` instead of a file; then there is no `root_key.path`.
+//!
 //! Each key can be set from the environment: `TOKENVAULT_` and its path in capitals, as in `TOKENVAULT_LISTEN_ADDRESS`;
 //! lists are separated by commas.
 
 mod check;
+mod check_keys;
 mod read;
+mod root_key;
 
 use std::{
     collections::BTreeMap,
@@ -48,8 +52,11 @@ use std::{
 
 use thiserror::Error;
 use vault_catalog::Catalog;
-use vault_domain::{Region, VaultId};
+use vault_domain::{Entropy, Region, VaultId};
 use vault_engine::{EngineConfig, Memory, PolicySet, PolicySource, RootKey};
+
+use crate::tls;
+use root_key::RootKeyProvider;
 
 pub use check::{Finding, Severity};
 
@@ -111,6 +118,12 @@ pub enum ConfigError {
     /// The policies are refused.
     #[error("policies:\n{0}")]
     Policies(#[source] vault_engine::PolicyError),
+    /// Something is for development only.
+    #[error("mode = \"production\" is refused:\n- {}", faults.join("\n- "))]
+    NotForProduction {
+        /// Each thing, and why.
+        faults: Vec<String>,
+    },
     /// The root key is refused.
     #[error(transparent)]
     RootKey(#[from] vault_engine::KeysError),
@@ -145,7 +158,7 @@ pub struct Config {
     policies: Vec<PathBuf>,
     address: SocketAddr,
     tls: TlsConfig,
-    root_key: PathBuf,
+    root_key: RootKeyProvider,
     memory: Memory,
     ballast_bytes: u64,
     free_bytes_min: u64,
@@ -189,8 +202,8 @@ impl Config {
         self.log_format
     }
 
-    /// Reads catalog, policies and root key: all that an engine needs.
-    pub(crate) fn open(&self) -> Result<(EngineConfig, RootKey), ConfigError> {
+    /// Reads catalog and policies: all that an engine needs but its root key.
+    pub(crate) fn engine(&self) -> Result<EngineConfig, ConfigError> {
         let policies = self.load_policies()?;
         for region in &self.regions {
             if policies.catalog().region(region.as_str()).is_none() {
@@ -198,8 +211,7 @@ impl Config {
                 return Err(ConfigError::Key { key: "regions", problem });
             }
         }
-        let root = RootKey::from_file(&self.root_key)?;
-        let config = EngineConfig {
+        Ok(EngineConfig {
             vault: self.vault.clone(),
             node: self.node.clone(),
             data_directory: self.data_directory.clone(),
@@ -209,8 +221,23 @@ impl Config {
             memory: self.memory.clone(),
             ballast_bytes: self.ballast_bytes,
             free_bytes_min: self.free_bytes_min,
-        };
-        Ok((config, root))
+        })
+    }
+
+    /// Has the root key from its provider. The first start of a vault makes what a passphrase needs.
+    pub(crate) fn root_key(&self, entropy: &dyn Entropy) -> Result<RootKey, ConfigError> {
+        self.root_key.open(entropy)
+    }
+
+    /// What keeps this configuration from `mode = "production"`.
+    fn production_faults(&self) -> Vec<String> {
+        // Every provider of this version has one custodian.
+        let custody = format!(
+            "root_key.provider is for mode = \"dev\": with it {}. One custodian is none (PCI DSS 3.7.6); until a \
+             provider with split custody or an HSM exists, no vault serves in production",
+            self.root_key.custody().trim_start_matches("its ")
+        );
+        [custody].into_iter().chain(tls::throwaway(&self.tls)).collect()
     }
 
     fn load_policies(&self) -> Result<PolicySet, ConfigError> {

@@ -20,3 +20,5 @@ pub use config::{Config, ConfigError, Environment, Finding, LogFormat, Severity}
 pub use identity::Peer;
 pub use server::{Server, StartError};
 pub use telemetry::start_telemetry;
+pub use tls::THROWAWAY_ORGANIZATION;
+pub use vault_engine::{CheckKeys, Checked};

@@ -90,7 +90,8 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
         let opening = move || {
-            let (engine_config, root) = config.open()?;
+            let engine_config = config.engine()?;
+            let root = config.root_key(&*entropy)?;
             Ok::<_, StartError>(Engine::open(engine_config, &root, clock, entropy)?)
         };
         let (engine, running) = tokio::task::spawn_blocking(opening).await.map_err(|_| StartError::Interrupted)??;

@@ -80,6 +80,31 @@ pub(crate) fn expiry(config: &TlsConfig) -> Result<Expiry, TlsError> {
     Ok(Expiry { not_before: seconds(leaf.validity().not_before), not_after: seconds(leaf.validity().not_after) })
 }
 
+/// The organization in the name of the authority that `tokenvault dev` makes, so in every certificate of it: as the
+/// subject or as the issuer. The authority's key is thrown away, but the files that it signed lie in the open.
+pub const THROWAWAY_ORGANIZATION: &str = "tokenvault dev: throwaway, never for production";
+
+/// The certificates of a configuration that bear the mark of `tokenvault dev`, each with what to do. What can't be read
+/// is not judged here.
+pub(crate) fn throwaway(config: &TlsConfig) -> Vec<String> {
+    let own = ("tls.certificate", &config.certificate);
+    let marked = [own].into_iter().chain(config.client_ca.iter().map(|path| ("tls.client_ca", path)));
+    let marked = marked.filter(|(key, path)| certificates(key, path).is_ok_and(|read| read.iter().any(is_throwaway)));
+    marked
+        .map(|(key, path)| {
+            format!("{key}: {} was made by `tokenvault dev`; issue one by an authority of your own", path.display())
+        })
+        .collect()
+}
+
+fn is_throwaway(certificate: &CertificateDer<'_>) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
+    [certificate.subject(), certificate.issuer()]
+        .into_iter()
+        .flat_map(|name| name.iter_organization())
+        .any(|organization| organization.as_str() == Ok(THROWAWAY_ORGANIZATION))
+}
+
 fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = CertificateDer::pem_file_iter(path).map_err(|error| file(what, path, &error))?;
     let read: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| file(what, path, &error))?;

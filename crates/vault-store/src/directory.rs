@@ -22,6 +22,12 @@ use crate::{FORMAT, error::OpenError, limits::MARKER_BYTES_MAX};
 const MARKER: &str = "STORE";
 const FIRST_LINE: &str = "tokenvault store";
 
+/// Whether a directory is a store's, or was about to become one: its marker is there. Opens and locks nothing.
+#[must_use]
+pub fn is_store(path: &Path) -> bool {
+    path.join(MARKER).symlink_metadata().is_ok()
+}
+
 /// A directory that is ours alone until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Claim {

@@ -34,6 +34,7 @@ mod wait;
 mod write;
 
 pub use batch::{Batch, Operation};
+pub use directory::is_store;
 pub use engine::Memory;
 pub use error::{OpenError, ReadError, WriteError};
 pub use found::{Found, Rows};

@@ -1,5 +1,6 @@
 //! A throwaway authority, and certificates by it: one for the server, one for each account. The authority's own key is
-//! never written anywhere: nobody can make further identities.
+//! never written anywhere: nobody can make further identities. All of them bear a mark in their names, by which a vault
+//! in production refuses them.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -7,6 +8,7 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 use vault_domain::{Clock, PrincipalId};
+use vault_server::THROWAWAY_ORGANIZATION;
 use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Failure};
@@ -84,6 +86,7 @@ impl Authority {
 fn params(name: &str, now: OffsetDateTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationName, THROWAWAY_ORGANIZATION);
     params.distinguished_name.push(DnType::CommonName, name);
     params.not_before = now - VALID_BEFORE;
     params.not_after = now + VALID;

@@ -111,7 +111,7 @@ const REGISTRY: [([u8; 2], &str); 89] = [
     (*b"YE", "4a4n18c"),
 ];
 
-pub(super) fn validate(value: &[u8]) -> Result<(), Rejection> {
+pub(crate) fn validate(value: &[u8]) -> Result<(), Rejection> {
     compact(value).map(drop)
 }
 
@@ -134,6 +134,18 @@ fn compact(value: &[u8]) -> Result<Compact, Rejection> {
     let possible = tens.is_ascii_digit() && units.is_ascii_digit() && (b"02"..=b"98").contains(&&[*tens, *units]);
     let number = account.iter().chain([a, b, tens, units]).copied();
     if possible && mod97::remainder(number) == 1 { Ok(compact) } else { Err(Rejection::IbanCheck) }
+}
+
+/// The bytes of an IBAN of this country in groups of four, as it is printed (ISO 13616-1).
+pub(crate) fn grouped_bytes(country: [u8; 2]) -> Option<usize> {
+    let at = REGISTRY.binary_search_by_key(&country, |(country, _)| *country).ok()?;
+    let chars = 4 + places(REGISTRY.get(at)?.1).count();
+    Some(length_grouped(chars))
+}
+
+/// So many characters in groups of four, with single blanks between.
+fn length_grouped(chars: usize) -> usize {
+    chars + (chars - 1) / 4
 }
 
 /// Whether the account number has its country's length and form.

@@ -4,7 +4,7 @@ use std::{fmt, os::unix::fs::PermissionsExt};
 
 use vault_domain::Millis;
 
-use super::{Config, ConfigError};
+use super::Config;
 use crate::tls::{self, Expiry};
 
 /// How grave a finding is.
@@ -47,10 +47,11 @@ impl Config {
         let mut findings = vec![finding(
             Severity::Warning,
             "mode",
-            "this is a development vault (mode = \"dev\"): its root key lies in a file, and whoever reads that file \
-             has every key. Give it no real data. Providers with split custody and HSMs are on the way; until then no \
-             other mode serves."
-                .to_owned(),
+            format!(
+                "this is a development vault (mode = \"dev\"): {}. Give it no real data. Providers with split custody \
+                 and HSMs are on the way; until then no other mode serves.",
+                self.root_key.custody()
+            ),
         )];
         match tls::server_config(&self.tls).and_then(|_| tls::expiry(&self.tls)) {
             Err(error) => findings.push(finding(Severity::Error, "tls", error.to_string())),
@@ -59,12 +60,18 @@ impl Config {
             })),
         }
         findings.extend(self.directory_findings());
-        match self.open() {
-            Err(error @ ConfigError::RootKey(_)) => {
-                findings.push(finding(Severity::Error, "root_key", error.to_string()));
-            }
+        match self.root_key.look() {
+            Err(error) => findings.push(finding(Severity::Error, "root_key", error.to_string())),
+            Ok(Some(_)) => {}
+            Ok(None) => findings.push(finding(
+                Severity::Note,
+                "root_key",
+                "there is no store yet: the first start fixes the passphrase".to_owned(),
+            )),
+        }
+        match self.engine() {
             Err(error) => findings.push(finding(Severity::Error, "catalog", error.to_string())),
-            Ok((engine, _)) => {
+            Ok(engine) => {
                 let catalog = engine.policies.catalog();
                 findings.push(finding(
                     Severity::Note,

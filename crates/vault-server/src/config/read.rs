@@ -6,7 +6,10 @@ use serde::Deserialize;
 use vault_domain::{Region, VaultId, limits};
 use vault_engine::Memory;
 
-use super::{Config, ConfigError, Environment, LogFormat, PREFIX, TlsConfig};
+use super::{
+    Config, ConfigError, Environment, LogFormat, PREFIX, TlsConfig,
+    root_key::{PassphraseOrigin, RootKeyProvider},
+};
 
 /// The longest name of a node.
 const NODE_BYTES_MAX: usize = 64;
@@ -27,7 +30,7 @@ struct File {
     #[serde(default)]
     tls: Tls,
     #[serde(default)]
-    root_key: RootKeyFile,
+    root_key: RootKey,
     #[serde(default)]
     store: Store,
     #[serde(default)]
@@ -50,7 +53,7 @@ struct Tls {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RootKeyFile {
+struct RootKey {
     provider: Option<String>,
     path: Option<String>,
 }
@@ -129,7 +132,7 @@ impl Source<'_> {
 /// What memory can be: the engine ends the process over less or more.
 const MEMORY_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 
-fn refuse(key: &'static str, problem: impl Into<String>) -> ConfigError {
+pub(super) fn refuse(key: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError::Key { key, problem: problem.into() }
 }
 
@@ -144,7 +147,7 @@ pub(super) fn read(path: &Path, text: &str, environment: &Environment) -> Result
         .map_err(|error| ConfigError::Text { path: path.to_owned(), problem: error.to_string() })?;
     let base = path.parent().unwrap_or(Path::new(""));
     let source = Source { environment, base, known: RefCell::default() };
-    check_mode(source.text("mode", file.mode), source.text("root_key.provider", file.root_key.provider))?;
+    let mode = Mode::parse(source.text("mode", file.mode).as_deref())?;
     let data_directory = source.path("data_directory", file.data_directory)?;
     let checkpoint_directory = match source.text("checkpoint_directory", file.checkpoint_directory) {
         Some(directory) => source.base.join(directory),
@@ -164,7 +167,8 @@ pub(super) fn read(path: &Path, text: &str, environment: &Environment) -> Result
     }
     let cache_bytes = source.memory("store.cache_bytes", file.store.cache_bytes, CACHE_BYTES)?;
     let memtable_bytes = source.memory("store.memtable_bytes", file.store.memtable_bytes, MEMTABLE_BYTES)?;
-    Ok(Config {
+    let root_key = root_key(&source, file.root_key, &data_directory)?;
+    let config = Config {
         vault: VaultId::parse(&source.required("vault", file.vault)?).map_err(|error| refuse("vault", error.rule))?,
         node: node(source.required("node", file.node)?)?,
         data_directory,
@@ -178,7 +182,7 @@ pub(super) fn read(path: &Path, text: &str, environment: &Environment) -> Result
             key: source.path("tls.key", file.tls.key)?,
             client_ca,
         },
-        root_key: source.path("root_key.path", file.root_key.path)?,
+        root_key,
         memory: Memory::new(size(cache_bytes), size(memtable_bytes)),
         ballast_bytes: source.number("store.ballast_bytes", file.store.ballast_bytes, BALLAST_BYTES)?,
         free_bytes_min: source.number("store.free_bytes_min", file.store.free_bytes_min, FREE_BYTES_MIN)?,
@@ -186,23 +190,50 @@ pub(super) fn read(path: &Path, text: &str, environment: &Environment) -> Result
         log_format: log_format(source.text("log.format", file.log.format).as_deref())?,
         // Evaluated last: every key was looked for by now.
         unknown_variables: source.unknown_variables(),
-    })
+    };
+    match mode {
+        Mode::Dev => Ok(config),
+        Mode::Production => Err(ConfigError::NotForProduction { faults: config.production_faults() }),
+    }
 }
 
-/// A root key in one file is one custodian, who is none: it is for development, and has to be asked for by name.
-fn check_mode(mode: Option<String>, provider: Option<String>) -> Result<(), ConfigError> {
-    match provider.as_deref() {
-        Some("file") => {}
-        Some(_) => return Err(refuse("root_key.provider", "must be \"file\": this version has no other provider")),
-        None => return Err(refuse("root_key.provider", "is missing: this version has \"file\"")),
+/// What the vault is run for.
+enum Mode {
+    /// Development and tests: weaker custody of the root key is taken, if it is asked for by name.
+    Dev,
+    /// Real data.
+    Production,
+}
+
+impl Mode {
+    fn parse(text: Option<&str>) -> Result<Self, ConfigError> {
+        match text {
+            Some("dev") => Ok(Self::Dev),
+            Some("production") => Ok(Self::Production),
+            _ => Err(refuse(
+                "mode",
+                "must be \"dev\": every provider of the root key in this version has one custodian, who has every key. \
+                 A vault serves only when told that this is development",
+            )),
+        }
     }
-    match mode.as_deref() {
-        Some("dev") => Ok(()),
-        _ => Err(refuse(
-            "mode",
-            "must be \"dev\": the root key lies in a file, so that whoever reads that file has every key. Until a \
-             provider with split custody or an HSM exists, a vault serves only when told that this is development",
-        )),
+}
+
+/// Where the root key comes from. What has one custodian has to be asked for by name.
+fn root_key(source: &Source<'_>, file: RootKey, data_directory: &Path) -> Result<RootKeyProvider, ConfigError> {
+    match source.text("root_key.provider", file.provider).as_deref() {
+        Some("file") => Ok(RootKeyProvider::File(source.path("root_key.path", file.path)?)),
+        Some("passphrase") => {
+            let path = source.text("root_key.path", file.path).filter(|path| !path.is_empty());
+            let path = path.map(|path| source.base.join(path));
+            let origin = PassphraseOrigin::choose(path, source.variable("root_key.passphrase"))?;
+            Ok(RootKeyProvider::Passphrase { origin, data_directory: data_directory.to_owned() })
+        }
+        Some(_) => {
+            let known = "must be \"file\" or \"passphrase\": this version has no other provider";
+            Err(refuse("root_key.provider", known))
+        }
+        None => Err(refuse("root_key.provider", "is missing: this version has \"file\" and \"passphrase\"")),
     }
 }
 
