@@ -35,7 +35,7 @@ pub use detokenize::{DetokenizeItem, DetokenizeRequest, Detokenized};
 pub use error::Error;
 pub use node::{REPEATS_WINDOW, Refusal};
 pub use open::{EngineConfig, OpenError, Running};
-pub use read_audit::{AccessLogPage, AccessLogQuery, FoundEntry};
+pub use read_audit::{AccessLogPage, AccessLogQuery, FoundEntry, PageToken};
 pub use vault_journal::{Receipt, SignedCheckpoint};
 pub use vault_keys::{KeysError, RootKey};
 pub use vault_ledger::{CertificateSha256, Entry, Group, Issuer, People, TraceId};

@@ -1,5 +1,7 @@
 //! Reading the log: who saw what, when and why. To ask is itself an entry, which is on disk before the answer leaves.
 
+mod page_token;
+
 use std::{sync::Arc, time::Duration};
 
 use vault_domain::{
@@ -28,6 +30,8 @@ use crate::{
     evidence::Evidence,
     token::{as_issued, record_number_row},
 };
+
+pub use page_token::PageToken;
 
 /// A question to the log of a region.
 #[derive(Debug)]
@@ -224,7 +228,7 @@ impl Search {
         let fingerprint = fingerprint(&keys, &tenant, &asked);
         let size = vault.journal.size();
         let upper = match &asked.page_token {
-            Some(text) => read_page_token(text, fingerprint).filter(|upper| *upper <= size),
+            Some(text) => PageToken::parse(text).and_then(|page| page.of(fingerprint)).filter(|upper| *upper <= size),
             None => Some(size),
         };
         let upper = upper.ok_or(Reason::PageTokenInvalid)?;
@@ -264,7 +268,7 @@ impl Search {
             looked_at += upper - low;
             upper = self.read_run(low, upper, &mut entries)?;
         }
-        let next_page_token = (upper > 0).then(|| write_page_token(upper, self.fingerprint));
+        let next_page_token = (upper > 0).then(|| PageToken::new(upper, self.fingerprint).to_string());
         Ok(Page { entries, next_page_token, log_size: self.size })
     }
 
@@ -350,15 +354,4 @@ fn fingerprint(keys: &RegionKeys, tenant: &Tenant, asked: &AccessLogQuery) -> [u
     }
     let [a, b, c, d, e, f, g, h, ..] = hash.finish(keys);
     [a, b, c, d, e, f, g, h]
-}
-
-/// `upper` and the fingerprint, as 32 hex digits.
-fn write_page_token(upper: u64, fingerprint: [u8; 8]) -> String {
-    format!("{upper:016x}{:016x}", u64::from_be_bytes(fingerprint))
-}
-
-fn read_page_token(text: &str, fingerprint: [u8; 8]) -> Option<u64> {
-    let (upper, tied) = text.split_at_checked(16)?;
-    let upper = u64::from_str_radix(upper, 16).ok()?;
-    (text == write_page_token(upper, fingerprint) && tied.len() == 16).then_some(upper)
 }

@@ -10,7 +10,10 @@ use vault_engine::{AccessLogQuery, DetokenizeItem, DetokenizeRequest, Error, Tok
 use vault_proto::v1;
 
 /// Parses a request to tokenize.
-pub(crate) fn tokenize(message: &mut v1::TokenizeRequest) -> Result<TokenizeRequest, Error> {
+///
+/// # Errors
+/// With the first rule that it breaks; the message may have been emptied in part by then.
+pub fn tokenize(message: &mut v1::TokenizeRequest) -> Result<TokenizeRequest, Error> {
     let mut classes = Classes::default();
     check_count(message.items.len())?;
     Ok(TokenizeRequest {
@@ -32,7 +35,10 @@ pub(crate) fn tokenize(message: &mut v1::TokenizeRequest) -> Result<TokenizeRequ
 }
 
 /// Parses a request to detokenize.
-pub(crate) fn detokenize(message: &mut v1::DetokenizeRequest) -> Result<DetokenizeRequest, Error> {
+///
+/// # Errors
+/// With the first rule that it breaks; the message may have been emptied in part by then.
+pub fn detokenize(message: &mut v1::DetokenizeRequest) -> Result<DetokenizeRequest, Error> {
     let mut classes = Classes::default();
     check_count(message.items.len())?;
     Ok(DetokenizeRequest {
@@ -54,7 +60,10 @@ pub(crate) fn detokenize(message: &mut v1::DetokenizeRequest) -> Result<Detokeni
 }
 
 /// Parses a question to the log.
-pub(crate) fn query(message: &mut v1::QueryAccessLogRequest) -> Result<AccessLogQuery, Error> {
+///
+/// # Errors
+/// With the first rule that it breaks; the message may have been emptied in part by then.
+pub fn query(message: &mut v1::QueryAccessLogRequest) -> Result<AccessLogQuery, Error> {
     let page_size = match usize::try_from(message.page_size) {
         Ok(0) => limits::QUERY_PAGE_ENTRIES_DEFAULT,
         Ok(size) if size <= limits::QUERY_PAGE_ENTRIES_MAX => size,
