@@ -29,10 +29,10 @@ pub(crate) const TARGETS: [Target; 16] = [
     Target { name: "catalog", slower: 40, run: settings::catalog },
     Target { name: "certificate", slower: 4, run: requests::certificate },
     Target { name: "checkpoint", slower: 40, run: ledger::checkpoint },
-    Target { name: "configuration", slower: 10, run: settings::configuration },
+    Target { name: "configuration", slower: 4, run: settings::configuration },
     Target { name: "entry", slower: 1, run: ledger::entry },
     Target { name: "log_name", slower: 2, run: ledger::log_name },
-    Target { name: "note", slower: 10, run: ledger::note },
+    Target { name: "note", slower: 2, run: ledger::note },
     Target { name: "page_token", slower: 1, run: requests::page_token },
     Target { name: "people", slower: 1, run: ledger::people },
     Target { name: "policy", slower: 160, run: settings::policy },
@@ -40,8 +40,8 @@ pub(crate) const TARGETS: [Target; 16] = [
     Target { name: "record", slower: 1, run: tokens::record },
     Target { name: "request", slower: 2, run: requests::request },
     Target { name: "summary", slower: 2, run: ledger::summary },
-    Target { name: "token", slower: 10, run: tokens::token },
-    Target { name: "value", slower: 10, run: tokens::value },
+    Target { name: "token", slower: 1, run: tokens::token },
+    Target { name: "value", slower: 1, run: tokens::value },
 ];
 
 fn text(bytes: &[u8]) -> Cow<'_, str> {

@@ -162,7 +162,15 @@ impl Config {
     pub fn load(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-        read::read(path, &text, environment)
+        Self::parse(path, &text, environment)
+    }
+
+    /// Reads the text of the configuration file `path`, to whose folder the paths in it are relative.
+    ///
+    /// # Errors
+    /// When it holds a key or value that can't be used.
+    pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Self, ConfigError> {
+        read::read(path, text, environment)
     }
 
     /// Where to listen.
