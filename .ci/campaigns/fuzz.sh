@@ -4,7 +4,6 @@
 #   make campaign-fuzz                              60 seconds each, 16 minutes in all, seed by chance
 #   .ci/campaigns/fuzz.sh 600                       10 minutes each
 #   TARGETS="token request" .ci/campaigns/fuzz.sh   these only
-#   KEEP=1 .ci/campaigns/fuzz.sh                    adds to tests/fuzz/corpus what reaches more than the seeds there
 #
 # Adds a table to docs/campaigns/fuzz.md. A finding is an input that breaks a promise, runs for 10 s or takes 1 GB: it is
 # named, and the script fails. To see it again: FUZZ_TARGET=<target> <the printed command> <the input>.
@@ -40,8 +39,8 @@ commit=$(git rev-parse --short HEAD)
 # Readers of foreign bytes, led by coverage
 
 Runs of `make campaign-fuzz`: every target of tests/fuzz under libFuzzer, from its seeds and what earlier runs found.
-Edges are places in the vault's own code and in its readers of TOML and messages that the inputs of the corpus reach,
-of all that the binary has; they are comparable within one target and commit only.
+Edges are the places in the vault's own code, and in its readers of TOML and messages, that the inputs of the corpus
+reach; they can be compared within one target and commit only.
 
 EOF
 printf '\n## %s, %s, seed %s, %s s each\n\n' "$(date -u +%Y-%m-%d)" "$commit" "$seed" "$seconds" >>"$report"
@@ -68,8 +67,6 @@ for name in $targets; do
     failed=1
     tail -n 30 "$log" >&2
     echo "fuzz: again: FUZZ_TARGET=$name $run $found*" >&2
-  elif [ -n "${KEEP:-}" ]; then
-    FUZZ_TARGET=$name "$run" -merge=1 -max_len=4096 "$corpus/$name" "$own" >>"$log" 2>&1
   fi
 done
 echo "fuzz: the figures are in $report" >&2

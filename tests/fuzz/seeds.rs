@@ -1,5 +1,5 @@
-//! Good input to begin with, in `corpus/<target>/`: golden files, samples, and what campaigns found beside them. No
-//! file there may hold a secret.
+//! Input to begin with, in `corpus/<target>/`: golden files, samples, what lies just beside them and is refused, and
+//! whatever once broke a promise. No file there may hold a secret.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 

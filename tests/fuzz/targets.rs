@@ -28,7 +28,7 @@ pub(crate) struct Target {
 pub(crate) const TARGETS: [Target; 16] = [
     Target { name: "catalog", slower: 40, run: settings::catalog },
     Target { name: "certificate", slower: 4, run: requests::certificate },
-    Target { name: "checkpoint", slower: 40, run: ledger::checkpoint },
+    Target { name: "checkpoint", slower: 10, run: ledger::checkpoint },
     Target { name: "configuration", slower: 4, run: settings::configuration },
     Target { name: "entry", slower: 1, run: ledger::entry },
     Target { name: "log_name", slower: 2, run: ledger::log_name },
