@@ -323,12 +323,15 @@ async fn items(
 ) -> Result<ItemFilter, Error> {
     let class = keys.class(tenant, class);
     let by_block = OpaqueToken::parse(token.expose()).ok().and_then(|token| class.record_number(token.block()));
+    // As it was presented, and as a class of UUIDs would have issued it: which of the two it was is the class's affair,
+    // whose format was perhaps another one then.
     let issued = as_issued(token.expose());
-    let row = reader.snapshot().get(Tokens, &class.token_lookup(&issued)).await?;
-    let by_row = row.as_deref().and_then(record_number_row);
+    let spellings = [token.expose(), &*issued];
+    let rows = reader.snapshot().get_many(Tokens, &spellings.map(|text| class.token_lookup(text))).await?;
+    let by_row = (0..spellings.len()).filter_map(|at| record_number_row(rows.get(at)?));
     Ok(ItemFilter {
         numbers: by_block.into_iter().chain(by_row).collect(),
-        token_hashes: vec![TokenHash(keys.token_hash(tenant, &issued))],
+        token_hashes: spellings.map(|text| TokenHash(keys.token_hash(tenant, text))).into(),
     })
 }
 
