@@ -11,7 +11,7 @@ mod tokens;
 
 use std::borrow::Cow;
 
-#[cfg(not(feature = "libfuzzer"))]
+#[allow(unused_imports, reason = "libfuzzer.rs makes no seeds")]
 pub(crate) use ledger::LOG;
 
 /// One reader.
@@ -19,7 +19,7 @@ pub(crate) struct Target {
     /// Also the name of its folder in `corpus`.
     pub(crate) name: &'static str,
     /// One that takes long for an input has fewer rounds in `make test`: one for so many.
-    #[cfg_attr(feature = "libfuzzer", expect(dead_code, reason = "a campaign counts seconds"))]
+    #[allow(dead_code, reason = "libfuzzer.rs counts seconds")]
     pub(crate) slower: u32,
     pub(crate) run: fn(&[u8]),
 }
