@@ -5,8 +5,8 @@
 #   .ci/campaigns/fuzz.sh 600                       10 minutes each
 #   TARGETS="token request" .ci/campaigns/fuzz.sh   these only
 #
-# Adds a table to docs/campaigns/fuzz.md. A finding is an input that breaks a promise, runs for 10 s or takes 1 GB: it is
-# named, and the script fails. To see it again: FUZZ_TARGET=<target> <the printed command> <the input>.
+# Adds a table to docs/campaigns/fuzz.md. A finding is an input that breaks a promise, runs for 10 s or takes 1 GB: it
+# is named, and the script fails. To see it again: FUZZ_TARGET=<target> <the printed command> <the input>.
 # The first run compiles the vault's crates once more, with counters, and libFuzzer: some minutes, 6 GB in the cache.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
