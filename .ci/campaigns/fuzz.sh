@@ -41,7 +41,6 @@ commit=$(git rev-parse --short HEAD)
 Runs of `make campaign-fuzz`: every target of tests/fuzz under libFuzzer, from its seeds and what earlier runs found.
 Edges are the places in the vault's own code, and in its readers of TOML and messages, that the inputs of the corpus
 reach; they can be compared within one target and commit only.
-
 EOF
 printf '\n## %s, %s, seed %s, %s s each\n\n' "$(date -u +%Y-%m-%d)" "$commit" "$seed" "$seconds" >>"$report"
 printf '| target | executions | edges | corpus | findings |\n|---|---|---|---|---|\n' >>"$report"
