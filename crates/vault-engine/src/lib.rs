@@ -39,7 +39,7 @@ pub use idempotency::{Part, RequestName};
 pub use node::{REPEATS_WINDOW, Refusal};
 pub use offline::check_keys;
 pub use open::{EngineConfig, OpenError, Running};
-pub use read_audit::{AccessLogPage, AccessLogQuery, FoundEntry};
+pub use read_audit::{AccessLogPage, AccessLogQuery, FoundEntry, PageToken};
 pub use vault_journal::{Receipt, SignedCheckpoint};
 pub use vault_keys::{CheckKeys, Checked, KeysError, Passphrase, RootKey};
 pub use vault_ledger::{CertificateSha256, Entry, Group, Issuer, People, TraceId};

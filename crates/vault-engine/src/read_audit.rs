@@ -1,5 +1,7 @@
 //! Reading the log: who saw what, when and why. To ask is itself an entry, which is on disk before the answer leaves.
 
+mod page_token;
+
 use std::{sync::Arc, time::Duration};
 
 use vault_domain::{
@@ -28,6 +30,8 @@ use crate::{
     evidence::Evidence,
     token::{as_issued, record_number_row},
 };
+
+pub use page_token::PageToken;
 
 /// A question to the log of a region.
 #[derive(Debug)]
@@ -224,7 +228,7 @@ impl Search {
         let fingerprint = fingerprint(&keys, &tenant, &asked);
         let size = vault.journal.size();
         let upper = match &asked.page_token {
-            Some(text) => read_page_token(text, fingerprint).filter(|upper| *upper <= size),
+            Some(text) => PageToken::parse(text).and_then(|page| page.of(fingerprint)).filter(|upper| *upper <= size),
             None => Some(size),
         };
         let upper = upper.ok_or(Reason::PageTokenInvalid)?;
@@ -264,7 +268,7 @@ impl Search {
             looked_at += upper - low;
             upper = self.read_run(low, upper, &mut entries)?;
         }
-        let next_page_token = (upper > 0).then(|| write_page_token(upper, self.fingerprint));
+        let next_page_token = (upper > 0).then(|| PageToken::new(upper, self.fingerprint).to_string());
         Ok(Page { entries, next_page_token, log_size: self.size })
     }
 
@@ -319,12 +323,15 @@ async fn items(
 ) -> Result<ItemFilter, Error> {
     let class = keys.class(tenant, class);
     let by_block = OpaqueToken::parse(token.expose()).ok().and_then(|token| class.record_number(token.block()));
+    // As it was presented, and as a class of UUIDs would have issued it: which of the two it was is the class's affair,
+    // whose format was perhaps another one then.
     let issued = as_issued(token.expose());
-    let row = reader.snapshot().get(Tokens, &class.token_lookup(&issued)).await?;
-    let by_row = row.as_deref().and_then(record_number_row);
+    let spellings = [token.expose(), &*issued];
+    let rows = reader.snapshot().get_many(Tokens, &spellings.map(|text| class.token_lookup(text))).await?;
+    let by_row = (0..spellings.len()).filter_map(|at| record_number_row(rows.get(at)?));
     Ok(ItemFilter {
         numbers: by_block.into_iter().chain(by_row).collect(),
-        token_hashes: vec![TokenHash(keys.token_hash(tenant, &issued))],
+        token_hashes: spellings.map(|text| TokenHash(keys.token_hash(tenant, text))).into(),
     })
 }
 
@@ -350,15 +357,4 @@ fn fingerprint(keys: &RegionKeys, tenant: &Tenant, asked: &AccessLogQuery) -> [u
     }
     let [a, b, c, d, e, f, g, h, ..] = hash.finish(keys);
     [a, b, c, d, e, f, g, h]
-}
-
-/// `upper` and the fingerprint, as 32 hex digits.
-fn write_page_token(upper: u64, fingerprint: [u8; 8]) -> String {
-    format!("{upper:016x}{:016x}", u64::from_be_bytes(fingerprint))
-}
-
-fn read_page_token(text: &str, fingerprint: [u8; 8]) -> Option<u64> {
-    let (upper, tied) = text.split_at_checked(16)?;
-    let upper = u64::from_str_radix(upper, 16).ok()?;
-    (text == write_page_token(upper, fingerprint) && tied.len() == 16).then_some(upper)
 }

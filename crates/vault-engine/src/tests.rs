@@ -21,12 +21,20 @@ determinism = "per_audience"
 purpose_required = false
 ttl_seconds_default = 60
 
+[classes.device]
+rule = "text"
+length_bytes_max = 36
+format = "format_preserving"
+keep_first = 20
+purpose_required = false
+
 [accounts."spiffe://dev.tokenvault.internal/everything"]
 tenant = "acme"
 audiences = ["payments", "support"]
 regions = ["eu"]
 grants = [
-    { actions = ["tokenize", "detokenize"], classes = ["customer_id", "card_number", "pin_block"] },
+    { actions = ["tokenize", "detokenize"], classes = ["customer_id", "card_number", "pin_block", "device"] },
+    { actions = ["query_access_log"] },
 ]
 "#;
 
@@ -242,5 +250,34 @@ async fn a_second_life_of_the_process_reveals_what_the_first_one_stored() {
         let request = tokens(class, "payments", "settlement", &[issued.token.expose()]);
         assert_eq!(reveal(&engine, "everything", request).await.unwrap().expose(), value.as_bytes());
     }
+    running.stop().await;
+}
+
+/// The text of a token is the class's affair: one that reads like a UUID in capitals is none but in a `uuid` class.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_with_a_token_is_found_though_it_looks_like_a_uuid() {
+    let fixture = Fixture::new();
+    let (engine, running) = fixture.open().await;
+    let issued = tokenize(&engine, "device", "payments", "12345678-1234-4ABC-8111-111111111111").await;
+    let token = issued.token.expose().to_owned();
+    assert!(vault_format::UuidToken::parse(&token).is_ok() && token.starts_with("12345678-1234-4ABC-8"));
+    reveal(&engine, "everything", tokens("device", "payments", "settlement", &[&token])).await.unwrap();
+    let question = AccessLogQuery {
+        region: region("eu"),
+        purpose: Some(Purpose::parse("audit").unwrap()),
+        reference: None,
+        from: None,
+        until: None,
+        principal: None,
+        action: None,
+        decision: None,
+        data_class: DataClass::parse("device").ok(),
+        token: Some(TokenText::new(token)),
+        page_size: 10,
+        page_token: None,
+    };
+    let found = engine.query_access_log(&call(&engine, "everything"), question).await.unwrap();
+    assert_eq!(found.entries.len(), 2, "its making and its reveal");
+    drop(engine);
     running.stop().await;
 }

@@ -19,10 +19,11 @@ pub const MALFORMED: &str = "the request is not a valid message of this method";
 const TOO_MANY_FIELDS: &str = "the request holds more items than any request may";
 /// Fields that a message may have at its top level: 1000 items and room for whoever sends a few more to be told so by
 /// name. An empty item is 2 bytes on the wire and a hundred in memory: 8 MiB of them are not decoded to be counted.
-const FIELDS_MAX: usize = 4096;
+pub const FIELDS_MAX: usize = 4096;
 
 /// Whether a message has more fields at its top level than [`FIELDS_MAX`]. What does not decode is prost's to refuse.
-fn holds_too_many_fields(mut message: &[u8]) -> bool {
+#[must_use]
+pub fn holds_too_many_fields(mut message: &[u8]) -> bool {
     let mut fields = 0;
     while !message.is_empty() {
         let Ok((tag, wire_type)) = decode_key(&mut message) else { return false };

@@ -27,7 +27,7 @@ pub use tokenvault::v1;
 /// The file descriptor set of the contract, for reflection and for tests that walk over every method.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-pub use codec::{MALFORMED, StrictCodec};
+pub use codec::{FIELDS_MAX, MALFORMED, StrictCodec, holds_too_many_fields};
 
 // Values are wiped when the message that holds them is dropped, on both ends. What HTTP/2 and TLS buffered of them on
 // the way is beyond this crate's reach (docs/CRYPTO.md, "What is not wiped").

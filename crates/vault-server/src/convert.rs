@@ -1,4 +1,4 @@
 //! Messages to domain types and back: strings become ids here and nowhere else.
 
-pub(crate) mod from_proto;
+pub mod from_proto;
 pub(crate) mod to_proto;

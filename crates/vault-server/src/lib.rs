@@ -17,6 +17,7 @@ mod telemetry;
 mod tls;
 
 pub use config::{Config, ConfigError, Environment, Finding, LogFormat, Severity};
+pub use convert::from_proto;
 pub use identity::Peer;
 pub use server::{Server, StartError};
 pub use telemetry::start_telemetry;

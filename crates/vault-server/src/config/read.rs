@@ -4,7 +4,6 @@ use std::{cell::RefCell, collections::BTreeSet, net::SocketAddr, ops::RangeInclu
 
 use serde::Deserialize;
 use vault_domain::{Region, VaultId, limits};
-use vault_engine::Memory;
 
 use super::{
     Config, ConfigError, Environment, LogFormat, PREFIX, TlsConfig,
@@ -183,7 +182,8 @@ pub(super) fn read(path: &Path, text: &str, environment: &Environment) -> Result
             client_ca,
         },
         root_key,
-        memory: Memory::new(size(cache_bytes), size(memtable_bytes)),
+        cache_bytes: size(cache_bytes),
+        memtable_bytes: size(memtable_bytes),
         ballast_bytes: source.number("store.ballast_bytes", file.store.ballast_bytes, BALLAST_BYTES)?,
         free_bytes_min: source.number("store.free_bytes_min", file.store.free_bytes_min, FREE_BYTES_MIN)?,
         log_level: log_level(source.text("log.level", file.log.level))?,

@@ -12,7 +12,10 @@ use vault_engine::{
 use vault_proto::v1;
 
 /// Parses a request to tokenize.
-pub(crate) fn tokenize(message: &mut v1::TokenizeRequest) -> Result<TokenizeRequest, Error> {
+///
+/// # Errors
+/// With the first rule that it breaks; the message may have been emptied in part by then.
+pub fn tokenize(message: &mut v1::TokenizeRequest) -> Result<TokenizeRequest, Error> {
     check_count(message.items.len())?;
     let v1::TokenizeRequest { region, purpose, reference, audience, idempotency_key, items } = message;
     let about = About::parse(region, purpose, reference, audience, idempotency_key)?;
@@ -20,7 +23,10 @@ pub(crate) fn tokenize(message: &mut v1::TokenizeRequest) -> Result<TokenizeRequ
 }
 
 /// Parses a request to detokenize.
-pub(crate) fn detokenize(message: &mut v1::DetokenizeRequest) -> Result<DetokenizeRequest, Error> {
+///
+/// # Errors
+/// With the first rule that it breaks; the message may have been emptied in part by then.
+pub fn detokenize(message: &mut v1::DetokenizeRequest) -> Result<DetokenizeRequest, Error> {
     check_count(message.items.len())?;
     let v1::DetokenizeRequest { region, purpose, reference, audience, idempotency_key, items } = message;
     let about = About::parse(region, purpose, reference, audience, idempotency_key)?;
@@ -28,7 +34,10 @@ pub(crate) fn detokenize(message: &mut v1::DetokenizeRequest) -> Result<Detokeni
 }
 
 /// Parses a question about tokens.
-pub(crate) fn describe(message: &mut v1::DescribeTokensRequest) -> Result<DetokenizeRequest, Error> {
+///
+/// # Errors
+/// With the first rule that it breaks; the message may have been emptied in part by then.
+pub fn describe(message: &mut v1::DescribeTokensRequest) -> Result<DetokenizeRequest, Error> {
     check_count(message.items.len())?;
     let v1::DescribeTokensRequest { region, purpose, reference, audience, items } = message;
     About::parse(region, purpose, reference, audience, "")?.detokenize(vec![(None, take(items))])
@@ -104,7 +113,10 @@ impl About {
 pub(crate) type Message<I> = (Option<u64>, Vec<I>);
 
 /// Parses a question to the log.
-pub(crate) fn query(message: &mut v1::QueryAccessLogRequest) -> Result<AccessLogQuery, Error> {
+///
+/// # Errors
+/// With the first rule that it breaks; the message may have been emptied in part by then.
+pub fn query(message: &mut v1::QueryAccessLogRequest) -> Result<AccessLogQuery, Error> {
     let page_size = match usize::try_from(message.page_size) {
         Ok(0) => limits::QUERY_PAGE_ENTRIES_DEFAULT,
         Ok(size) if size <= limits::QUERY_PAGE_ENTRIES_MAX => size,

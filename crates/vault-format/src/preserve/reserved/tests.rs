@@ -1,12 +1,12 @@
 //! Tokens of a reserved range: no rule takes them for a value, and nothing else about them changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use rand::{SeedableRng, rngs::ChaCha12Rng};
 
 use super::*;
-use crate::{Hyphens, LuhnMode, PersonalId, Preserving, Rejection, Rule, Template};
+use crate::{Hyphens, LuhnMode, PersonalId, Preserving, Rejection, Rule, Template, preserve::tests::unevenness};
 
 /// A range, the rule whose values it keeps clear of, and values of that rule with the size of their space.
 type RangeRow = (Reserved, Rule, Vec<(&'static str, u128)>);
@@ -89,6 +89,34 @@ fn no_token_of_a_reserved_range_is_a_value_of_its_rule() {
             // Every choice of every place comes up.
             let combinations: usize = reserved.places().iter().map(|(_, choices)| choices.len()).product();
             assert_eq!(firsts.len(), combinations, "{value}");
+        }
+    }
+}
+
+/// Every combination of choices, with 34 degrees of freedom at most, and 9 in each other place of a digit.
+#[test]
+fn the_choices_of_a_reserved_range_are_even_and_so_is_the_rest() {
+    let mut source = ChaCha12Rng::from_seed([12; 32]);
+    for (reserved, _, values) in ranges() {
+        let drawn = reserved.places().iter().any(|(_, choices)| reserved.free_choices(choices) > 1);
+        let places: Vec<usize> = reserved.places().iter().map(|(place, _)| *place).collect();
+        let template = Template::for_value(&config(reserved), values[0].0.as_bytes()).unwrap();
+        let mut choices = BTreeMap::<Vec<u8>, usize>::new();
+        let mut digits = BTreeMap::<(usize, u8), usize>::new();
+        for _ in 0..20_000 {
+            let token = template.candidate(&mut source).unwrap();
+            let chars: Vec<u8> = token.expose().bytes().filter(u8::is_ascii_alphanumeric).collect();
+            *choices.entry(places.iter().map(|place| chars[*place]).collect()).or_default() += 1;
+            for (at, byte) in
+                chars.iter().enumerate().filter(|(at, byte)| !places.contains(at) && byte.is_ascii_digit())
+            {
+                *digits.entry((at, *byte)).or_default() += 1;
+            }
+        }
+        assert!(!drawn || unevenness(choices.values().copied()).abs() < 4.5, "{reserved:?}: {choices:?}");
+        for (at, _) in digits.keys().filter(|(_, byte)| *byte == b'0') {
+            let place: Vec<usize> = digits.range((*at, 0)..=(*at, u8::MAX)).map(|(_, count)| *count).collect();
+            assert!(place.len() == 10 && unevenness(place.iter().copied()).abs() < 4.5, "{reserved:?} at {at}");
         }
     }
 }

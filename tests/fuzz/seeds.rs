@@ -1,0 +1,144 @@
+//! Input to begin with, in `corpus/<target>/`: golden files, samples, what lies just beside them and is refused, and
+//! whatever once broke a promise. No file there may hold a secret.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use prost::Message;
+use vault_domain::LogIndex;
+use vault_engine::PageToken;
+use vault_ledger::{LogProof, TreeHash};
+use vault_policy::PolicySource;
+use vault_proto::v1;
+
+use crate::targets::{LOG, TARGETS};
+
+/// The longest seed: libFuzzer would never come to the end of longer ones.
+const SEED_BYTES_MAX: usize = 16 * 1024;
+
+fn folder(target: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
+}
+
+/// The seeds of a target by their names, in an order that is the same everywhere.
+pub(crate) fn of(target: &str) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder(target)).unwrap().map(|file| file.unwrap());
+    files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
+}
+
+/// The golden files of a crate whose names begin so, as bytes.
+fn goldens(package: &str, beginning: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crates").join(package).join("goldens");
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let named = files.map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), path));
+    let mut found = Vec::new();
+    for (name, path) in named.filter(|(name, _)| name.starts_with(beginning)) {
+        let text = fs::read_to_string(path).unwrap();
+        let digits: Vec<u8> = text.chars().filter_map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect();
+        found.push((name, digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect()));
+    }
+    assert!(!found.is_empty(), "there is no golden file {package}/{beginning}*");
+    found
+}
+
+/// Whatever a target must have among its seeds: what the product itself writes today.
+fn made(target: &str) -> Vec<(String, Vec<u8>)> {
+    let seeds = |texts: &[(&str, &str)]| {
+        texts.iter().map(|(name, text)| (name.to_string(), text.as_bytes().to_vec())).collect()
+    };
+    match target {
+        "catalog" => seeds(&[("sample", vault_catalog::SAMPLE)]),
+        "checkpoint" => seeds(&[("signed", &LOG.signed.text())]),
+        "entry" => goldens("vault-ledger", "entry-"),
+        "log_name" => seeds(&[("origin", LOG.origin.as_str()), ("key", &LOG.key.to_string()), ("go", GO_CHECKSUMS)]),
+        "note" => {
+            let own = LOG.signed.sign(&LOG.signer).unwrap();
+            let witnessed = format!("{own}\u{2014} witness.example.org UFs8eOKUE2NLcWJvNcsEYWnoEhJt+MlYeaaFZUZ8IA==\n");
+            let mut all = goldens("vault-ledger", "checkpoint");
+            all.extend([("own".to_owned(), own.into_bytes()), ("witnessed".to_owned(), witnessed.into_bytes())]);
+            all
+        }
+        "page_token" => seeds(&[("first", &PageToken::new(4711, *b"question").to_string())]),
+        "people" => goldens("vault-ledger", "people-"),
+        "policy" => seeds(&[("default", PolicySource::DEFAULT.text)]),
+        "proof" => {
+            let (_, entry) = goldens("vault-ledger", "entry-v1-tokenize").remove(0);
+            let hashes = (0..5).map(|byte| TreeHash([byte; 32])).collect();
+            let checkpoint = LOG.signed.sign(&LOG.signer).unwrap();
+            let proof = LogProof { entry: Some(entry), index: LogIndex(3), hashes, checkpoint };
+            seeds(&[("whole", &proof.text()), ("bare", &LogProof { entry: None, hashes: Vec::new(), ..proof }.text())])
+        }
+        "record" => goldens("vault-keys", "record-"),
+        "request" => requests(),
+        "summary" => goldens("vault-ledger", "summary-"),
+        "token" => goldens("vault-keys", "token"),
+        _ => Vec::new(),
+    }
+}
+
+/// The verifier key of Go's checksum database, as it is published.
+const GO_CHECKSUMS: &str = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8";
+
+/// One message of each kind, behind the byte that tells which.
+fn requests() -> Vec<(String, Vec<u8>)> {
+    let tokenize = v1::TokenizeRequest {
+        region: "eu".to_owned(),
+        purpose: "checkout".to_owned(),
+        reference: "CASE-4711/a#2".to_owned(),
+        audience: "payments".to_owned(),
+        idempotency_key: "order-4711".to_owned(),
+        items: ["card_number", "email", "No Class"].map(item).into(),
+    };
+    let detokenize = v1::DetokenizeRequest {
+        region: "eu".to_owned(),
+        purpose: "support".to_owned(),
+        reference: String::new(),
+        audience: "payments".to_owned(),
+        idempotency_key: String::new(),
+        items: vec![v1::DetokenizeItem {
+            data_class: "card_number".to_owned(),
+            token: "tok_eu_00000000000000000000000000000".to_owned(),
+        }],
+    };
+    let query = v1::QueryAccessLogRequest {
+        region: "eu".to_owned(),
+        purpose: "audit".to_owned(),
+        from_ms: 1_800_000_000_000,
+        until_ms: 1_900_000_000_000,
+        principal: "spiffe://vault.example.org/payments".to_owned(),
+        action: "detokenize".to_owned(),
+        decision: "allowed".to_owned(),
+        data_class: "card_number".to_owned(),
+        token: "tok_eu_00000000000000000000000000000".to_owned(),
+        page_size: 100,
+        ..v1::QueryAccessLogRequest::default()
+    };
+    let messages = [tokenize.encode_to_vec(), detokenize.encode_to_vec(), query.encode_to_vec()];
+    let names = ["tokenize", "detokenize", "query"];
+    let kinds = names.into_iter().zip(0_u8..).zip(messages);
+    kinds.map(|((name, kind), message)| (name.to_owned(), [vec![kind], message].concat())).collect()
+}
+
+fn item(class: &str) -> v1::TokenizeItem {
+    v1::TokenizeItem { data_class: class.to_owned(), value: b"4111111111111111".to_vec() }
+}
+
+/// With `UPDATE_SEEDS=1` it writes those that are missing.
+#[test]
+fn the_seeds_hold_what_the_product_writes() {
+    for target in &TARGETS {
+        let folder = folder(target.name);
+        if std::env::var_os("UPDATE_SEEDS").is_some() {
+            fs::create_dir_all(&folder).unwrap();
+            made(target.name).iter().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).unwrap());
+        }
+        let seeds = of(target.name);
+        assert!(!seeds.is_empty(), "{} has no seed", target.name);
+        for (name, bytes) in made(target.name) {
+            let stale = "is not what is written today: run this with UPDATE_SEEDS=1";
+            assert!(seeds.get(&name) == Some(&bytes), "{}/{name} {stale}", target.name);
+        }
+        for (name, bytes) in &seeds {
+            assert!(bytes.len() <= SEED_BYTES_MAX, "{}/{name} is longer than {SEED_BYTES_MAX} bytes", target.name);
+        }
+    }
+}
