@@ -2,43 +2,34 @@
 //! any port or store is opened.
 //!
 //! ```toml
-//! mode = "dev"                            # required for now: see `config check`
-//! vault = "vault.example.org"             # the vault's name, part of every sealed value's place; never change it
-//! node = "node-1"                         # this node's name, in the origin of its own log
+//! mode = "dev"
+//! vault = "vault.example.org"
+//! node = "node-1"
 //! data_directory = "vault-data"           # relative paths are relative to this file
-//! checkpoint_directory = "checkpoints"    # newest checkpoints, outside the stores; default: data_directory +
-//! "-checkpoints" regions = ["eu", "us"]                  # served here
+//! regions = ["eu", "us"]
 //! catalog = "catalog.toml"
-//! policies = ["own.cedar"]                # beside the built-in ones; default: none
 //!
 //! [listen]
 //! address = "127.0.0.1:8443"
 //!
 //! [tls]
-//! certificate = "server.pem"              # chain, leaf first
+//! certificate = "server.pem"
 //! key = "server.key"
 //! client_ca = ["clients.pem"]
 //!
 //! [root_key]
-//! provider = "file"                       # development and tests only
-//! path = "root.key"                       # mode 0600
-//!
-//! [store]
-//! cache_bytes = 536870912                 # blocks read, all regions together
-//! memtable_bytes = 268435456              # rows written, all regions together
-//! ballast_bytes = 268435456               # reserve file, each region
-//! free_bytes_min = 536870912              # below it, what needs an entry is refused
-//!
-//! [log]
-//! level = "info"
-//! format = "json"                         # or "text"
+//! provider = "file"
+//! path = "root.key"
 //! ```
 //!
-//! Each key can be set from the environment: `TOKENVAULT_` and its path in capitals, as in `TOKENVAULT_LISTEN_ADDRESS`;
-//! lists are separated by commas.
+//! All keys stand in key.rs; `tokenvault config explain` prints them with their values, and docs/schema holds them for
+//! editors. Each can be set from the environment: `TOKENVAULT_` and its path in capitals, as in
+//! `TOKENVAULT_LISTEN_ADDRESS`; lists are separated by commas.
 
 mod check;
+mod key;
 mod read;
+mod schema;
 
 use std::{
     collections::BTreeMap,
@@ -52,6 +43,9 @@ use vault_domain::{Region, VaultId};
 use vault_engine::{EngineConfig, Memory, PolicySet, PolicySource, RootKey};
 
 pub use check::{Finding, Severity};
+pub use key::SettingValue;
+pub use read::{ConfigFault, Origin, Reading, Setting};
+pub use schema::configuration_schema;
 
 /// The prefix of the vault's variables.
 const PREFIX: &str = "TOKENVAULT_";
@@ -84,15 +78,15 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// The text is not what a configuration is.
-    #[error("{path}: {problem}")]
-    Text {
+    /// The text is not what a configuration is, or keys have values that they do not take.
+    #[error("{path}:\n{}", lines(faults))]
+    Faults {
         /// The file.
         path: PathBuf,
-        /// Where and what, as the parser says it.
-        problem: String,
+        /// All of them.
+        faults: Vec<ConfigFault>,
     },
-    /// A key has a value that can't be used.
+    /// A key has a value that does not fit another file.
     #[error("{key}: {problem}")]
     Key {
         /// Its path.
@@ -114,6 +108,10 @@ pub enum ConfigError {
     /// The root key is refused.
     #[error(transparent)]
     RootKey(#[from] vault_engine::KeysError),
+}
+
+fn lines(faults: &[ConfigFault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// Files that TLS is made of.
@@ -160,9 +158,7 @@ impl Config {
     /// # Errors
     /// When the file can't be read, or holds a key or value that can't be used.
     pub fn load(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-        read::read(path, &text, environment)
+        Reading::of_file(path, environment)?.into_config()
     }
 
     /// Where to listen.

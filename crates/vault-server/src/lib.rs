@@ -16,7 +16,10 @@ mod status;
 mod telemetry;
 mod tls;
 
-pub use config::{Config, ConfigError, Environment, Finding, LogFormat, Severity};
+pub use config::{
+    Config, ConfigError, ConfigFault, Environment, Finding, LogFormat, Origin, Reading, Setting, SettingValue, Severity,
+    configuration_schema,
+};
 pub use identity::Peer;
 pub use server::{Server, StartError};
 pub use telemetry::start_telemetry;
