@@ -4,7 +4,10 @@
 
 mod audit;
 mod bulk;
+mod completions;
+mod config;
 mod guide;
 mod items;
+mod man;
 mod serve;
 mod shell;

@@ -8,6 +8,8 @@ mod arguments;
 mod audit;
 mod bulk;
 mod config_check;
+mod config_explain;
+mod config_schema;
 mod connection;
 mod detokenize;
 mod dev;
@@ -17,6 +19,7 @@ mod latency;
 mod output;
 mod process;
 mod serve;
+mod shell;
 mod timestamp;
 mod tokenize;
 
@@ -61,11 +64,15 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Dev(arguments) => dev::run(arguments).await,
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Config(ConfigCommand::Check(arguments)) => config_check::run(&arguments),
+        Command::Config(ConfigCommand::Explain(arguments)) => config_explain::run(&arguments),
+        Command::Config(ConfigCommand::Schema(arguments)) => config_schema::run(&arguments),
         Command::Tokenize(arguments) => tokenize::run(arguments).await,
         Command::Detokenize(arguments) => detokenize::run(arguments).await,
         Command::Bulk(BulkCommand::Tokenize(arguments)) => bulk::run(bulk::Direction::Tokenize, arguments).await,
         Command::Bulk(BulkCommand::Detokenize(arguments)) => bulk::run(bulk::Direction::Detokenize, arguments).await,
         Command::Audit(AuditCommand::Query(arguments)) => audit::query(*arguments).await,
         Command::Audit(AuditCommand::Checkpoint(arguments)) => audit::checkpoint(*arguments).await,
+        Command::Completions(arguments) => shell::completions(&arguments),
+        Command::Man(arguments) => shell::man(&arguments),
     }
 }

@@ -3,6 +3,7 @@
 mod format;
 mod judge;
 mod rule;
+pub(crate) mod schema;
 
 use std::time::Duration;
 

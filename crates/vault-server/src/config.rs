@@ -1,29 +1,8 @@
 //! The configuration: one TOML file, every key of which must be known, overridden by the environment; validated before
 //! any port or store is opened.
 //!
-//! ```toml
-//! mode = "dev"
-//! vault = "vault.example.org"
-//! node = "node-1"
-//! data_directory = "vault-data"           # relative paths are relative to this file
-//! regions = ["eu", "us"]
-//! catalog = "catalog.toml"
-//!
-//! [listen]
-//! address = "127.0.0.1:8443"
-//!
-//! [tls]
-//! certificate = "server.pem"
-//! key = "server.key"
-//! client_ca = ["clients.pem"]
-//!
-//! [root_key]
-//! provider = "file"
-//! path = "root.key"
-//! ```
-//!
-//! All keys stand in key.rs; `tokenvault config explain` prints them with their values, and docs/schema holds them for
-//! editors. Each can be set from the environment: `TOKENVAULT_` and its path in capitals, as in
+//! All keys stand in key.rs, an example of each in sample/vault.toml; `tokenvault config explain` prints them with their
+//! values, and docs/schema holds them for editors. Each can be set from the environment: `TOKENVAULT_` and its path in capitals, as in
 //! `TOKENVAULT_LISTEN_ADDRESS`; lists are separated by commas.
 
 mod check;

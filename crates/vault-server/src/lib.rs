@@ -17,8 +17,8 @@ mod telemetry;
 mod tls;
 
 pub use config::{
-    Config, ConfigError, ConfigFault, Environment, Finding, LogFormat, Origin, Reading, Setting, SettingValue, Severity,
-    configuration_schema,
+    Config, ConfigError, ConfigFault, Environment, Finding, LogFormat, Origin, Reading, Setting, SettingValue,
+    Severity, configuration_schema,
 };
 pub use identity::Peer;
 pub use server::{Server, StartError};

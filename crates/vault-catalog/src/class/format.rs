@@ -12,17 +12,34 @@ use crate::{
     names::word,
 };
 
+/// Words for formats, the default first.
+pub(super) const FORMATS: [(&str, Shape); 5] = [
+    ("opaque", Shape::None(Format::Opaque)),
+    ("uuid", Shape::None(Format::Uuid)),
+    ("format_preserving", Shape::Preserved),
+    ("ff1", Shape::Permuted),
+    ("one_way", Shape::None(Format::OneWay)),
+];
+/// Words for what the Luhn check makes of tokens.
+pub(super) const LUHN: [(&str, LuhnMode); 3] =
+    [("invalid", LuhnMode::Invalid), ("valid", LuhnMode::Valid), ("none", LuhnMode::Any)];
+/// Words for where tokens lie, the default first.
+pub(super) const RANGES: [(&str, bool); 2] = [("reserved", true), ("any", false)];
+/// Alphabets of the format `ff1`.
+pub(super) const NUMERALS: [(&str, Numerals); 3] =
+    [("digits", Numerals::Digits), ("upper_case", Numerals::UpperCase), ("alphanumeric", Numerals::Alphanumeric)];
+/// Alphabets of the format `format_preserving`.
+pub(super) const ALPHABETS: [(&str, Alphabet); 4] = [
+    ("ascii", Alphabet::Ascii),
+    ("latin", Alphabet::Latin),
+    ("greek", Alphabet::Greek),
+    ("cyrillic", Alphabet::Cyrillic),
+];
+
 /// Reads the format. Without a rule that is known, what depends on the rule is not judged.
 pub(super) fn format(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Format> {
-    let known = [
-        ("opaque", Shape::None(Format::Opaque)),
-        ("uuid", Shape::None(Format::Uuid)),
-        ("format_preserving", Shape::Preserved),
-        ("ff1", Shape::Permuted),
-        ("one_way", Shape::None(Format::OneWay)),
-    ];
     let shape = match &raw.format {
-        Some(written) => word("format", written, &known.into_iter(), &[], faults)?,
+        Some(written) => word("format", written, &FORMATS.into_iter(), &[], faults)?,
         None => Shape::None(Format::Opaque),
     };
     match shape {
@@ -34,7 +51,7 @@ pub(super) fn format(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults
 
 /// What a format takes from its values.
 #[derive(Clone, Copy)]
-enum Shape {
+pub(super) enum Shape {
     /// Nothing.
     None(Format),
     /// Length and kinds of characters.
@@ -80,12 +97,7 @@ fn permuted(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Opti
 /// The characters that FF1 permutes: digits where values of the rule have no others, otherwise to be named.
 fn numerals(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Numerals> {
     if let Some(written) = &raw.alphabet {
-        let known = [
-            ("digits", Numerals::Digits),
-            ("upper_case", Numerals::UpperCase),
-            ("alphanumeric", Numerals::Alphanumeric),
-        ];
-        return word("alphabet", written, &known.into_iter(), &[], faults);
+        return word("alphabet", written, &NUMERALS.into_iter(), &[], faults);
     }
     match rule? {
         RuleName::Pan
@@ -116,9 +128,8 @@ fn preserving(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Op
 }
 
 fn luhn(rule: Option<RuleName>, in_range: bool, raw: &RawClass, faults: &mut Faults) -> Option<LuhnMode> {
-    let known = [("invalid", LuhnMode::Invalid), ("valid", LuhnMode::Valid), ("none", LuhnMode::Any)].into_iter();
     let luhn = match &raw.luhn {
-        Some(written) => word("Luhn mode", written, &known, &[], faults)?,
+        Some(written) => word("Luhn mode", written, &LUHN.into_iter(), &[], faults)?,
         // A token of a card class must never be taken for a card number, unless somebody asks for it by name.
         None if rule == Some(RuleName::Pan) => LuhnMode::Invalid,
         None => LuhnMode::Any,
@@ -133,9 +144,8 @@ fn luhn(rule: Option<RuleName>, in_range: bool, raw: &RawClass, faults: &mut Fau
 
 /// The range that no value lies in, where the rule has one: tokens lie there unless somebody asks for the contrary.
 fn range(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Option<Reserved>> {
-    let known = [("reserved", true), ("any", false)].into_iter();
     let wanted = match &raw.range {
-        Some(written) => word("range of tokens", written, &known, &[], faults)?,
+        Some(written) => word("range of tokens", written, &RANGES.into_iter(), &[], faults)?,
         None => true,
     };
     let reserved = match rule {
@@ -167,13 +177,7 @@ fn range(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<
 
 fn alphabet(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Alphabet> {
     let Some(written) = &raw.alphabet else { return Some(Alphabet::Ascii) };
-    let known = [
-        ("ascii", Alphabet::Ascii),
-        ("latin", Alphabet::Latin),
-        ("greek", Alphabet::Greek),
-        ("cyrillic", Alphabet::Cyrillic),
-    ];
-    let alphabet = word("alphabet", written, &known.into_iter(), &[], faults);
+    let alphabet = word("alphabet", written, &ALPHABETS.into_iter(), &[], faults);
     if rule.is_some_and(|rule| !matches!(rule, RuleName::Text | RuleName::Pattern | RuleName::Bytes)) {
         faults.add(written.span(), Problem::Misplaced { key: "alphabet", because: "values of this rule are ASCII" });
     }

@@ -257,7 +257,9 @@ impl Key {
                 let counted = (1..=limits::REGIONS_MAX).contains(&names.len());
                 (once && named && counted).then(|| SettingValue::Names(names.clone()))
             }
-            (Kind::Bytes(range), Written::Number(bytes)) => range.contains(bytes).then_some(SettingValue::Bytes(*bytes)),
+            (Kind::Bytes(range), Written::Number(bytes)) => {
+                range.contains(bytes).then_some(SettingValue::Bytes(*bytes))
+            }
             _ => None,
         }
     }
@@ -288,7 +290,9 @@ impl Key {
             Kind::Address => "must be an IP address and a port, as in \"127.0.0.1:8443\"".to_owned(),
             Kind::Path => format!("must be a path of 1 to {PATH_BYTES_MAX} bytes on one line"),
             Kind::SecretPath => {
-                format!("must be the path of a file, 1 to {PATH_BYTES_MAX} bytes on one line; the key itself stays in it")
+                format!(
+                    "must be the path of a file, 1 to {PATH_BYTES_MAX} bytes on one line; the key itself stays in it"
+                )
             }
             Kind::Paths if matches!(self.absent, Absent::Required) => {
                 format!("must be a list of one path at least, each of 1 to {PATH_BYTES_MAX} bytes on one line")

@@ -17,9 +17,9 @@ pub fn configuration_schema() -> Value {
                 properties.insert(key.path.to_owned(), schema_of(key));
             }
             Some((section, name)) => {
-                let section = properties.entry(section).or_insert_with(|| {
-                    json!({"type": "object", "properties": {}, "additionalProperties": false})
-                });
+                let section = properties
+                    .entry(section)
+                    .or_insert_with(|| json!({"type": "object", "properties": {}, "additionalProperties": false}));
                 if let Some(Value::Object(inside)) = section.get_mut("properties") {
                     inside.insert(name.to_owned(), schema_of(key));
                 }

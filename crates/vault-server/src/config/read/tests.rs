@@ -66,6 +66,17 @@ fn every_value_has_its_origin() {
 }
 
 #[test]
+fn the_sample_sets_every_key_and_has_no_fault() {
+    let reading = read_with(include_str!("../../../sample/vault.toml"), &[]);
+    for setting in reading.settings() {
+        assert!(matches!(setting.origin(), Origin::File { .. }), "{}", setting.key());
+        let default = setting.default().filter(|_| setting.key().contains('.'));
+        assert!(default.is_none_or(|default| setting.value().unwrap().to_string() == default), "{}", setting.key());
+    }
+    assert!(reading.into_config().is_ok());
+}
+
+#[test]
 fn all_faults_are_told_at_once_with_their_places() {
     let text = GOOD.replace("\"dev\"", "\"production\"").replace("[tls]", "[tsl]").replace("\"file\"", "3");
     let told = faults(&text, &[("TOKENVAULT_STORE_CACHE_BYTES", "many")]);
@@ -90,7 +101,11 @@ fn what_is_no_toml_is_named_by_its_line_and_the_rest_is_read() {
     assert_eq!(setting(&reading, "vault").value().unwrap().to_string(), "vault.test");
     assert!(reading.faults.iter().any(|fault| fault.origin == Origin::File { line: 3 }), "{:?}", reading.faults);
     assert!(faults("vault = 1\nvault = 2\n", &[]).iter().any(|fault| fault.starts_with("line 2: duplicate key")));
-    assert!(faults("log = 3\n", &[]).iter().any(|fault| fault == "line 1: log: is a section: write [log], and its keys below"));
+    assert!(
+        faults("log = 3\n", &[])
+            .iter()
+            .any(|fault| fault == "line 1: log: is a section: write [log], and its keys below")
+    );
 }
 
 /// Texts that are a key, put where something else belongs.
@@ -110,7 +125,8 @@ fn what_is_not_what_its_key_takes_is_not_repeated() {
     ];
     for text in rows {
         let reading = read_with(&text, &[]);
-        let shown: String = reading.settings().iter().filter_map(|setting| Some(setting.value()?.to_string())).collect();
+        let shown: String =
+            reading.settings().iter().filter_map(|setting| Some(setting.value()?.to_string())).collect();
         let told = faults(&text, &[]);
         assert!(!told.is_empty(), "{text}");
         for part in ["c0ffee00", "MC4CAQ"] {

@@ -1,0 +1,161 @@
+//! What the keys of a data class look like, for the schema: the words and bounds that classes are read with.
+
+use schemars::{Schema, json_schema};
+use serde_json::{Map, Value, json};
+use vault_domain::limits;
+use vault_format::{DATE_YEAR_MAX, DATE_YEAR_MIN, PATTERN_BYTES_MAX};
+
+use super::{
+    Determinism, RuleName, TTL_SECONDS_MAX,
+    format::{ALPHABETS, FORMATS, LUHN, NUMERALS, RANGES},
+    rule::{CONTROLS, HYPHENS, SPELLINGS},
+};
+use crate::schema::shapes;
+
+/// Words of a fixed list, the default first where there is one.
+macro_rules! words {
+    ($($(#[$doc:meta])* $shape:ident = $words:expr;)*) => {
+        shapes! {
+            $($(#[$doc])* $shape(_generator) = json_schema!({"type": "string", "enum": $shape::words()});)*
+        }
+
+        $(impl $shape {
+            fn words() -> Vec<&'static str> {
+                $words
+            }
+
+            /// What holds if the key is left out.
+            #[allow(dead_code, reason = "some lists have no default")]
+            pub(crate) fn default() -> &'static str {
+                Self::words().first().copied().unwrap_or_default()
+            }
+        })*
+    };
+}
+
+words! {
+    /// A rule.
+    RuleWord = RuleName::ALL.iter().map(|rule| rule.name()).collect();
+    /// Control characters of a text.
+    ControlsWord = names(&CONTROLS);
+    /// Spellings of a text.
+    SpellingWord = names(&SPELLINGS);
+    /// Hyphens of a Social Security number.
+    HyphensWord = names(&HYPHENS);
+    /// A format.
+    FormatWord = names(&FORMATS);
+    /// What the Luhn check makes of tokens.
+    LuhnWord = names(&LUHN);
+    /// Where tokens lie.
+    RangeWord = names(&RANGES);
+    /// The letters of a format.
+    AlphabetWord = [names(&ALPHABETS), names(&NUMERALS)].concat();
+    /// When the same value has the same token.
+    DeterminismWord = Determinism::ALL.iter().map(|determinism| determinism.name()).collect();
+}
+
+shapes! {
+    /// A length of values.
+    Length(_generator) = json_schema!({"type": "integer", "minimum": 1, "maximum": limits::VALUE_BYTES_MAX});
+    /// A number of characters that stay.
+    Kept(_generator) = json_schema!({"type": "integer", "minimum": 0});
+    /// A year of dates.
+    Year(_generator) = json_schema!({"type": "integer", "minimum": DATE_YEAR_MIN, "maximum": DATE_YEAR_MAX});
+    /// A lifetime in seconds.
+    Lifetime(_generator) = json_schema!({"type": "integer", "minimum": 1, "maximum": TTL_SECONDS_MAX});
+    /// The text of a regular expression.
+    Pattern(_generator) = json_schema!({"type": "string", "minLength": 1, "maxLength": PATTERN_BYTES_MAX});
+}
+
+fn names<T>(known: &[(&'static str, T)]) -> Vec<&'static str> {
+    known.iter().map(|(name, _)| *name).collect()
+}
+
+/// The keys that belong to single rules.
+const RULE_KEYS: [&str; 11] = [
+    "pattern",
+    "length_bytes_max",
+    "length_chars_min",
+    "length_chars_max",
+    "controls",
+    "spelling",
+    "digits_min",
+    "digits_max",
+    "year_min",
+    "year_max",
+    "hyphens",
+];
+
+/// The keys that a rule needs, and those that it takes beside them.
+const fn keys_of(rule: RuleName) -> (&'static [&'static str], &'static [&'static str]) {
+    match rule {
+        RuleName::Pan
+        | RuleName::Email
+        | RuleName::Iban
+        | RuleName::Phone
+        | RuleName::DeSteuerId
+        | RuleName::EsDniNie
+        | RuleName::FrNir
+        | RuleName::NlBsn
+        | RuleName::PlPesel
+        | RuleName::UkNino => (&[], &[]),
+        RuleName::UsSsn => (&[], &["hyphens"]),
+        RuleName::Date => (&["year_min", "year_max"], &[]),
+        RuleName::Digits => (&["digits_min", "digits_max"], &[]),
+        RuleName::Pattern => (&["pattern", "length_bytes_max"], &[]),
+        RuleName::Text => (&["length_bytes_max"], &["length_chars_min", "length_chars_max", "controls", "spelling"]),
+        RuleName::Bytes => (&["length_bytes_max"], &[]),
+    }
+}
+
+/// Adds to the schema of a class which keys go with which rule.
+pub(crate) fn keys_of_rules(schema: &mut Schema) {
+    let rules = RuleName::ALL.iter().map(|rule| {
+        let (needed, taken) = keys_of(*rule);
+        let others = RULE_KEYS.iter().filter(|key| !needed.contains(key) && !taken.contains(key));
+        let refused: Map<String, Value> = others.map(|key| ((*key).to_owned(), json!(false))).collect();
+        json!({
+            "if": {"properties": {"rule": {"const": rule.name()}}, "required": ["rule"]},
+            "then": {"required": needed, "properties": refused},
+        })
+    });
+    schema.insert("allOf".to_owned(), rules.collect());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::base_with;
+
+    /// A good value of each key.
+    fn value(key: &str) -> &'static str {
+        match key {
+            "pattern" => "'[a-z]'",
+            "controls" => "'any'",
+            "spelling" => "'keep'",
+            "hyphens" => "'required'",
+            "year_min" | "year_max" => "2000",
+            _ => "9",
+        }
+    }
+
+    #[test]
+    fn the_keys_of_a_rule_are_those_that_it_is_read_with() {
+        for rule in RuleName::ALL {
+            let (needed, taken) = keys_of(*rule);
+            let class = |keys: &[&str]| {
+                let lines: String = keys.iter().map(|key| format!("{key} = {}\n", value(key))).collect();
+                base_with(&format!("[classes.x]\nrule = '{}'\n{lines}", rule.name()))
+            };
+            assert!(class(needed).is_ok() && class(&[needed, taken].concat()).is_ok(), "{}", rule.name());
+            for left_out in needed {
+                let rest: Vec<&str> = needed.iter().copied().filter(|key| key != left_out).collect();
+                assert!(class(&rest).unwrap_err().to_string().contains("is missing"), "{} {left_out}", rule.name());
+            }
+            for key in RULE_KEYS.iter().filter(|key| !needed.contains(key) && !taken.contains(key)) {
+                let refused = class(&[needed, &[*key]].concat()).unwrap_err().to_string();
+                assert!(refused.contains("belongs to another rule"), "{} {key}: {refused}", rule.name());
+            }
+        }
+    }
+}
