@@ -34,7 +34,7 @@ fn every_command_has_its_page_and_every_page_its_parts() {
     for page in &pages {
         let text = fs::read_to_string(page).unwrap();
         let command = name(page).replace(".1", "");
-        assert!(text.contains(".TH ") && text.contains("\"Tokenvault\""), "{command}");
+        assert!(text.contains(&format!(".TH {command} 1 ")), "{command}");
         for part in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS"] {
             assert!(text.contains(&format!(".SH {part}\n")), "{command} has no {part}");
         }
@@ -67,7 +67,7 @@ fn a_manual_reader_shows_every_page_without_complaint() {
     }
     let folder = tempfile::TempDir::new().unwrap();
     for page in pages(folder.path()) {
-        let shown = run(Command::new("groff").args(["-man", "-Kutf8", "-Tutf8", "-ww", "-rLL=100n"]).arg(&page), "");
+        let shown = run(Command::new("groff").args(["-man", "-Kutf8", "-Tutf8", "-ww", "-rLL=100n", "-P-cbou"]).arg(&page), "");
         let shown = shown.with(0);
         assert_eq!(shown.err, "", "{}", page.display());
         assert!(shown.out.contains("NAME") && shown.out.lines().count() > 10, "{}", page.display());

@@ -167,11 +167,11 @@ pub(crate) struct RawClass {
     #[schemars(with = "Option<class::Length>")]
     pub(crate) length_chars_max: Option<Spanned<usize>>,
     /// Rule "text": the control characters that a value may hold; line ends are tab, line feed and carriage return.
-    #[schemars(with = "Option<class::ControlsWord>", extend("default" = class::ControlsWord::default()))]
+    #[schemars(with = "Option<class::ControlsWord>")]
     pub(crate) controls: Option<Spanned<String>>,
     /// Rule "text": what becomes of the ways to write one text in Unicode. All are taken and are equal, only form C is
     /// taken, or all are taken and differ.
-    #[schemars(with = "Option<class::SpellingWord>", extend("default" = class::SpellingWord::default()))]
+    #[schemars(with = "Option<class::SpellingWord>")]
     pub(crate) spelling: Option<Spanned<String>>,
     /// Rule "digits": the fewest digits.
     #[schemars(with = "Option<class::Length>")]
@@ -186,10 +186,10 @@ pub(crate) struct RawClass {
     #[schemars(with = "Option<class::Year>")]
     pub(crate) year_max: Option<Spanned<u16>>,
     /// Rule "us_ssn": whether a value has its hyphens, as in 123-45-6789.
-    #[schemars(with = "Option<class::HyphensWord>", extend("default" = class::HyphensWord::default()))]
+    #[schemars(with = "Option<class::HyphensWord>")]
     pub(crate) hyphens: Option<Spanned<String>>,
     /// What a token looks like. Fixed once the class is in use.
-    #[schemars(with = "Option<class::FormatWord>", extend("default" = class::FormatWord::default()))]
+    #[schemars(with = "Option<class::FormatWord>")]
     pub(crate) format: Option<Spanned<String>>,
     /// Formats "format_preserving" and "ff1": the characters at the beginning that stay. Fixed once in use.
     #[schemars(with = "Option<class::Kept>", extend("default" = 0))]
@@ -200,15 +200,16 @@ pub(crate) struct RawClass {
     /// What the Luhn check makes of tokens: "invalid" for the rule "pan" if left out, "none" for others.
     #[schemars(with = "Option<class::LuhnWord>")]
     pub(crate) luhn: Option<Spanned<String>>,
-    /// Format "format_preserving", for rules whose numbers have a range that is given to nobody: whether tokens lie there.
-    #[schemars(with = "Option<class::RangeWord>", extend("default" = class::RangeWord::default()))]
+    /// Format "format_preserving", for rules whose numbers have a range that is given to nobody: whether tokens lie
+    /// there.
+    #[schemars(with = "Option<class::RangeWord>")]
     pub(crate) range: Option<Spanned<String>>,
     /// Format "format_preserving": which letters a text may have ("ascii" if left out). Format "ff1": which characters
     /// are permuted ("digits" if left out, where values have no others).
     #[schemars(with = "Option<class::AlphabetWord>")]
     pub(crate) alphabet: Option<Spanned<String>>,
     /// When the same value has the same token again. Fixed once the class is in use.
-    #[schemars(with = "Option<class::DeterminismWord>", extend("default" = class::DeterminismWord::default()))]
+    #[schemars(with = "Option<class::DeterminismWord>")]
     pub(crate) determinism: Option<Spanned<String>>,
     /// Whether calls must state a purpose.
     #[schemars(extend("default" = true))]

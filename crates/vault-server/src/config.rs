@@ -1,9 +1,9 @@
 //! The configuration: one TOML file, every key of which must be known, overridden by the environment; validated before
 //! any port or store is opened.
 //!
-//! All keys stand in key.rs, an example of each in sample/vault.toml; `tokenvault config explain` prints them with their
-//! values, and docs/schema holds them for editors. Each can be set from the environment: `TOKENVAULT_` and its path in capitals, as in
-//! `TOKENVAULT_LISTEN_ADDRESS`; lists are separated by commas.
+//! All keys stand in key.rs, an example of each in sample/vault.toml; `tokenvault config explain` prints them with
+//! their values, and docs/schema holds them for editors. Each can be set from the environment: `TOKENVAULT_` and its
+//! path in capitals, as in `TOKENVAULT_LISTEN_ADDRESS`; lists are separated by commas.
 
 mod check;
 mod key;

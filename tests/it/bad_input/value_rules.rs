@@ -13,8 +13,8 @@ use vault_tests::{
 
 use crate::vault;
 
-/// Values that have to be taken: published examples, and the edges of what is given. Sources stand with the unit tests of
-/// the rules in vault-format.
+/// Values that have to be taken: published examples, and the edges of what is given. Sources stand with the unit tests
+/// of the rules in vault-format.
 const GOOD: &[(&str, &[&str])] = &[
     (
         "iban",

@@ -12,49 +12,26 @@ use super::{
 };
 use crate::schema::shapes;
 
-/// Words of a fixed list, the default first where there is one.
-macro_rules! words {
-    ($($(#[$doc:meta])* $shape:ident = $words:expr;)*) => {
-        shapes! {
-            $($(#[$doc])* $shape(_generator) = json_schema!({"type": "string", "enum": $shape::words()});)*
-        }
-
-        $(impl $shape {
-            fn words() -> Vec<&'static str> {
-                $words
-            }
-
-            /// What holds if the key is left out.
-            #[allow(dead_code, reason = "some lists have no default")]
-            pub(crate) fn default() -> &'static str {
-                Self::words().first().copied().unwrap_or_default()
-            }
-        })*
-    };
-}
-
-words! {
-    /// A rule.
-    RuleWord = RuleName::ALL.iter().map(|rule| rule.name()).collect();
-    /// Control characters of a text.
-    ControlsWord = names(&CONTROLS);
-    /// Spellings of a text.
-    SpellingWord = names(&SPELLINGS);
-    /// Hyphens of a Social Security number.
-    HyphensWord = names(&HYPHENS);
-    /// A format.
-    FormatWord = names(&FORMATS);
-    /// What the Luhn check makes of tokens.
-    LuhnWord = names(&LUHN);
-    /// Where tokens lie.
-    RangeWord = names(&RANGES);
-    /// The letters of a format.
-    AlphabetWord = [names(&ALPHABETS), names(&NUMERALS)].concat();
-    /// When the same value has the same token.
-    DeterminismWord = Determinism::ALL.iter().map(|determinism| determinism.name()).collect();
-}
-
 shapes! {
+    /// A rule.
+    RuleWord(_generator) = word(&RuleName::ALL.iter().map(|rule| rule.name()).collect::<Vec<_>>());
+    /// Control characters of a text.
+    ControlsWord(_generator) = word_or_first(&names(&CONTROLS));
+    /// Spellings of a text.
+    SpellingWord(_generator) = word_or_first(&names(&SPELLINGS));
+    /// Hyphens of a Social Security number.
+    HyphensWord(_generator) = word_or_first(&names(&HYPHENS));
+    /// A format.
+    FormatWord(_generator) = word_or_first(&names(&FORMATS));
+    /// What the Luhn check makes of tokens.
+    LuhnWord(_generator) = word(&names(&LUHN));
+    /// Where tokens lie.
+    RangeWord(_generator) = word_or_first(&names(&RANGES));
+    /// The letters of a format.
+    AlphabetWord(_generator) = word(&[names(&ALPHABETS), names(&NUMERALS)].concat());
+    /// When the same value has the same token.
+    DeterminismWord(_generator) =
+        word_or_first(&Determinism::ALL.iter().map(|determinism| determinism.name()).collect::<Vec<_>>());
     /// A length of values.
     Length(_generator) = json_schema!({"type": "integer", "minimum": 1, "maximum": limits::VALUE_BYTES_MAX});
     /// A number of characters that stay.
@@ -65,6 +42,15 @@ shapes! {
     Lifetime(_generator) = json_schema!({"type": "integer", "minimum": 1, "maximum": TTL_SECONDS_MAX});
     /// The text of a regular expression.
     Pattern(_generator) = json_schema!({"type": "string", "minLength": 1, "maxLength": PATTERN_BYTES_MAX});
+}
+
+fn word(known: &[&str]) -> Schema {
+    json_schema!({"type": "string", "enum": known})
+}
+
+/// A word of a list whose first holds where there is none.
+fn word_or_first(known: &[&str]) -> Schema {
+    json_schema!({"type": "string", "enum": known, "default": known.first()})
 }
 
 fn names<T>(known: &[(&'static str, T)]) -> Vec<&'static str> {

@@ -1,8 +1,8 @@
 //! Every key of the configuration, declared once: its meaning, what it takes, and what holds where nobody sets it.
 //!
-//! The reader, `config explain` and the JSON Schema all go by this table, so that none of them can know a key or a limit
-//! that the others do not. What a key takes decides too whether its value may be shown: a text that is not what its key
-//! takes can be a secret in the wrong place, and is never repeated.
+//! The reader, `config explain` and the JSON Schema all go by this table, so that none of them can know a key or a
+//! limit that the others do not. What a key takes decides too whether its value may be shown: a text that is not what
+//! its key takes can be a secret in the wrong place, and is never repeated.
 
 use std::{
     fmt,
