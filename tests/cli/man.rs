@@ -67,7 +67,8 @@ fn a_manual_reader_shows_every_page_without_complaint() {
     }
     let folder = tempfile::TempDir::new().unwrap();
     for page in pages(folder.path()) {
-        let shown = run(Command::new("groff").args(["-man", "-Kutf8", "-Tutf8", "-ww", "-rLL=100n", "-P-cbou"]).arg(&page), "");
+        let shown =
+            run(Command::new("groff").args(["-man", "-Kutf8", "-Tutf8", "-ww", "-rLL=100n", "-P-cbou"]).arg(&page), "");
         let shown = shown.with(0);
         assert_eq!(shown.err, "", "{}", page.display());
         assert!(shown.out.contains("NAME") && shown.out.lines().count() > 10, "{}", page.display());
