@@ -42,9 +42,10 @@ check: ## all that must hold before a change lands (.ci/check.sh STAGE runs one 
 bench: ## the benchmarks, measured
 	$(run) cargo bench --workspace --bench '*' --locked
 
-docs: ## write what is generated: docs/ERRORS.md, and new lines of tests/tidy/contract.txt
+docs: ## write what is generated: docs/ERRORS.md, docs/schema, and new lines of tests/tidy/contract.txt
 	UPDATE_DOCS=$(or $(UPDATE_DOCS),1) $(run_tools) cargo nextest run -p vault-tests --test tidy --release \
-	  --config-file .ci/nextest.toml -E 'test(the_document_says_what_the_code_says) + test(the_contract_only_grows)'
+	  --config-file .ci/nextest.toml -E 'test(the_document_says_what_the_code_says) + test(the_contract_only_grows) + \
+	     test(the_schemas_are_those_of_the_code)'
 
 fmt: ## format the code
 	cargo fmt --all

@@ -4,8 +4,11 @@
 
 mod audit;
 mod bulk;
+mod completions;
+mod config;
 mod guide;
 mod items;
+mod man;
 mod offline;
 mod passphrase;
 mod serve;

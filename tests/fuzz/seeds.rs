@@ -119,7 +119,7 @@ fn requests() -> Vec<(String, Vec<u8>)> {
 }
 
 fn item(class: &str) -> v1::TokenizeItem {
-    v1::TokenizeItem { data_class: class.to_owned(), value: b"4111111111111111".to_vec() }
+    v1::TokenizeItem { data_class: class.to_owned(), value: b"4111111111111111".to_vec(), subject: String::new() }
 }
 
 /// With `UPDATE_SEEDS=1` it writes those that are missing.

@@ -10,6 +10,7 @@ mod errors;
 mod layering;
 mod mutants;
 mod names;
+mod schema;
 mod table;
 mod text;
 mod tree;

@@ -11,11 +11,14 @@ use crate::{
     audit::{CheckpointArguments, QueryArguments},
     bulk::BulkArguments,
     config_check::CheckArguments,
+    config_explain::ExplainArguments,
+    config_schema::SchemaArguments,
     dev::DevArguments,
     exit::EXIT_CODES,
     items::ItemArguments,
     scan::ScanArguments,
     serve::ServeArguments,
+    shell::{CompletionsArguments, ManArguments},
     token::{ExportArguments, InspectArguments},
     tokenize::TokenizeArguments,
 };
@@ -78,12 +81,20 @@ pub(crate) enum Command {
     Token(TokenCommand),
     /// Find card numbers and opaque tokens in files and folders: where they are, never what they are
     Scan(ScanArguments),
+    /// Print the script by which a shell completes commands and flags
+    Completions(CompletionsArguments),
+    /// Write the manual pages
+    Man(ManArguments),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Find out what is wrong with a configuration, without serving it
     Check(CheckArguments),
+    /// Show what a configuration comes to: every key with its value and who set it, then what is wrong
+    Explain(ExplainArguments),
+    /// Print the JSON Schema of a file, for editors and other programs
+    Schema(SchemaArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -131,6 +142,31 @@ mod tests {
         check(&Arguments::command());
     }
 
+    /// Help, completions and manual pages are made of these texts.
+    #[test]
+    fn every_command_and_every_argument_says_what_it_is_for() {
+        fn check(command: &clap::Command) {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(about.len() >= 10, "{} {about:?}", command.get_name());
+            for argument in command.get_arguments() {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(
+                    help.len() >= 7 && !help.ends_with('.'),
+                    "{} {} {help:?}",
+                    command.get_name(),
+                    argument.get_id()
+                );
+                for value in argument.get_possible_values().iter().filter(|_| argument.get_id() != "shell") {
+                    assert!(value.is_hide_set() || value.get_help().is_some(), "{} {value:?}", command.get_name());
+                }
+            }
+            command.get_subcommands().for_each(check);
+        }
+        let mut command = Arguments::command();
+        command.build();
+        check(&command);
+    }
+
     fn parse(line: &str) -> Result<Command, clap::Error> {
         Arguments::try_parse_from(line.split_whitespace()).map(|arguments| arguments.command)
     }
@@ -161,6 +197,10 @@ mod tests {
         assert!(matches!(parse(&checkpoint), Ok(Command::Audit(AuditCommand::Checkpoint(_)))));
         assert!(matches!(parse("tokenvault serve --config vault.toml"), Ok(Command::Serve(_))));
         assert!(matches!(parse("tokenvault config check --config vault.toml"), Ok(Command::Config(_))));
+        assert!(matches!(parse("tokenvault config explain log --config vault.toml"), Ok(Command::Config(_))));
+        assert!(matches!(parse("tokenvault config schema catalog"), Ok(Command::Config(_))));
+        assert!(matches!(parse("tokenvault completions bash"), Ok(Command::Completions(_))));
+        assert!(matches!(parse("tokenvault man --out man"), Ok(Command::Man(_))));
         assert!(matches!(parse("tokenvault dev --serve"), Ok(Command::Dev(_))));
     }
 

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use vault_domain::{Clock, SystemClock};
-use vault_server::{Config, Severity};
+use vault_server::{Config, ConfigError, Severity};
 
 use crate::{
     exit::{Exit, Failure},
@@ -12,7 +12,7 @@ use crate::{
     serve::environment,
 };
 
-const COLUMNS: &[Column] = &[("severity", "/severity"), ("about", "/about"), ("finding", "/finding")];
+pub(crate) const COLUMNS: &[Column] = &[("severity", "/severity"), ("about", "/about"), ("finding", "/finding")];
 
 /// Which configuration.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,24 +26,31 @@ pub(crate) struct CheckArguments {
 
 pub(crate) fn run(arguments: &CheckArguments) -> Result<Exit, Failure> {
     let mut records = Records::new(output::stdout(), arguments.output.form(), COLUMNS);
-    let mut push = |severity: Severity, about: &str, finding: &str| {
-        records.push(&json!({"severity": severity.to_string(), "about": about, "finding": finding}))
-    };
     let mut exit = Exit::Done;
-    match Config::load(&arguments.config, &environment()) {
-        Ok(config) => {
-            for finding in config.findings(SystemClock::new().wall()) {
-                push(finding.severity, finding.subject, &finding.text)?;
-                if finding.severity == Severity::Error {
-                    exit = Exit::Failure;
-                }
-            }
-        }
-        Err(error) => {
-            push(Severity::Error, "configuration", &error.to_string())?;
+    for (severity, record) in findings(Config::load(&arguments.config, &environment())) {
+        records.push(&record)?;
+        if severity == Severity::Error {
             exit = Exit::Failure;
         }
     }
     records.finish()?;
     Ok(exit)
+}
+
+/// All that there is to say of a configuration, as records.
+pub(crate) fn findings(config: Result<Config, ConfigError>) -> Vec<(Severity, Value)> {
+    let record = |severity: Severity, about: &str, finding: &str| {
+        (severity, json!({"severity": severity.to_string(), "about": about, "finding": finding}))
+    };
+    match config {
+        Ok(config) => {
+            let findings = config.findings(SystemClock::new().wall());
+            findings.iter().map(|finding| record(finding.severity, finding.subject, &finding.text)).collect()
+        }
+        Err(ConfigError::Faults { faults, .. }) => {
+            let about = |key: &str| if key.is_empty() { "configuration".to_owned() } else { key.to_owned() };
+            faults.iter().map(|fault| record(Severity::Error, &about(&fault.key), &fault.to_string())).collect()
+        }
+        Err(error) => vec![record(Severity::Error, "configuration", &error.to_string())],
+    }
 }

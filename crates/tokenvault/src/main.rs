@@ -8,6 +8,8 @@ mod arguments;
 mod audit;
 mod bulk;
 mod config_check;
+mod config_explain;
+mod config_schema;
 mod connection;
 mod detokenize;
 mod dev;
@@ -18,6 +20,7 @@ mod output;
 mod process;
 mod scan;
 mod serve;
+mod shell;
 mod timestamp;
 mod token;
 mod tokenize;
@@ -63,6 +66,8 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Dev(arguments) => dev::run(arguments).await,
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Config(ConfigCommand::Check(arguments)) => config_check::run(&arguments),
+        Command::Config(ConfigCommand::Explain(arguments)) => config_explain::run(&arguments),
+        Command::Config(ConfigCommand::Schema(arguments)) => config_schema::run(&arguments),
         Command::Tokenize(arguments) => tokenize::run(arguments).await,
         Command::Detokenize(arguments) => detokenize::run(arguments).await,
         Command::Bulk(BulkCommand::Tokenize(arguments)) => bulk::run(bulk::Direction::Tokenize, arguments).await,
@@ -72,5 +77,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Token(TokenCommand::Inspect(arguments)) => token::inspect(&arguments),
         Command::Token(TokenCommand::ExportCheckKeys(arguments)) => token::export_check_keys(arguments).await,
         Command::Scan(arguments) => scan::run(&arguments),
+        Command::Completions(arguments) => shell::completions(&arguments),
+        Command::Man(arguments) => shell::man(&arguments),
     }
 }

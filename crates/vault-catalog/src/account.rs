@@ -14,8 +14,8 @@ use crate::{
     names::{Ids, resolve, resolve_all, resolve_some, word},
 };
 
-const DATA_ACTIONS: [Action; 3] = [Action::Tokenize, Action::Detokenize, Action::Describe];
-const LOG_ACTIONS: [Action; 2] = [Action::QueryAccessLog, Action::GetCheckpoint];
+pub(crate) const DATA_ACTIONS: [Action; 3] = [Action::Tokenize, Action::Detokenize, Action::Describe];
+pub(crate) const LOG_ACTIONS: [Action; 2] = [Action::QueryAccessLog, Action::GetCheckpoint];
 
 /// What one authenticated principal is in the vault.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ mod fixed;
 mod format;
 mod judge;
 mod rule;
+pub(crate) mod schema;
 
 use std::time::Duration;
 

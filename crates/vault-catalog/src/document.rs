@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use toml::{
     Spanned,
@@ -13,11 +14,13 @@ use toml::{
 
 use crate::{
     CATALOG_BYTES_MAX,
+    class::schema as class,
     fault::{Faults, Problem},
     names::{Named, Table, quoted},
+    schema,
 };
 
-const SECTIONS: [&str; 6] = ["tenants", "regions", "audiences", "purposes", "classes", "accounts"];
+pub(crate) const SECTIONS: [&str; 6] = ["tenants", "regions", "audiences", "purposes", "classes", "accounts"];
 
 /// A text that is TOML, by sections.
 #[derive(Default)]
@@ -118,71 +121,149 @@ impl Section<'_> {
     }
 }
 
+// What follows is the schema as well (schema.rs): the comments of its fields are what an editor shows.
+
 /// `[tenants.<name>]`, `[audiences.<name>]`, `[purposes.<name>]`
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "named")]
 pub(crate) struct RawNamed {
+    /// What it is, for people.
     pub(crate) description: Option<String>,
 }
 
 /// `[regions.<name>]`
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "region")]
 pub(crate) struct RawRegion {
+    /// What it is, for people.
     pub(crate) description: Option<String>,
+    /// Where it is served, https://host or https://host:port: callers who ask here are told so.
+    #[schemars(with = "Option<schema::Endpoint>")]
     pub(crate) endpoint: Option<Spanned<String>>,
 }
 
 /// `[classes.<name>]`
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "class", transform = class::keys_of_rules)]
 pub(crate) struct RawClass {
+    /// What it is, for people.
     pub(crate) description: Option<String>,
+    /// What a value must be, or it is refused before it is stored.
+    #[schemars(with = "class::RuleWord")]
     pub(crate) rule: Spanned<String>,
+    /// Rule "pattern": the regular expression that a value has to match as a whole (the regex crate, ASCII mode).
+    #[schemars(with = "Option<class::Pattern>")]
     pub(crate) pattern: Option<Spanned<String>>,
+    /// Rules "pattern", "text" and "bytes": the most bytes that a value may have.
+    #[schemars(with = "Option<class::Length>")]
     pub(crate) length_bytes_max: Option<Spanned<usize>>,
+    /// Rule "text": the fewest characters (Unicode scalar values).
+    #[schemars(with = "Option<class::Length>", extend("default" = 1))]
     pub(crate) length_chars_min: Option<Spanned<usize>>,
+    /// Rule "text": the most characters (Unicode scalar values). No bound beside length_bytes_max if left out.
+    #[schemars(with = "Option<class::Length>")]
     pub(crate) length_chars_max: Option<Spanned<usize>>,
+    /// Rule "text": the control characters that a value may hold; line ends are tab, line feed and carriage return.
+    #[schemars(with = "Option<class::ControlsWord>")]
     pub(crate) controls: Option<Spanned<String>>,
+    /// Rule "text": what becomes of the ways to write one text in Unicode. All are taken and are equal, only form C is
+    /// taken, or all are taken and differ.
+    #[schemars(with = "Option<class::SpellingWord>")]
     pub(crate) spelling: Option<Spanned<String>>,
+    /// Rule "digits": the fewest digits.
+    #[schemars(with = "Option<class::Length>")]
     pub(crate) digits_min: Option<Spanned<usize>>,
+    /// Rule "digits": the most digits.
+    #[schemars(with = "Option<class::Length>")]
     pub(crate) digits_max: Option<Spanned<usize>>,
+    /// Rule "date": the first year.
+    #[schemars(with = "Option<class::Year>")]
     pub(crate) year_min: Option<Spanned<u16>>,
+    /// Rule "date": the last year.
+    #[schemars(with = "Option<class::Year>")]
     pub(crate) year_max: Option<Spanned<u16>>,
+    /// Rule "us_ssn": whether a value has its hyphens, as in 123-45-6789.
+    #[schemars(with = "Option<class::HyphensWord>")]
     pub(crate) hyphens: Option<Spanned<String>>,
+    /// What a token looks like. Fixed once the class is in use.
+    #[schemars(with = "Option<class::FormatWord>")]
     pub(crate) format: Option<Spanned<String>>,
+    /// Formats "format_preserving" and "ff1": the characters at the beginning that stay. Fixed once in use.
+    #[schemars(with = "Option<class::Kept>", extend("default" = 0))]
     pub(crate) keep_first: Option<Spanned<usize>>,
+    /// Formats "format_preserving" and "ff1": the characters at the end that stay. Fixed once in use.
+    #[schemars(with = "Option<class::Kept>", extend("default" = 0))]
     pub(crate) keep_last: Option<Spanned<usize>>,
+    /// What the Luhn check makes of tokens: "invalid" for the rule "pan" if left out, "none" for others.
+    #[schemars(with = "Option<class::LuhnWord>")]
     pub(crate) luhn: Option<Spanned<String>>,
+    /// Format "format_preserving", for rules whose numbers have a range that is given to nobody: whether tokens lie
+    /// there.
+    #[schemars(with = "Option<class::RangeWord>")]
     pub(crate) range: Option<Spanned<String>>,
+    /// Format "format_preserving": which letters a text may have ("ascii" if left out). Format "ff1": which characters
+    /// are permuted ("digits" if left out, where values have no others).
+    #[schemars(with = "Option<class::AlphabetWord>")]
     pub(crate) alphabet: Option<Spanned<String>>,
+    /// When the same value has the same token again. Fixed once the class is in use.
+    #[schemars(with = "Option<class::DeterminismWord>")]
     pub(crate) determinism: Option<Spanned<String>>,
+    /// Determinism "per_class": the audiences that share the tokens of this class.
+    #[schemars(with = "Option<Vec<String>>")]
     pub(crate) audiences: Option<RawList>,
+    /// Whether calls must state a purpose.
+    #[schemars(extend("default" = true))]
     pub(crate) purpose_required: Option<bool>,
+    /// How long a token lives, in seconds; for ever if left out.
+    #[schemars(with = "Option<class::Lifetime>")]
     pub(crate) ttl_seconds_default: Option<Spanned<u64>>,
+    /// The longest life that a caller may ask for, in seconds.
+    #[schemars(with = "Option<class::Lifetime>")]
     pub(crate) ttl_seconds_max: Option<Spanned<u64>>,
 }
 
 /// `[accounts."<principal>"]`
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "account")]
 pub(crate) struct RawAccount {
+    /// What it is, for people.
     pub(crate) description: Option<String>,
+    /// Whose data it works on.
+    #[schemars(with = "schema::Name")]
     pub(crate) tenant: Spanned<String>,
+    /// The audiences that it is a member of: whose tokens it may be shown the values of.
     #[serde(default)]
+    #[schemars(with = "Option<schema::Names>")]
     pub(crate) audiences: Vec<Spanned<String>>,
+    /// The regions that it is cleared for.
+    #[schemars(with = "schema::RegionNames")]
     pub(crate) regions: RawList,
+    /// What it may do.
     #[serde(default)]
+    #[schemars(with = "Option<schema::Grants>")]
     pub(crate) grants: Vec<Spanned<RawGrant>>,
 }
 
 /// One element of `grants`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "grant")]
 pub(crate) struct RawGrant {
+    /// What is granted: on data, or on the log.
+    #[schemars(with = "schema::Actions")]
     pub(crate) actions: RawList,
+    /// With which data classes; data only.
+    #[schemars(with = "Option<schema::SomeNames>")]
     pub(crate) classes: Option<RawList>,
+    /// For which purposes; any if left out, and none stated too.
+    #[schemars(with = "Option<schema::SomeNames>")]
     pub(crate) purposes: Option<RawList>,
+    /// For which audiences; the account's own if left out. Data only.
+    #[schemars(with = "Option<schema::SomeNames>")]
     pub(crate) audiences: Option<RawList>,
 }
 

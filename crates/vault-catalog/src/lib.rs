@@ -12,6 +12,7 @@ mod document;
 mod fault;
 mod names;
 mod principal;
+mod schema;
 
 use std::{fmt, fmt::Write as _, sync::Arc};
 
@@ -28,6 +29,7 @@ pub use account::{Account, Grant};
 pub use class::{ChangedSetting, Class, Determinism, FixedSettings, Format, RuleName, TTL_SECONDS_MAX};
 pub use fault::{CatalogError, FAULTS_SHOWN_MAX, Fault, Problem};
 pub use names::{Described, RegionEntry};
+pub use schema::catalog_schema;
 
 /// The sample catalog that `tokenvault dev` runs with; its comments explain every key.
 pub const SAMPLE: &str = include_str!("../sample/catalog.toml");

@@ -1,48 +1,16 @@
 //! The configuration: one TOML file, every key of which must be known, overridden by the environment; validated before
 //! any port or store is opened.
 //!
-//! ```toml
-//! mode = "dev"                            # "production" is refused for now: see `config check`
-//! vault = "vault.example.org"             # the vault's name, part of every sealed value's place; never change it
-//! node = "node-1"                         # this node's name, in the origin of its own log
-//! data_directory = "vault-data"           # relative paths are relative to this file
-//! checkpoint_directory = "checkpoints"    # newest checkpoints, outside the stores; default: data_directory +
-//! "-checkpoints" regions = ["eu", "us"]                  # served here
-//! catalog = "catalog.toml"
-//! policies = ["own.cedar"]                # beside the built-in ones; default: none
-//!
-//! [listen]
-//! address = "127.0.0.1:8443"
-//!
-//! [tls]
-//! certificate = "server.pem"              # chain, leaf first
-//! key = "server.key"
-//! client_ca = ["clients.pem"]
-//!
-//! [root_key]
-//! provider = "file"                       # development and tests only; or "passphrase", also for these only
-//! path = "root.key"                       # mode 0600; the key, or the passphrase
-//!
-//! [store]
-//! cache_bytes = 536870912                 # blocks read, all regions together
-//! memtable_bytes = 268435456              # rows written, all regions together
-//! ballast_bytes = 268435456               # reserve file, each region
-//! free_bytes_min = 536870912              # below it, what needs an entry is refused
-//!
-//! [log]
-//! level = "info"
-//! format = "json"                         # or "text"
-//! ```
-//!
-//! A passphrase can stand in `TOKENVAULT_ROOT_KEY_PASSPHRASE` instead of a file; then there is no `root_key.path`.
-//!
-//! Each key can be set from the environment: `TOKENVAULT_` and its path in capitals, as in `TOKENVAULT_LISTEN_ADDRESS`;
-//! lists are separated by commas.
+//! All keys stand in key.rs, an example of each in sample/vault.toml; `tokenvault config explain` prints them with
+//! their values, and docs/schema holds them for editors. Each can be set from the environment: `TOKENVAULT_` and its
+//! path in capitals, as in `TOKENVAULT_LISTEN_ADDRESS`; lists are separated by commas.
 
 mod check;
 mod check_keys;
+mod key;
 mod read;
 mod root_key;
+mod schema;
 
 use std::{
     collections::BTreeMap,
@@ -59,6 +27,9 @@ use crate::tls;
 use root_key::RootKeyProvider;
 
 pub use check::{Finding, Severity};
+pub use key::SettingValue;
+pub use read::{ConfigFault, Origin, Reading, Setting};
+pub use schema::configuration_schema;
 
 /// The prefix of the vault's variables.
 const PREFIX: &str = "TOKENVAULT_";
@@ -91,15 +62,15 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// The text is not what a configuration is.
-    #[error("{path}: {problem}")]
-    Text {
+    /// The text is not what a configuration is, or keys have values that they do not take.
+    #[error("{path}:\n{}", lines(faults))]
+    Faults {
         /// The file.
         path: PathBuf,
-        /// Where and what, as the parser says it.
-        problem: String,
+        /// All of them.
+        faults: Vec<ConfigFault>,
     },
-    /// A key has a value that can't be used.
+    /// A key has a value that does not fit another file.
     #[error("{key}: {problem}")]
     Key {
         /// Its path.
@@ -127,6 +98,10 @@ pub enum ConfigError {
     /// The root key is refused.
     #[error(transparent)]
     RootKey(#[from] vault_engine::KeysError),
+}
+
+fn lines(faults: &[ConfigFault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// Files that TLS is made of.
@@ -175,9 +150,7 @@ impl Config {
     /// # Errors
     /// When the file can't be read, or holds a key or value that can't be used.
     pub fn load(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-        Self::parse(path, &text, environment)
+        Reading::of_file(path, environment)?.into_config()
     }
 
     /// Reads the text of the configuration file `path`, to whose folder the paths in it are relative.
@@ -185,7 +158,7 @@ impl Config {
     /// # Errors
     /// When it holds a key or value that can't be used.
     pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Self, ConfigError> {
-        read::read(path, text, environment)
+        Reading::of_text(path, text, environment).into_config()
     }
 
     /// Where to listen.

@@ -16,7 +16,10 @@ mod status;
 mod telemetry;
 mod tls;
 
-pub use config::{Config, ConfigError, Environment, Finding, LogFormat, Severity};
+pub use config::{
+    Config, ConfigError, ConfigFault, Environment, Finding, LogFormat, Origin, Reading, Setting, SettingValue,
+    Severity, configuration_schema,
+};
 pub use convert::from_proto;
 pub use identity::Peer;
 pub use server::{Server, StartError};

@@ -40,13 +40,17 @@ fn tokenize(bytes: &[u8]) {
             let optional = [
                 (request.purpose.as_ref().map(|id| id.as_str()), &sent.purpose),
                 (request.reference.as_ref().map(|id| id.as_str()), &sent.reference),
-                (request.idempotency_key.as_ref().map(|id| id.as_str()), &sent.idempotency_key),
+                (request.parts[0].name.as_ref().map(|name| name.key.as_str()), &sent.idempotency_key),
             ];
             assert!(optional.iter().all(|(read, sent)| read.unwrap_or_default() == *sent));
             assert_eq!(request.items.len(), sent.items.len());
             for (item, sent) in request.items.iter().zip(&sent.items) {
                 assert_item(item.class, &sent.data_class, &request.classes);
                 assert!(item.value.expose() == sent.value, "a value changed on the way");
+                if let Ok(subject) = &item.subject {
+                    let subject = subject.as_ref().map(|name| name.expose()).unwrap_or_default();
+                    assert!(subject == sent.subject, "a subject changed on the way");
+                }
                 assert_eq!(format!("{:?}", item.value), "Plaintext(..)");
             }
             assert_batch(request.items.len(), &request.classes);

@@ -89,7 +89,12 @@ pub(super) fn configuration(bytes: &[u8]) {
             let names: BTreeSet<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
             assert!(names.iter().all(|name| !format!("{environment:?}").contains(&format!("{name}="))));
         }
-        Err(ConfigError::Text { problem, .. }) => assert!(!problem.is_empty()),
+        Err(ConfigError::Faults { faults, .. }) => {
+            assert!(!faults.is_empty() && faults.iter().all(|fault| !fault.problem.is_empty()));
+        }
+        Err(ConfigError::NotForProduction { faults }) => assert!(!faults.is_empty()),
+        // A passphrase that is too short.
+        Err(ConfigError::RootKey(error)) => assert!(!error.to_string().is_empty()),
         Err(ConfigError::Key { key, problem }) => assert!(!key.is_empty() && problem.len() > 8, "{key}: {problem}"),
         Err(error) => panic!("no file was to be read: {error}"),
     }

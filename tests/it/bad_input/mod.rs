@@ -6,6 +6,7 @@ mod interrupted;
 mod shape;
 mod token;
 mod value;
+mod value_rules;
 mod wire;
 
 use std::{collections::BTreeMap, fmt};

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use super::{
     Determinism, Format, RuleName,
-    format::{ALPHABETS, LUHN_MODES, NUMERALS},
+    format::{ALPHABETS, LUHN, NUMERALS},
 };
 
 /// The settings of a class on which its tokens rest: their names as in a catalog, and their values in words.
@@ -40,14 +40,14 @@ impl FixedSettings {
             Format::FormatPreserving(preserving) => {
                 set("keep_first", &preserving.keep_first.to_string());
                 set("keep_last", &preserving.keep_last.to_string());
-                set("luhn", word_of(&LUHN_MODES, preserving.luhn));
+                set("luhn", word_of(&LUHN, preserving.luhn));
                 set("alphabet", word_of(&ALPHABETS, preserving.alphabet));
                 set("range", if preserving.reserved.is_some() { "reserved" } else { "any" });
             }
             Format::Ff1(permuted) => {
                 set("keep_first", &permuted.keep_first.to_string());
                 set("keep_last", &permuted.keep_last.to_string());
-                set("luhn", word_of(&LUHN_MODES, permuted.luhn));
+                set("luhn", word_of(&LUHN, permuted.luhn));
                 set("alphabet", word_of(&NUMERALS, permuted.numerals));
             }
         }

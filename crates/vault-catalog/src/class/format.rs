@@ -12,31 +12,34 @@ use crate::{
     names::word,
 };
 
-/// The words for what the Luhn check makes of tokens.
-pub(super) const LUHN_MODES: [(&str, LuhnMode); 3] =
+/// Words for formats, the default first.
+pub(super) const FORMATS: [(&str, Shape); 5] = [
+    ("opaque", Shape::None(Format::Opaque)),
+    ("uuid", Shape::None(Format::Uuid)),
+    ("format_preserving", Shape::Preserved),
+    ("ff1", Shape::Permuted),
+    ("one_way", Shape::None(Format::OneWay)),
+];
+/// Words for what the Luhn check makes of tokens.
+pub(super) const LUHN: [(&str, LuhnMode); 3] =
     [("invalid", LuhnMode::Invalid), ("valid", LuhnMode::Valid), ("none", LuhnMode::Any)];
-/// The words for the letters that a format-preserving token may have.
+/// Words for where tokens lie, the default first.
+pub(super) const RANGES: [(&str, bool); 2] = [("reserved", true), ("any", false)];
+/// Alphabets of the format `ff1`.
+pub(super) const NUMERALS: [(&str, Numerals); 3] =
+    [("digits", Numerals::Digits), ("upper_case", Numerals::UpperCase), ("alphanumeric", Numerals::Alphanumeric)];
+/// Alphabets of the format `format_preserving`.
 pub(super) const ALPHABETS: [(&str, Alphabet); 4] = [
     ("ascii", Alphabet::Ascii),
     ("latin", Alphabet::Latin),
     ("greek", Alphabet::Greek),
     ("cyrillic", Alphabet::Cyrillic),
 ];
-/// The words for what FF1 permutes.
-pub(super) const NUMERALS: [(&str, Numerals); 3] =
-    [("digits", Numerals::Digits), ("upper_case", Numerals::UpperCase), ("alphanumeric", Numerals::Alphanumeric)];
 
 /// Reads the format. Without a rule that is known, what depends on the rule is not judged.
 pub(super) fn format(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Format> {
-    let known = [
-        ("opaque", Shape::None(Format::Opaque)),
-        ("uuid", Shape::None(Format::Uuid)),
-        ("format_preserving", Shape::Preserved),
-        ("ff1", Shape::Permuted),
-        ("one_way", Shape::None(Format::OneWay)),
-    ];
     let shape = match &raw.format {
-        Some(written) => word("format", written, &known.into_iter(), faults)?,
+        Some(written) => word("format", written, &FORMATS.into_iter(), faults)?,
         None => Shape::None(Format::Opaque),
     };
     match shape {
@@ -48,7 +51,7 @@ pub(super) fn format(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults
 
 /// What a format takes from its values.
 #[derive(Clone, Copy)]
-enum Shape {
+pub(super) enum Shape {
     /// Nothing.
     None(Format),
     /// Length and kinds of characters.
@@ -126,7 +129,7 @@ fn preserving(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Op
 
 fn luhn(rule: Option<RuleName>, in_range: bool, raw: &RawClass, faults: &mut Faults) -> Option<LuhnMode> {
     let luhn = match &raw.luhn {
-        Some(written) => word("Luhn mode", written, &LUHN_MODES.into_iter(), faults)?,
+        Some(written) => word("Luhn mode", written, &LUHN.into_iter(), faults)?,
         // A token of a card class must never be taken for a card number, unless somebody asks for it by name.
         None if rule == Some(RuleName::Pan) => LuhnMode::Invalid,
         None => LuhnMode::Any,
@@ -141,9 +144,8 @@ fn luhn(rule: Option<RuleName>, in_range: bool, raw: &RawClass, faults: &mut Fau
 
 /// The range that no value lies in, where the rule has one: tokens lie there unless somebody asks for the contrary.
 fn range(rule: Option<RuleName>, raw: &RawClass, faults: &mut Faults) -> Option<Option<Reserved>> {
-    let known = [("reserved", true), ("any", false)].into_iter();
     let wanted = match &raw.range {
-        Some(written) => word("range of tokens", written, &known, faults)?,
+        Some(written) => word("range of tokens", written, &RANGES.into_iter(), faults)?,
         None => true,
     };
     let reserved = match rule {

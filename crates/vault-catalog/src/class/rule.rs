@@ -12,6 +12,16 @@ use crate::{
     names::word,
 };
 
+/// Words for the hyphens of a Social Security number, the default first.
+pub(super) const HYPHENS: [(&str, Hyphens); 3] =
+    [("optional", Hyphens::Optional), ("required", Hyphens::Required), ("forbidden", Hyphens::Forbidden)];
+/// Words for the control characters that a text may hold, the default first.
+pub(super) const CONTROLS: [(&str, Controls); 3] =
+    [("line_ends", Controls::LineEnds), ("none", Controls::None), ("any", Controls::Any)];
+/// Words for what becomes of the ways to write one text in Unicode, the default first.
+pub(super) const SPELLINGS: [(&str, Spelling); 3] =
+    [("normalise", Spelling::Normalise), ("nfc_only", Spelling::Require), ("keep", Spelling::Keep)];
+
 /// Makes the rule. Keys that it does not use belong to another one.
 pub(super) fn rule(name: RuleName, raw: &mut RawClass, faults: &mut Faults) -> Option<Rule> {
     let mut keys = RuleKeys { rule: raw.rule.span(), faults };
@@ -52,8 +62,7 @@ pub(super) fn rule(name: RuleName, raw: &mut RawClass, faults: &mut Faults) -> O
 }
 
 fn us_ssn(raw: &mut RawClass, keys: &mut RuleKeys<'_>) -> Option<Rule> {
-    let known = [("optional", Hyphens::Optional), ("required", Hyphens::Required), ("forbidden", Hyphens::Forbidden)];
-    keys.choose(&mut raw.hyphens, "choice of hyphens", &known, Hyphens::Optional).map(Rule::us_ssn)
+    keys.choose(&mut raw.hyphens, "choice of hyphens", &HYPHENS).map(Rule::us_ssn)
 }
 
 fn date(raw: &mut RawClass, keys: &mut RuleKeys<'_>) -> Option<Rule> {
@@ -82,10 +91,8 @@ fn pattern(raw: &mut RawClass, keys: &mut RuleKeys<'_>) -> Option<Rule> {
 }
 
 fn text(raw: &mut RawClass, keys: &mut RuleKeys<'_>) -> Option<Rule> {
-    let known = [("none", Controls::None), ("line_ends", Controls::LineEnds), ("any", Controls::Any)];
-    let controls = keys.choose(&mut raw.controls, "choice of control characters", &known, Controls::LineEnds);
-    let known = [("normalise", Spelling::Normalise), ("nfc_only", Spelling::Require), ("keep", Spelling::Keep)];
-    let spelling = keys.choose(&mut raw.spelling, "choice of spellings", &known, Spelling::Normalise);
+    let controls = keys.choose(&mut raw.controls, "choice of control characters", &CONTROLS);
+    let spelling = keys.choose(&mut raw.spelling, "choice of spellings", &SPELLINGS);
     let because = "the rule \"text\" takes at most length_bytes_max";
     let (chars_min, chars_max) = (raw.length_chars_min.take(), raw.length_chars_max.take());
     let (bytes_max, bytes_place) = keys.take(&mut raw.length_bytes_max, "length_bytes_max", because)?;
@@ -127,17 +134,16 @@ impl RuleKeys<'_> {
         })
     }
 
-    /// Takes a word of a fixed list; `default` stands for none.
+    /// Takes a word of a fixed list, whose first stands for none.
     fn choose<T: Copy>(
         &mut self,
         value: &mut Option<Spanned<String>>,
         kind: &'static str,
         known: &[(&'static str, T)],
-        default: T,
     ) -> Option<T> {
         match value.take() {
             Some(written) => word(kind, &written, &known.iter().copied(), self.faults),
-            None => Some(default),
+            None => known.first().map(|(_, default)| *default),
         }
     }
 

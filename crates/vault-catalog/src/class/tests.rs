@@ -155,7 +155,7 @@ fn faults_of_the_keys_of_rules() {
     let text = |keys: &str, line, key: &str, words| {
         class(&format!("rule = \"text\"\nlength_bytes_max = 9\n{keys}"), line, key, words);
     };
-    text("controls = \"some\"", 4, "controls", "write \"none\", \"line_ends\", \"any\"");
+    text("controls = \"some\"", 4, "controls", "write \"line_ends\", \"none\", \"any\"");
     text("spelling = \"nfc\"", 4, "spelling", "write \"normalise\", \"nfc_only\", \"keep\"");
     text("length_chars_min = 0", 4, "length_chars_min", "bounded by 1 character");
     text("length_chars_max = 0", 4, "length_chars_max", "bounded by 1 character");

@@ -1,282 +1,398 @@
-//! Reading the file and the environment into a [`Config`].
+//! Reading the file and the environment, key by key: what each is set to, by whom, and what is wrong with it.
+//!
+//! Everything that can be told apart is found at once, so that one fault does not hide the next. A [`Config`] comes out
+//! of a reading without a fault alone.
 
-use std::{cell::RefCell, collections::BTreeSet, net::SocketAddr, ops::RangeInclusive, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
-use serde::Deserialize;
-use vault_domain::{Region, VaultId, limits};
+use toml::de::{DeTable, DeValue};
+use vault_domain::{Region, VaultId};
 
 use super::{
-    Config, ConfigError, Environment, LogFormat, PREFIX, TlsConfig,
+    Config, ConfigError, Environment, LogFormat, TlsConfig,
+    key::{Absent, KEYS, Key, SettingValue, Written},
     root_key::{PassphraseOrigin, RootKeyProvider},
 };
 
-/// The longest name of a node.
-const NODE_BYTES_MAX: usize = 64;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    mode: Option<String>,
-    vault: Option<String>,
-    node: Option<String>,
-    data_directory: Option<String>,
-    checkpoint_directory: Option<String>,
-    regions: Option<Vec<String>>,
-    catalog: Option<String>,
-    policies: Option<Vec<String>>,
-    #[serde(default)]
-    listen: Listen,
-    #[serde(default)]
-    tls: Tls,
-    #[serde(default)]
-    root_key: RootKey,
-    #[serde(default)]
-    store: Store,
-    #[serde(default)]
-    log: Log,
+/// A configuration as it was read, whether it can be used or not.
+#[derive(Debug)]
+pub struct Reading {
+    path: PathBuf,
+    settings: Vec<Setting>,
+    faults: Vec<ConfigFault>,
+    unknown_variables: Vec<String>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Listen {
-    address: Option<String>,
+/// A key, what it is set to, and by whom.
+#[derive(Debug)]
+pub struct Setting {
+    key: &'static Key,
+    origin: Origin,
+    value: Option<SettingValue>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tls {
-    certificate: Option<String>,
-    key: Option<String>,
-    client_ca: Option<Vec<String>>,
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// This line of the file, from 1.
+    File {
+        /// The line.
+        line: usize,
+    },
+    /// A variable of the environment.
+    Environment {
+        /// Its name.
+        variable: String,
+    },
+    /// Neither sets it.
+    Default,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RootKey {
-    provider: Option<String>,
-    path: Option<String>,
+/// What is wrong with a configuration, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFault {
+    /// The key; empty for what is no key.
+    pub key: String,
+    /// Where the value comes from.
+    pub origin: Origin,
+    /// What is wrong and what would be right. Never a part of the value, which can be a secret in the wrong place.
+    pub problem: String,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Store {
-    cache_bytes: Option<u64>,
-    memtable_bytes: Option<u64>,
-    ballast_bytes: Option<u64>,
-    free_bytes_min: Option<u64>,
+impl fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Origin::File { line } => write!(f, "line {line}: ")?,
+            Origin::Environment { variable } => write!(f, "{variable}: ")?,
+            Origin::Default => {}
+        }
+        let colon = if self.key.is_empty() { "" } else { ": " };
+        write!(f, "{}{colon}{}", self.key, self.problem)
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Log {
-    level: Option<String>,
-    format: Option<String>,
-}
-
-/// Where a value comes from: the environment first, then the file.
-struct Source<'a> {
-    environment: &'a Environment,
-    base: &'a Path,
-    /// The variables that there is a key for.
-    known: RefCell<BTreeSet<String>>,
-}
-
-impl Source<'_> {
-    fn variable(&self, key: &str) -> Option<String> {
-        let name = format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase());
-        let value = self.environment.0.get(&name).cloned();
-        self.known.borrow_mut().insert(name);
-        value
+impl Setting {
+    /// The key's path.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        self.key.path
     }
 
-    /// The variables that look like ours and are no key's. To be asked when every key was looked for.
-    fn unknown_variables(&self) -> Vec<String> {
-        let known = self.known.borrow();
-        self.environment.0.keys().filter(|name| !known.contains(*name)).cloned().collect()
+    /// What it is for.
+    #[must_use]
+    pub fn meaning(&self) -> &'static str {
+        self.key.meaning
     }
 
-    fn text(&self, key: &'static str, file: Option<String>) -> Option<String> {
-        self.variable(key).or(file)
+    /// What it takes, as a sentence's end.
+    #[must_use]
+    pub fn rule(&self) -> String {
+        self.key.rule()
     }
 
-    fn required(&self, key: &'static str, file: Option<String>) -> Result<String, ConfigError> {
-        let missing = || refuse(key, "is missing");
-        self.text(key, file).filter(|text| !text.is_empty()).ok_or_else(missing)
+    /// The unit of its value.
+    #[must_use]
+    pub fn unit(&self) -> Option<&'static str> {
+        self.key.unit()
     }
 
-    fn path(&self, key: &'static str, file: Option<String>) -> Result<std::path::PathBuf, ConfigError> {
-        Ok(self.base.join(self.required(key, file)?))
+    /// What holds where nobody sets it. None: it has to be set.
+    #[must_use]
+    pub fn default(&self) -> Option<String> {
+        self.key.default()
     }
 
-    fn list(&self, key: &'static str, file: Option<Vec<String>>) -> Vec<String> {
-        match self.variable(key) {
-            Some(list) => list.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect(),
-            None => file.unwrap_or_default(),
+    /// The variable that overrides it.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        self.key.variable()
+    }
+
+    /// Who set it.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// What it is set to. None if nobody did, or to something that it does not take.
+    #[must_use]
+    pub fn value(&self) -> Option<&SettingValue> {
+        self.value.as_ref()
+    }
+}
+
+/// What the file says of one key, and its line.
+type Entries = BTreeMap<&'static str, (Written, usize)>;
+
+impl Reading {
+    /// Reads a configuration file, whose keys `environment` overrides.
+    ///
+    /// # Errors
+    /// When the file can't be read; all else is found in the reading.
+    pub fn of_file(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+        Ok(Self::of_text(path, &text, environment))
+    }
+
+    /// Reads the text of the file at `path`.
+    pub(super) fn of_text(path: &Path, text: &str, environment: &Environment) -> Self {
+        let mut file = File { text, entries: Entries::new(), faults: Vec::new() };
+        file.read();
+        let File { mut entries, mut faults, .. } = file;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let mut settings: Vec<Setting> = Vec::with_capacity(KEYS.len());
+        for key in &KEYS {
+            let variable = key.variable();
+            let (written, origin) = match environment.0.get(&variable) {
+                Some(text) => (Some(key.of_variable(text)), Origin::Environment { variable }),
+                None => match entries.remove(key.path) {
+                    Some((written, line)) => (Some(written), Origin::File { line }),
+                    None => (None, Origin::Default),
+                },
+            };
+            let value = match &written {
+                Some(written) => key.judge(written, base),
+                None => of_nobody(key, &settings),
+            };
+            if value.is_none() && (written.is_some() || matches!(key.absent, Absent::Required)) {
+                let missing = if written.is_none() { "is missing; it " } else { "" };
+                let problem = format!("{missing}{}", key.rule());
+                faults.push(ConfigFault { key: key.path.to_owned(), origin: origin.clone(), problem });
+            }
+            settings.push(Setting { key, origin, value });
+        }
+        faults.extend(without_root_key(&settings, &faults));
+        let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
+        let unknown_variables = environment.0.keys().filter(|name| !known.contains(name)).cloned().collect();
+        Self { path: path.to_owned(), settings, faults, unknown_variables }
+    }
+
+    /// Every key, in the order of the documentation.
+    #[must_use]
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// The configuration, if it has no fault in itself.
+    ///
+    /// # Errors
+    /// With all faults.
+    pub fn into_config(self) -> Result<Config, ConfigError> {
+        if !self.faults.is_empty() {
+            return Err(ConfigError::Faults { path: self.path, faults: self.faults });
+        }
+        let (cache, memtable) = (self.bytes("store.cache_bytes")?, self.bytes("store.memtable_bytes")?);
+        let is_json = self.text("log.format")? == "json";
+        let root_key = self.root_key()?;
+        let config = Config {
+            vault: VaultId::parse(self.text("vault")?).map_err(|error| refuse("vault", error.rule))?,
+            node: self.text("node")?.to_owned(),
+            data_directory: self.path("data_directory")?,
+            checkpoint_directory: self.path("checkpoint_directory")?,
+            regions: self.regions()?,
+            catalog: self.path("catalog")?,
+            policies: self.paths("policies")?,
+            address: self.address()?,
+            tls: TlsConfig {
+                certificate: self.path("tls.certificate")?,
+                key: self.path("tls.key")?,
+                client_ca: self.paths("tls.client_ca")?,
+            },
+            root_key,
+            cache_bytes: size(cache),
+            memtable_bytes: size(memtable),
+            ballast_bytes: self.bytes("store.ballast_bytes")?,
+            free_bytes_min: self.bytes("store.free_bytes_min")?,
+            log_level: self.text("log.level")?.to_owned(),
+            log_format: if is_json { LogFormat::Json } else { LogFormat::Text },
+            unknown_variables: self.unknown_variables.clone(),
+        };
+        match self.text("mode")? {
+            "production" => Err(ConfigError::NotForProduction { faults: config.production_faults() }),
+            _ => Ok(config),
         }
     }
 
-    fn number(&self, key: &'static str, file: Option<u64>, default: u64) -> Result<u64, ConfigError> {
-        match self.variable(key) {
-            Some(text) => text.parse().map_err(|_| refuse(key, "must be a number of bytes")),
-            None => Ok(file.unwrap_or(default)),
+    /// Where the root key comes from. What has one custodian has to be asked for by name.
+    fn root_key(&self) -> Result<RootKeyProvider, ConfigError> {
+        if self.text("root_key.provider")? == "file" {
+            return Ok(RootKeyProvider::File(self.path("root_key.path")?));
         }
+        let passphrase = match self.value("root_key.passphrase") {
+            Some(SettingValue::Hidden(passphrase)) => Some(passphrase.expose().to_owned()),
+            _ => None,
+        };
+        let origin = PassphraseOrigin::choose(self.path("root_key.path").ok(), passphrase)?;
+        Ok(RootKeyProvider::Passphrase { origin, data_directory: self.path("data_directory")? })
     }
 
-    fn memory(&self, key: &'static str, file: Option<u64>, default: u64) -> Result<u64, ConfigError> {
-        let bytes = self.number(key, file, default)?;
-        if MEMORY_BYTES.contains(&bytes) { Ok(bytes) } else { Err(refuse(key, "must be 1 MiB to 1 TiB, in bytes")) }
+    fn value(&self, key: &'static str) -> Option<&SettingValue> {
+        self.settings.iter().find(|setting| setting.key.path == key)?.value.as_ref()
+    }
+
+    fn text(&self, key: &'static str) -> Result<&str, ConfigError> {
+        let Some(SettingValue::Text(text)) = self.value(key) else { return Err(refuse(key, "is missing")) };
+        Ok(text)
+    }
+
+    fn path(&self, key: &'static str) -> Result<PathBuf, ConfigError> {
+        let Some(SettingValue::Path(path)) = self.value(key) else { return Err(refuse(key, "is missing")) };
+        Ok(path.clone())
+    }
+
+    fn paths(&self, key: &'static str) -> Result<Vec<PathBuf>, ConfigError> {
+        let Some(SettingValue::Paths(paths)) = self.value(key) else { return Err(refuse(key, "is missing")) };
+        Ok(paths.clone())
+    }
+
+    fn bytes(&self, key: &'static str) -> Result<u64, ConfigError> {
+        let Some(SettingValue::Bytes(bytes)) = self.value(key) else { return Err(refuse(key, "is missing")) };
+        Ok(*bytes)
+    }
+
+    fn regions(&self) -> Result<Vec<Region>, ConfigError> {
+        let key = "regions";
+        let Some(SettingValue::Names(names)) = self.value(key) else { return Err(refuse(key, "is missing")) };
+        names.iter().map(|name| Region::parse(name).map_err(|error| refuse(key, error.rule))).collect()
+    }
+
+    fn address(&self) -> Result<SocketAddr, ConfigError> {
+        let key = "listen.address";
+        self.text(key)?.parse().map_err(|_| refuse(key, "must be an IP address and a port"))
     }
 }
 
-/// What memory can be: the engine ends the process over less or more.
-const MEMORY_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
+/// A root key in a file whose path nobody has said.
+fn without_root_key(settings: &[Setting], faults: &[ConfigFault]) -> Option<ConfigFault> {
+    let of = |path: &str| settings.iter().find(|setting| setting.key.path == path);
+    let (provider, path) = (of("root_key.provider")?, of("root_key.path")?);
+    let is_file = matches!(&provider.value, Some(SettingValue::Text(provider)) if provider == "file");
+    let told = path.value.is_some() || faults.iter().any(|fault| fault.key == path.key.path);
+    let problem = || format!("is missing; it {}", path.key.rule());
+    (is_file && !told).then(|| ConfigFault {
+        key: path.key.path.to_owned(),
+        origin: Origin::Default,
+        problem: problem(),
+    })
+}
+
+/// What holds where nobody sets a key.
+fn of_nobody(key: &Key, before: &[Setting]) -> Option<SettingValue> {
+    match key.absent {
+        Absent::Required | Absent::Unset => None,
+        Absent::Word(word) => Some(SettingValue::Text(word.to_owned())),
+        Absent::Number(bytes) => Some(SettingValue::Bytes(bytes)),
+        Absent::None => Some(SettingValue::Paths(Vec::new())),
+        Absent::BesideData(behind) => {
+            let data = before.iter().find(|setting| setting.key.path == "data_directory")?;
+            let Some(SettingValue::Path(data)) = &data.value else { return None };
+            let mut name = data.file_name().unwrap_or_default().to_owned();
+            name.push(behind);
+            Some(SettingValue::Path(data.with_file_name(name)))
+        }
+    }
+}
+
+/// The file's text on its way into entries.
+struct File<'t> {
+    text: &'t str,
+    entries: Entries,
+    faults: Vec<ConfigFault>,
+}
+
+impl File<'_> {
+    fn read(&mut self) {
+        let (root, errors) = DeTable::parse_recoverable(self.text);
+        for error in &errors {
+            self.fault(String::new(), error.span().unwrap_or_default(), error.message().trim_end().to_owned());
+        }
+        self.table("", root.get_ref());
+    }
+
+    /// Reads a table whose keys begin with `prefix`.
+    fn table(&mut self, prefix: &str, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let path = format!("{prefix}{}", name.get_ref());
+            let section = format!("{path}.");
+            if let Some(key) = KEYS.iter().find(|key| key.path == path) {
+                let line = self.line(&name.span());
+                self.entries.insert(key.path, (written(value.get_ref()), line));
+            } else if KEYS.iter().any(|key| key.path.starts_with(&section)) {
+                match value.get_ref() {
+                    DeValue::Table(table) => self.table(&section, table),
+                    _ => {
+                        let problem = format!("is a section: write [{path}], and its keys below");
+                        self.fault(path, name.span(), problem);
+                    }
+                }
+            } else {
+                let known: Vec<&str> = KEYS.iter().filter_map(|key| next(key.path, prefix)).collect();
+                // A key can be anything, even what was meant to be a value: only what could be a key is repeated.
+                let shown = if is_word(&path) { path } else { prefix.trim_end_matches('.').to_owned() };
+                self.fault(shown, name.span(), format!("there is no such key here; there are {}", listed(&known)));
+            }
+        }
+    }
+
+    fn fault(&mut self, key: String, span: Range<usize>, problem: String) {
+        let origin = Origin::File { line: self.line(&span) };
+        self.faults.push(ConfigFault { key, origin, problem });
+    }
+
+    /// The line that a place in the text stands on, from 1.
+    fn line(&self, span: &Range<usize>) -> usize {
+        1 + self.text.bytes().take(span.start).filter(|byte| *byte == b'\n').count()
+    }
+}
+
+/// The next name of a path below `prefix`.
+fn next<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
+    path.strip_prefix(prefix)?.split('.').next()
+}
+
+/// Names without repeats, separated by commas.
+fn listed(names: &[&str]) -> String {
+    let mut once: Vec<&str> = names.to_vec();
+    once.dedup();
+    once.join(", ")
+}
+
+/// Whether a text could be a key that somebody has misspelled.
+fn is_word(path: &str) -> bool {
+    path.len() <= 64 && path.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_' || b == b'.')
+}
+
+fn written(value: &DeValue<'_>) -> Written {
+    match value {
+        DeValue::String(text) => Written::Text(text.as_ref().to_owned()),
+        DeValue::Integer(number) => {
+            u64::from_str_radix(number.as_str(), number.radix()).map_or(Written::Other, Written::Number)
+        }
+        DeValue::Array(elements) => {
+            let texts = elements.iter().map(|element| match element.get_ref() {
+                DeValue::String(text) => Some(text.as_ref().to_owned()),
+                _ => None,
+            });
+            texts.collect::<Option<Vec<_>>>().map_or(Written::Other, Written::List)
+        }
+        DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Table(_) => Written::Other,
+    }
+}
 
 pub(super) fn refuse(key: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError::Key { key, problem: problem.into() }
 }
 
-/// What the vault runs with when it is told nothing else.
-const CACHE_BYTES: u64 = 512 << 20;
-const MEMTABLE_BYTES: u64 = 256 << 20;
-const BALLAST_BYTES: u64 = 256 << 20;
-const FREE_BYTES_MIN: u64 = 512 << 20;
-
-pub(super) fn read(path: &Path, text: &str, environment: &Environment) -> Result<Config, ConfigError> {
-    let file: File = toml::from_str(text)
-        .map_err(|error| ConfigError::Text { path: path.to_owned(), problem: error.to_string() })?;
-    let base = path.parent().unwrap_or(Path::new(""));
-    let source = Source { environment, base, known: RefCell::default() };
-    let mode = Mode::parse(source.text("mode", file.mode).as_deref())?;
-    let data_directory = source.path("data_directory", file.data_directory)?;
-    let checkpoint_directory = match source.text("checkpoint_directory", file.checkpoint_directory) {
-        Some(directory) => source.base.join(directory),
-        None => {
-            let mut name = data_directory.file_name().unwrap_or_default().to_owned();
-            name.push("-checkpoints");
-            data_directory.with_file_name(name)
-        }
-    };
-    let client_ca: Vec<_> =
-        source.list("tls.client_ca", file.tls.client_ca).iter().map(|path| source.base.join(path)).collect();
-    if client_ca.is_empty() {
-        return Err(refuse(
-            "tls.client_ca",
-            "is missing: name at least one file with a CA that signs client certificates",
-        ));
-    }
-    let cache_bytes = source.memory("store.cache_bytes", file.store.cache_bytes, CACHE_BYTES)?;
-    let memtable_bytes = source.memory("store.memtable_bytes", file.store.memtable_bytes, MEMTABLE_BYTES)?;
-    let root_key = root_key(&source, file.root_key, &data_directory)?;
-    let config = Config {
-        vault: VaultId::parse(&source.required("vault", file.vault)?).map_err(|error| refuse("vault", error.rule))?,
-        node: node(source.required("node", file.node)?)?,
-        data_directory,
-        checkpoint_directory,
-        regions: regions(&source.list("regions", file.regions))?,
-        catalog: source.path("catalog", file.catalog)?,
-        policies: source.list("policies", file.policies).iter().map(|path| source.base.join(path)).collect(),
-        address: address(&source.required("listen.address", file.listen.address)?)?,
-        tls: TlsConfig {
-            certificate: source.path("tls.certificate", file.tls.certificate)?,
-            key: source.path("tls.key", file.tls.key)?,
-            client_ca,
-        },
-        root_key,
-        cache_bytes: size(cache_bytes),
-        memtable_bytes: size(memtable_bytes),
-        ballast_bytes: source.number("store.ballast_bytes", file.store.ballast_bytes, BALLAST_BYTES)?,
-        free_bytes_min: source.number("store.free_bytes_min", file.store.free_bytes_min, FREE_BYTES_MIN)?,
-        log_level: log_level(source.text("log.level", file.log.level))?,
-        log_format: log_format(source.text("log.format", file.log.format).as_deref())?,
-        // Evaluated last: every key was looked for by now.
-        unknown_variables: source.unknown_variables(),
-    };
-    match mode {
-        Mode::Dev => Ok(config),
-        Mode::Production => Err(ConfigError::NotForProduction { faults: config.production_faults() }),
-    }
-}
-
-/// What the vault is run for.
-enum Mode {
-    /// Development and tests: weaker custody of the root key is taken, if it is asked for by name.
-    Dev,
-    /// Real data.
-    Production,
-}
-
-impl Mode {
-    fn parse(text: Option<&str>) -> Result<Self, ConfigError> {
-        match text {
-            Some("dev") => Ok(Self::Dev),
-            Some("production") => Ok(Self::Production),
-            _ => Err(refuse(
-                "mode",
-                "must be \"dev\": every provider of the root key in this version has one custodian, who has every key. \
-                 A vault serves only when told that this is development",
-            )),
-        }
-    }
-}
-
-/// Where the root key comes from. What has one custodian has to be asked for by name.
-fn root_key(source: &Source<'_>, file: RootKey, data_directory: &Path) -> Result<RootKeyProvider, ConfigError> {
-    match source.text("root_key.provider", file.provider).as_deref() {
-        Some("file") => Ok(RootKeyProvider::File(source.path("root_key.path", file.path)?)),
-        Some("passphrase") => {
-            let path = source.text("root_key.path", file.path).filter(|path| !path.is_empty());
-            let path = path.map(|path| source.base.join(path));
-            let origin = PassphraseOrigin::choose(path, source.variable("root_key.passphrase"))?;
-            Ok(RootKeyProvider::Passphrase { origin, data_directory: data_directory.to_owned() })
-        }
-        Some(_) => {
-            let known = "must be \"file\" or \"passphrase\": this version has no other provider";
-            Err(refuse("root_key.provider", known))
-        }
-        None => Err(refuse("root_key.provider", "is missing: this version has \"file\" and \"passphrase\"")),
-    }
-}
-
-fn regions(names: &[String]) -> Result<Vec<Region>, ConfigError> {
-    let mut regions = Vec::new();
-    for name in names {
-        let region = Region::parse(name).map_err(|error| refuse("regions", error.rule))?;
-        if regions.contains(&region) {
-            return Err(refuse("regions", format!("names {region} twice")));
-        }
-        regions.push(region);
-    }
-    match regions.len() {
-        0 => Err(refuse("regions", "must name at least one region")),
-        1..=limits::REGIONS_MAX => Ok(regions),
-        _ => Err(refuse("regions", format!("must name at most {} regions", limits::REGIONS_MAX))),
-    }
-}
-
-fn node(name: String) -> Result<String, ConfigError> {
-    let valid = (1..=NODE_BYTES_MAX).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b));
-    if valid { Ok(name) } else { Err(refuse("node", "must match [a-z0-9.-]{1,64}")) }
-}
-
-fn address(text: &str) -> Result<SocketAddr, ConfigError> {
-    text.parse().map_err(|_| refuse("listen.address", "must be an IP address and a port, as in \"127.0.0.1:8443\""))
-}
-
-fn log_level(text: Option<String>) -> Result<String, ConfigError> {
-    let level = text.unwrap_or_else(|| "info".to_owned());
-    let known = ["error", "warn", "info", "debug", "trace"].contains(&level.as_str());
-    if known { Ok(level) } else { Err(refuse("log.level", "must be error, warn, info, debug or trace")) }
-}
-
-fn log_format(text: Option<&str>) -> Result<LogFormat, ConfigError> {
-    match text {
-        None | Some("json") => Ok(LogFormat::Json),
-        Some("text") => Ok(LogFormat::Text),
-        Some(_) => Err(refuse("log.format", "must be \"json\" or \"text\"")),
-    }
-}
-
 fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;

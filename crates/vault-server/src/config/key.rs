@@ -1,0 +1,403 @@
+//! Every key of the configuration, declared once: its meaning, what it takes, and what holds where nobody sets it.
+//!
+//! The reader, `config explain` and the JSON Schema all go by this table, so that none of them can know a key or a
+//! limit that the others do not. What a key takes decides too whether its value may be shown: a text that is not what
+//! its key takes can be a secret in the wrong place, and is never repeated.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
+
+use vault_domain::{Region, VaultId, limits};
+use zeroize::Zeroizing;
+
+/// A key of the configuration.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Its path: the section's name, a dot and its own; its own alone at the top.
+    pub(crate) path: &'static str,
+    /// What it is for, in one or two sentences.
+    pub(crate) meaning: &'static str,
+    /// What it takes.
+    pub(crate) kind: Kind,
+    /// What holds if neither file nor environment sets it.
+    pub(crate) absent: Absent,
+}
+
+/// What a key takes.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// One of a few words; the text says why there are no others, where that is worth saying.
+    Word(&'static [&'static str], &'static str),
+    /// Text that matches a regular expression, as this function has it.
+    Name(&'static str, fn(&str) -> bool),
+    /// An IP address and a port.
+    Address,
+    /// The path of a file or a directory.
+    Path,
+    /// The path of a file that holds a secret.
+    SecretPath,
+    /// Paths of files.
+    Paths,
+    /// Names of regions, each once.
+    Regions,
+    /// A number of bytes.
+    Bytes(RangeInclusive<u64>),
+    /// A secret itself, in the environment alone.
+    Hidden,
+}
+
+/// What holds where nobody sets a key.
+#[derive(Debug)]
+pub(crate) enum Absent {
+    /// Nothing: it has to be set.
+    Required,
+    /// Nothing: it need not be set.
+    Unset,
+    /// This word.
+    Word(&'static str),
+    /// This number.
+    Number(u64),
+    /// An empty list.
+    None,
+    /// The path of the data directory with this behind its name.
+    BesideData(&'static str),
+}
+
+/// What a key is set to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingValue {
+    /// A word, a name, an address.
+    Text(String),
+    /// A list of names.
+    Names(Vec<String>),
+    /// A path; a relative one is joined to the folder of the configuration file.
+    Path(PathBuf),
+    /// Paths, joined likewise.
+    Paths(Vec<PathBuf>),
+    /// A number of bytes.
+    Bytes(u64),
+    /// A secret, which is not shown.
+    Hidden(HiddenText),
+}
+
+/// A secret that shows nothing of itself and is wiped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HiddenText(Zeroizing<String>);
+
+impl HiddenText {
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for HiddenText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HiddenText(..)")
+    }
+}
+
+/// What stands in the file or in a variable, before it is known to be what its key takes.
+#[derive(Debug)]
+pub(crate) enum Written {
+    Text(String),
+    List(Vec<String>),
+    Number(u64),
+    /// A secret in the environment.
+    Secret(Zeroizing<String>),
+    /// Something that no key takes.
+    Other,
+}
+
+/// What memory can be: the engine ends the process over less or more.
+const MEMORY: RangeInclusive<u64> = 1 << 20..=1 << 40;
+/// What can be kept free or in reserve on a disk.
+const ROOM: RangeInclusive<u64> = 0..=1 << 50;
+/// The longest path, in bytes: Linux's PATH_MAX.
+pub(crate) const PATH_BYTES_MAX: usize = 4096;
+/// A word of so many letters and digits where the path of a secret belongs is taken for the secret: 32 are 128 bits in
+/// hex. A file of such a name can be written as ./name.
+const SECRET_CHARS_MIN: usize = 32;
+
+/// All keys, in the order of the documentation.
+pub(crate) static KEYS: [Key; 21] = [
+    Key {
+        path: "mode",
+        meaning: "What this vault is for. It has to be written out that it is for development.",
+        kind: Kind::Word(
+            &["dev", "production"],
+            "every provider of the root key in this version has one custodian, who has every key, so that production \
+             is refused for now. A vault serves only when told that this is development",
+        ),
+        absent: Absent::Required,
+    },
+    Key {
+        path: "vault",
+        meaning: "The vault's name. It is part of every sealed value's place: never change it.",
+        kind: Kind::Name("^[a-z0-9][a-z0-9.-]{0,62}$", |text| VaultId::parse(text).is_ok()),
+        absent: Absent::Required,
+    },
+    Key {
+        path: "node",
+        meaning: "This node's name, in the origin of its own log.",
+        kind: Kind::Name("^[a-z0-9.-]{1,64}$", is_node),
+        absent: Absent::Required,
+    },
+    Key {
+        path: "data_directory",
+        meaning: "The folder of the stores, on a real disk: an answer leaves when its entry is on it.",
+        kind: Kind::Path,
+        absent: Absent::Required,
+    },
+    Key {
+        path: "checkpoint_directory",
+        meaning: "The folder of the newest checkpoints, outside of the stores and best on another disk: an old copy \
+                  of the stores is told by them.",
+        kind: Kind::Path,
+        absent: Absent::BesideData("-checkpoints"),
+    },
+    Key {
+        path: "regions",
+        meaning: "The regions that are served here, each of which the catalog must declare.",
+        kind: Kind::Regions,
+        absent: Absent::Required,
+    },
+    Key {
+        path: "catalog",
+        meaning: "The catalog: what is kept in the vault, and who may ask for what.",
+        kind: Kind::Path,
+        absent: Absent::Required,
+    },
+    Key {
+        path: "policies",
+        meaning: "Files of Cedar policies beside the built-in ones.",
+        kind: Kind::Paths,
+        absent: Absent::None,
+    },
+    Key {
+        path: "listen.address",
+        meaning: "Where to listen. Port 0 takes any free one.",
+        kind: Kind::Address,
+        absent: Absent::Required,
+    },
+    Key {
+        path: "tls.certificate",
+        meaning: "The server's certificate with its chain, leaf first (PEM).",
+        kind: Kind::Path,
+        absent: Absent::Required,
+    },
+    Key {
+        path: "tls.key",
+        meaning: "The private key of the server's certificate (PEM); mode 0600.",
+        kind: Kind::SecretPath,
+        absent: Absent::Required,
+    },
+    Key {
+        path: "tls.client_ca",
+        meaning: "The authorities that sign client certificates (PEM), one at least.",
+        kind: Kind::Paths,
+        absent: Absent::Required,
+    },
+    Key {
+        path: "root_key.provider",
+        meaning: "Who keeps the root key, under which all others lie. A file and a passphrase are for development and \
+                  tests only.",
+        kind: Kind::Word(&["file", "passphrase"], "this version has no other provider"),
+        absent: Absent::Required,
+    },
+    Key {
+        path: "root_key.path",
+        meaning: "The file of the root key, or of the passphrase that it is derived from; mode 0600.",
+        kind: Kind::SecretPath,
+        absent: Absent::Unset,
+    },
+    Key {
+        path: "root_key.passphrase",
+        meaning: "The passphrase that the root key is derived from, where no file holds it.",
+        kind: Kind::Hidden,
+        absent: Absent::Unset,
+    },
+    Key {
+        path: "store.cache_bytes",
+        meaning: "Memory for blocks that were read, all regions together.",
+        kind: Kind::Bytes(MEMORY),
+        absent: Absent::Number(512 << 20),
+    },
+    Key {
+        path: "store.memtable_bytes",
+        meaning: "Memory for rows that were written, all regions together.",
+        kind: Kind::Bytes(MEMORY),
+        absent: Absent::Number(256 << 20),
+    },
+    Key {
+        path: "store.ballast_bytes",
+        meaning: "The reserve file of each region, given up to go on when the disk is full.",
+        kind: Kind::Bytes(ROOM),
+        absent: Absent::Number(256 << 20),
+    },
+    Key {
+        path: "store.free_bytes_min",
+        meaning: "Room that is kept free on the disk: with less of it, what needs an entry is refused.",
+        kind: Kind::Bytes(ROOM),
+        absent: Absent::Number(512 << 20),
+    },
+    Key {
+        path: "log.level",
+        meaning: "How much the process says on standard error; nothing sensitive at any level.",
+        kind: Kind::Word(&["error", "warn", "info", "debug", "trace"], ""),
+        absent: Absent::Word("info"),
+    },
+    Key {
+        path: "log.format",
+        meaning: "How it says so: one JSON object a line, or text for people.",
+        kind: Kind::Word(&["json", "text"], ""),
+        absent: Absent::Word("json"),
+    },
+];
+
+impl Key {
+    /// The variable of the environment that overrides it.
+    pub(crate) fn variable(&self) -> String {
+        format!("{}{}", super::PREFIX, self.path.replace('.', "_").to_ascii_uppercase())
+    }
+
+    /// Judges what is written. `base` is the folder that relative paths start from. None: not what the key takes.
+    pub(crate) fn judge(&self, written: &Written, base: &Path) -> Option<SettingValue> {
+        match (&self.kind, written) {
+            (Kind::Word(words, _), Written::Text(text)) => {
+                words.contains(&text.as_str()).then(|| SettingValue::Text(text.clone()))
+            }
+            (Kind::Name(_, valid), Written::Text(text)) => valid(text).then(|| SettingValue::Text(text.clone())),
+            (Kind::Address, Written::Text(text)) => {
+                text.parse::<SocketAddr>().ok().map(|address| SettingValue::Text(address.to_string()))
+            }
+            (Kind::Path, Written::Text(text)) => is_path(text).then(|| SettingValue::Path(base.join(text))),
+            (Kind::SecretPath, Written::Text(text)) => {
+                (is_path(text) && !looks_secret(text)).then(|| SettingValue::Path(base.join(text)))
+            }
+            (Kind::Paths, Written::List(list)) => {
+                let enough = !list.is_empty() || !matches!(self.absent, Absent::Required);
+                let paths = || SettingValue::Paths(list.iter().map(|path| base.join(path)).collect());
+                (enough && list.iter().all(|path| is_path(path))).then(paths)
+            }
+            (Kind::Regions, Written::List(names)) => {
+                let once = names.iter().enumerate().all(|(at, name)| !names.iter().take(at).any(|other| other == name));
+                let named = names.iter().all(|name| Region::parse(name).is_ok());
+                let counted = (1..=limits::REGIONS_MAX).contains(&names.len());
+                (once && named && counted).then(|| SettingValue::Names(names.clone()))
+            }
+            (Kind::Bytes(range), Written::Number(bytes)) => {
+                range.contains(bytes).then_some(SettingValue::Bytes(*bytes))
+            }
+            (Kind::Hidden, Written::Secret(text)) => Some(SettingValue::Hidden(HiddenText(text.clone()))),
+            _ => None,
+        }
+    }
+
+    /// Reads a variable's text as the key takes it: lists are separated by commas.
+    pub(crate) fn of_variable(&self, text: &str) -> Written {
+        match self.kind {
+            Kind::Bytes(_) => text.parse().map_or_else(|_| Written::Text(text.to_owned()), Written::Number),
+            Kind::Paths | Kind::Regions => {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                Written::List(parts.map(str::to_owned).collect())
+            }
+            Kind::Hidden => Written::Secret(Zeroizing::new(text.to_owned())),
+            Kind::Word(..) | Kind::Name(..) | Kind::Address | Kind::Path | Kind::SecretPath => {
+                Written::Text(text.to_owned())
+            }
+        }
+    }
+
+    /// What it takes, as a sentence's end.
+    pub(crate) fn rule(&self) -> String {
+        match &self.kind {
+            Kind::Word(words, why) => {
+                let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+                let colon = if why.is_empty() { "" } else { ": " };
+                format!("must be {}{colon}{why}", words.join(" or "))
+            }
+            Kind::Name(pattern, _) => format!("must match {pattern}"),
+            Kind::Address => "must be an IP address and a port, as in \"127.0.0.1:8443\"".to_owned(),
+            Kind::Path => format!("must be a path of 1 to {PATH_BYTES_MAX} bytes on one line"),
+            Kind::SecretPath => {
+                format!(
+                    "must be the path of a file, 1 to {PATH_BYTES_MAX} bytes on one line; the key itself stays in it"
+                )
+            }
+            Kind::Paths if matches!(self.absent, Absent::Required) => {
+                format!("must be a list of one path at least, each of 1 to {PATH_BYTES_MAX} bytes on one line")
+            }
+            Kind::Paths => format!("must be a list of paths, each of 1 to {PATH_BYTES_MAX} bytes on one line"),
+            Kind::Regions => format!(
+                "must name 1 to {} regions, each once; a name matches {REGION_PATTERN} and is not \"node\"",
+                limits::REGIONS_MAX
+            ),
+            Kind::Hidden => format!("must stand in {} and in no file", self.variable()),
+            Kind::Bytes(range) => format!("must be {} to {}, in bytes", size(*range.start()), size(*range.end())),
+        }
+    }
+
+    /// The unit of its value, if it has one.
+    pub(crate) fn unit(&self) -> Option<&'static str> {
+        matches!(self.kind, Kind::Bytes(_)).then_some("bytes")
+    }
+
+    /// What holds where nobody sets it, for people. None: it has to be set.
+    pub(crate) fn default(&self) -> Option<String> {
+        match self.absent {
+            Absent::Required | Absent::Unset => None,
+            Absent::Word(word) => Some(word.to_owned()),
+            Absent::Number(bytes) => Some(bytes.to_string()),
+            Absent::None => Some("none".to_owned()),
+            Absent::BesideData(behind) => Some(format!("data_directory with \"{behind}\" behind its name")),
+        }
+    }
+}
+
+impl fmt::Display for SettingValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Names(names) => f.write_str(&names.join(", ")),
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Paths(paths) => {
+                let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+                f.write_str(&paths.join(", "))
+            }
+            Self::Bytes(bytes) => write!(f, "{bytes}"),
+            Self::Hidden(_) => f.write_str("(set, not shown)"),
+        }
+    }
+}
+
+/// What the name of a region looks like; `node` is none.
+pub(crate) const REGION_PATTERN: &str = "^[a-z][a-z0-9]{0,15}$";
+/// The longest name of a node.
+const NODE_BYTES_MAX: usize = 64;
+
+fn is_node(name: &str) -> bool {
+    (1..=NODE_BYTES_MAX).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
+}
+
+fn is_path(text: &str) -> bool {
+    (1..=PATH_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control)
+}
+
+/// Whether a text is rather a key than the path of its file.
+fn looks_secret(text: &str) -> bool {
+    text.len() >= SECRET_CHARS_MIN
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+=".contains(&b))
+        && text.bytes().any(|b| b.is_ascii_digit())
+}
+
+/// A number of bytes in the largest unit that divides it.
+fn size(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let unit = units.into_iter().find(|(bits, _)| bytes > 0 && bytes.trailing_zeros() >= *bits);
+    unit.map_or_else(|| bytes.to_string(), |(bits, unit)| format!("{} {unit}", bytes >> bits))
+}
