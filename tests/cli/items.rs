@@ -24,6 +24,23 @@ fn values_go_in_and_come_back_in_each_form() {
 }
 
 #[test]
+fn what_is_known_of_a_token_is_told_without_its_value() {
+    let vault = DevVault::start();
+    let token = vault.tokens("card_number", &[CARD]).remove(0);
+    let line = format!("token describe --class card_number {SETTLE}");
+    let told = vault.run("payments", &line, &token).with(0);
+    let description = &told.lines()[0];
+    assert_eq!((&description["format"], &description["stored"]), (&json!("format_preserving"), &json!(true)));
+    assert!(description["created_at"].is_string() && description["expires_at"].is_null(), "{description}");
+    assert!(!told.out.contains(CARD) && !told.out.contains(&token), "neither value nor token");
+    // Who may tokenize may not ask, and what is no token is not found.
+    let denied = vault.run("loader", &line, &token).with(3);
+    assert_eq!(denied.lines()[0]["error"]["reason"], "ACCESS_DENIED");
+    let unknown = vault.run("payments", &line, "4000000000000002").with(1);
+    assert_eq!(unknown.lines()[0]["error"]["reason"], "TOKEN_NOT_FOUND");
+}
+
+#[test]
 fn an_item_that_is_refused_stands_in_its_place_and_in_the_exit_code() {
     let vault = DevVault::start();
     let line = format!("tokenize --class card_number {LOAD}");

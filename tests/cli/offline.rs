@@ -190,7 +190,7 @@ fn scan(words: &[&str], code: i32) -> (Vec<Value>, Value) {
     assert!(!ended.out.contains(NUMBER) && !ended.err.contains(NUMBER) && !ended.out.contains(UNSEEN), "{ended:?}");
     let mut lines = ended.lines();
     let summary = lines.pop().unwrap();
-    assert_eq!(summary["kind"], "summary");
+    assert_eq!(summary.get("kind").unwrap(), "summary");
     (lines, summary)
 }
 

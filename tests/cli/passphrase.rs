@@ -75,13 +75,13 @@ impl Place {
 fn tokenize(place: &Place, served: &Served, value: &str) -> String {
     let line = format!("tokenize --class email {LOAD}");
     let given = run(&mut served.command(&place.vault, "loader", &line), value).with(0).lines();
-    given[0]["token"].as_str().unwrap().to_owned()
+    given.first().unwrap().get("token").unwrap().as_str().unwrap().to_owned()
 }
 
 fn reveal(place: &Place, served: &Served, token: &str) -> String {
     let line = format!("detokenize --class email {SETTLE}");
     let given = run(&mut served.command(&place.vault, "payments", &line), token).with(0).lines();
-    given[0]["value"].as_str().unwrap().to_owned()
+    given.first().unwrap().get("value").unwrap().as_str().unwrap().to_owned()
 }
 
 #[test]

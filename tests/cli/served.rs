@@ -34,8 +34,9 @@ impl Served {
             let mut line = String::new();
             assert_ne!(err.read_line(&mut line).unwrap(), 0, "it ended: {said}");
             let message: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-            if message["fields"]["message"] == SERVING {
-                break message["fields"]["address"].as_str().unwrap().to_owned();
+            let field = |name: &str| message.pointer(&format!("/fields/{name}"))?.as_str();
+            if field("message") == Some(SERVING) {
+                break field("address").unwrap().to_owned();
             }
             said.push_str(&line);
         };

@@ -76,7 +76,7 @@ pub(crate) enum Command {
     /// Who saw what, when and why
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Tokens by themselves, without asking a vault
+    /// Tokens without their values: what the vault knows of them, and what they tell without a vault
     #[command(subcommand)]
     Token(TokenCommand),
     /// Find card numbers and opaque tokens in files and folders: where they are, never what they are
@@ -99,6 +99,8 @@ pub(crate) enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
+    /// Ask the vault what it knows of tokens beside their values; needs a grant for "describe"
+    Describe(Box<ItemArguments>),
     /// Say of opaque tokens whether their form is right, and with check keys of which tenant and class they are
     Inspect(InspectArguments),
     /// Write the check keys of a region into a file, for `token inspect`, `scan` and gateways; the vault must not serve

@@ -28,7 +28,7 @@ pub(crate) use rows::{Format, Shape};
 pub(crate) use statistics::Statistics;
 
 use crate::{
-    bulk::{exchange::exchange, pipeline::Pipeline, rows::Rows, targets::Targets},
+    bulk::{exchange::Exchange, pipeline::Pipeline, rows::Rows, targets::Targets},
     connection::Connection,
     exit::{Exit, Failure},
     items::{ContextArguments, Receipts},
@@ -203,7 +203,8 @@ pub(crate) async fn transform(
     if before > 0 {
         output::note(&format!("going on with a job that was cut, behind row {}", grouped(before)));
     }
-    let exchange = |key, items| exchange(client.clone(), job.direction, job.context.clone(), key, items);
+    let stream = Exchange::open(client, job.direction, job.context.clone(), targets.key())?;
+    let exchange = |number, items| stream.send(number, items);
     let mut pipeline = Pipeline { rows, in_flight_max: job.in_flight.get(), clock, exchange };
     let on_progress = |statistics: &Statistics| {
         bar.set_message(format!("{} rows, {}", grouped(statistics.rows_in), statistics.speed()));

@@ -11,6 +11,7 @@ mod config_check;
 mod config_explain;
 mod config_schema;
 mod connection;
+mod describe;
 mod detokenize;
 mod dev;
 mod exit;
@@ -74,6 +75,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Bulk(BulkCommand::Detokenize(arguments)) => bulk::run(bulk::Direction::Detokenize, arguments).await,
         Command::Audit(AuditCommand::Query(arguments)) => audit::query(*arguments).await,
         Command::Audit(AuditCommand::Checkpoint(arguments)) => audit::checkpoint(*arguments).await,
+        Command::Token(TokenCommand::Describe(arguments)) => describe::run(*arguments).await,
         Command::Token(TokenCommand::Inspect(arguments)) => token::inspect(&arguments),
         Command::Token(TokenCommand::ExportCheckKeys(arguments)) => token::export_check_keys(arguments).await,
         Command::Scan(arguments) => scan::run(&arguments),

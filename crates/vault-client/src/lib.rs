@@ -12,7 +12,7 @@
 //! | `call` | [`CallContext`] and what is known of calls that were made: [`CallMade`], [`Receipt`] |
 //! | `split` | more items than one request may hold |
 //! | `stream` | many batches over one call: [`TokenizeStream`], [`DetokenizeStream`] |
-//! | `tokenize`, `detokenize`, `read_audit` | the calls |
+//! | `tokenize`, `detokenize`, `describe`, `read_audit` | the calls |
 //! | `error` | [`ClientError`] and [`Refusal`] |
 #![deny(missing_docs)]
 
@@ -21,6 +21,7 @@ mod call;
 mod client;
 mod config;
 mod connect;
+mod describe;
 mod detokenize;
 mod error;
 mod read_audit;
@@ -32,6 +33,7 @@ pub use attempt::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
 pub use call::{Answer, CallContext, CallMade, Idempotency, Receipt};
 pub use client::{ANSWER_BYTES_MAX, Client};
 pub use config::{ClientConfig, Endpoint, FOLLOWED_ENDPOINTS_MAX, IN_FLIGHT_DEFAULT, IN_FLIGHT_MAX};
+pub use describe::TokenDescription;
 pub use detokenize::HeldToken;
 pub use error::{ClientError, Refusal, Violation};
 pub use read_audit::{AccessLogPage, AccessLogQuery, LogName, VerifiedCheckpoint};

@@ -97,6 +97,8 @@ mod sealed {
         type Reply: Send + 'static;
         type Result: Send + 'static;
         type Output: Send + 'static;
+        /// Whether a message has to have a name to be sent again without harm.
+        const NAMED: bool;
 
         fn class(item: &Self::Item) -> &str;
         fn request(start: Option<v1::StreamStart>, sequence: u64, items: Vec<Self::Item>) -> Self::Request;
@@ -129,6 +131,7 @@ impl sealed::Way for Tokenizing {
     type Reply = v1::TokenizeStreamResponse;
     type Result = v1::TokenizeResult;
     type Output = IssuedToken;
+    const NAMED: bool = true;
 
     fn class(item: &v1::TokenizeItem) -> &str {
         &item.data_class
@@ -164,6 +167,8 @@ impl sealed::Way for Detokenizing {
     type Reply = v1::DetokenizeStreamResponse;
     type Result = v1::DetokenizeResult;
     type Output = Plaintext;
+    // To reveal twice is to be logged twice, and nothing else.
+    const NAMED: bool = false;
 
     fn class(item: &v1::DetokenizeItem) -> &str {
         &item.data_class
@@ -232,7 +237,8 @@ impl<W: Way> Stream<W> {
         let key = match &context.idempotency {
             Idempotency::Off => String::new(),
             Idempotency::Key(key) => key.as_str().to_owned(),
-            Idempotency::Automatic => client.drawn_key()?,
+            Idempotency::Automatic if W::NAMED => client.drawn_key()?,
+            Idempotency::Automatic => String::new(),
         };
         let start = v1::StreamStart {
             region: context.region.as_str().to_owned(),
@@ -349,7 +355,7 @@ impl<W: Way> Held<W> {
         let pause = patience.pause(failures, error.retry_after());
         let is_passing = error.is_passing()
             || matches!(error.reason(), Some(Reason::CommitConflict | Reason::DeadlineExceeded | Reason::Cancelled));
-        let may_repeat = !self.start.idempotency_key.is_empty();
+        let may_repeat = !W::NAMED || !self.start.idempotency_key.is_empty();
         if may_repeat && is_passing && failures < patience.attempts_max {
             tokio::time::sleep(pause).await;
             self.give_up_late();

@@ -180,7 +180,9 @@ impl Engine {
             .zip(&request.items)
             .map(|(checked, item)| {
                 checked.evidence(item.class, || {
-                    vault.keys.token_hash(scope.account.tenant(), &token::as_issued(item.token.expose()))
+                    let permit = permits.get(item.class).and_then(|permit| permit.as_ref().ok());
+                    let format = permit.map(|permit| permit.class().format());
+                    vault.keys.token_hash(scope.account.tenant(), &token::as_issued(item.token.expose(), format))
                 })
             })
             .collect();

@@ -4,6 +4,7 @@ mod page_token;
 
 use std::{sync::Arc, time::Duration};
 
+use vault_catalog::Format;
 use vault_domain::{
     Action, Clock, DataClass, Decision, LogIndex, Millis, PrincipalId, Purpose, Reason, Reference, Region, Tenant,
     TokenText, limits,
@@ -325,7 +326,7 @@ async fn items(
     let by_block = OpaqueToken::parse(token.expose()).ok().and_then(|token| class.record_number(token.block()));
     // As it was presented, and as a class of UUIDs would have issued it: which of the two it was is the class's affair,
     // whose format was perhaps another one then.
-    let issued = as_issued(token.expose());
+    let issued = as_issued(token.expose(), Some(Format::Uuid));
     let spellings = [token.expose(), &*issued];
     let rows = reader.snapshot().get_many(Tokens, &spellings.map(|text| class.token_lookup(text))).await?;
     let by_row = (0..spellings.len()).filter_map(|at| record_number_row(rows.get(at)?));

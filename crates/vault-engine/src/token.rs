@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use vault_catalog::Format;
 use vault_domain::{Audience, Millis, Reason, RecordNumber, Region, TokenText};
 use vault_format::{Numerals, OpaqueToken, Parts, UuidToken};
 use vault_keys::{ClassKeys, MintedToken, Record, RecordFormat, RecordState, RegionKeys, Way};
@@ -24,7 +25,10 @@ pub(crate) fn class_keys(keys: &RegionKeys, permits: &[Result<Permit<'_>, Reason
 }
 
 /// A token as it was issued, whatever spelling it came in: a UUID is read in either case, and known in one.
-pub(crate) fn as_issued(token: &str) -> Cow<'_, str> {
+pub(crate) fn as_issued(token: &str, format: Option<Format>) -> Cow<'_, str> {
+    if format != Some(Format::Uuid) {
+        return Cow::Borrowed(token);
+    }
     UuidToken::parse(token).map_or(Cow::Borrowed(token), |uuid| Cow::Owned(uuid.to_text().expose().to_owned()))
 }
 

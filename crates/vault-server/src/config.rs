@@ -132,6 +132,7 @@ pub struct Config {
     catalog: PathBuf,
     policies: Vec<PathBuf>,
     address: SocketAddr,
+    reflection: bool,
     tls: TlsConfig,
     root_key: RootKeyProvider,
     // No `Memory` yet: to make one maps it, which ends the process where there is too little.
@@ -165,6 +166,11 @@ impl Config {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether the contract can be asked for.
+    pub(crate) fn reflection(&self) -> bool {
+        self.reflection
     }
 
     /// The folder of the stores.

@@ -10,10 +10,13 @@ use hyper::body::Incoming;
 use tonic::{Status, body::Body};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_web::{GrpcWebLayer, GrpcWebService};
-use tower::{Layer, Service};
+use tower::{Layer, Service, util::BoxCloneSyncService};
 use vault_domain::{Action, Reason, RequestId, limits};
 use vault_engine::{Call, Engine, Refusal, TraceId};
-use vault_proto::v1::{audit_service_server::AuditServiceServer, token_service_server::TokenServiceServer};
+use vault_proto::{
+    DESCRIPTORS,
+    v1::{audit_service_server::AuditServiceServer, token_service_server::TokenServiceServer},
+};
 
 use crate::{
     identity::Peer,
@@ -30,6 +33,7 @@ const STREAMS: [&str; 2] =
 const BODY_GRACE: Duration = Duration::from_millis(200);
 /// A question about health names a service.
 const HEALTH_BYTES_MAX: usize = 1024;
+const REFLECTION_SERVICE: &str = "/grpc.reflection.v1.ServerReflection/";
 const HEALTH_SERVICE: &str = "/grpc.health.v1.Health/";
 
 /// The services, behind their door. Clones share the engine.
@@ -43,12 +47,16 @@ pub(crate) struct Door<H> {
     audit: AuditServiceServer<AuditRpc>,
     web_audit: GrpcWebService<AuditServiceServer<AuditRpc>>,
     health: HealthServer<H>,
+    reflection: Option<Reflection>,
     intake: Intake,
 }
 
+/// The service that tells the contract.
+type Reflection = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
 impl<H> Clone for Door<H> {
     fn clone(&self) -> Self {
-        let Self { engine, token, web_token, streams, audit, web_audit, health, intake } = self;
+        let Self { engine, token, web_token, streams, audit, web_audit, health, reflection, intake } = self;
         Self {
             engine: engine.clone(),
             token: token.clone(),
@@ -57,13 +65,15 @@ impl<H> Clone for Door<H> {
             audit: audit.clone(),
             web_audit: web_audit.clone(),
             health: health.clone(),
+            reflection: reflection.clone(),
             intake: intake.clone(),
         }
     }
 }
 
 impl<H: Health> Door<H> {
-    pub(crate) fn new(engine: Arc<Engine>, health: HealthServer<H>, streams: Streams) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, health: HealthServer<H>, streams: Streams, reflects: bool) -> Self {
+        let reflection = reflects.then(reflection).flatten();
         let most = limits::REQUEST_BYTES_MAX;
         let rpc = Arc::new(TokenRpc { engine: engine.clone(), streams });
         let token = TokenServiceServer::from_arc(rpc.clone()).max_decoding_message_size(most);
@@ -74,7 +84,7 @@ impl<H: Health> Door<H> {
         let (token, audit) = (token.max_encoding_message_size(usize::MAX), audit.max_encoding_message_size(usize::MAX));
         let web = GrpcWebLayer::new();
         let (web_token, web_audit) = (web.layer(token.clone()), web.layer(audit.clone()));
-        Self { engine, token, web_token, streams, audit, web_audit, health, intake: Intake::new() }
+        Self { engine, token, web_token, streams, audit, web_audit, health, reflection, intake: Intake::new() }
     }
 
     /// Answers one request of a connection.
@@ -100,6 +110,15 @@ impl<H: Health> Door<H> {
             Err(refused) => return Ok(answer_of(refused, transport)),
         };
         let path = head.uri.path();
+        if path.starts_with(REFLECTION_SERVICE)
+            && transport == Ok(Transport::Grpc)
+            && let Some(reflection) = &mut self.reflection
+        {
+            if let Err(unknown) = self.engine.admit(&call, Action::Call).await {
+                return Ok(status::status(&unknown, call.request_id).into_http());
+            }
+            return reflection.call(Request::from_parts(head, Body::new(body))).await;
+        }
         let is_token = path.starts_with(TOKEN_SERVICE);
         if !is_token && !path.starts_with(AUDIT_SERVICE) {
             return Ok(self.refuse(&call, Reason::MethodUnknown, transport).await);
@@ -222,6 +241,21 @@ impl<H: Health> Door<H> {
             Err(unrecorded) => status::status(&unrecorded, call.request_id),
         };
         answer_of(status, transport)
+    }
+}
+
+/// The service that tells the contract; none if the contract can't be told, which is a fault of the build.
+fn reflection() -> Option<Reflection> {
+    let built = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1();
+    match built {
+        Ok(service) => Some(BoxCloneSyncService::new(service)),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "there is no reflection");
+            None
+        }
     }
 }
 

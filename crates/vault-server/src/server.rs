@@ -89,6 +89,7 @@ impl Server {
         let address = config.address();
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
+        let reflection = config.reflection();
         let opening = move || {
             let engine_config = config.engine()?;
             let root = config.root_key(&*entropy)?;
@@ -99,7 +100,7 @@ impl Server {
         report(&health, ServingStatus::Serving).await;
         let (stop, stopping) = watch::channel(false);
         let streams = Streams::new(stopping.clone());
-        let door = Door::new(engine.clone(), health_server, streams.clone());
+        let door = Door::new(engine.clone(), health_server, streams.clone(), reflection);
         let listener = tokio::spawn(listen(listener, tls, door, engine.clone(), stopping));
         let flusher = tokio::spawn(flush(engine.clone()));
         tracing::info!(%address, regions = ?engine.regions().collect::<Vec<_>>(), "serving");

@@ -12,6 +12,7 @@ mod lifetime;
 mod one_way;
 mod query;
 mod randomness;
+mod reflection;
 mod restart;
 mod stream;
 mod tokenize;

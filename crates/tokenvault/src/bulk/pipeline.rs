@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, future::Future, io::Read, sync::Arc};
 
 use tokio::task::JoinSet;
 use vault_client::{CallMade, ClientError};
-use vault_domain::{Clock, IdempotencyKey, Reason};
+use vault_domain::{Clock, Reason};
 use vault_ledger::TreeHash;
 
 use crate::{
@@ -24,7 +24,7 @@ pub(crate) struct Pipeline<R, F> {
     pub(crate) rows: Rows<R>,
     pub(crate) in_flight_max: usize,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Sends the items of one batch under the name of its call.
+    /// Sends the items of one batch under its number.
     pub(crate) exchange: F,
 }
 
@@ -48,7 +48,7 @@ struct Open {
 impl<R, F, Fut> Pipeline<R, F>
 where
     R: Read,
-    F: Fn(Option<IdempotencyKey>, Vec<Item>) -> Fut,
+    F: Fn(u64, Vec<Item>) -> Fut,
     Fut: Future<Output = Result<Exchanged, ClientError>> + Send + 'static,
 {
     /// Reads all rows, writes or rejects each that is not done yet, and tells of calls and of progress. Gives what
@@ -80,8 +80,9 @@ where
                 match self.rows.next_batch() {
                     Ok(batch) => {
                         all_read = batch.is_last;
-                        let key = targets.sends(open.next_sent);
-                        open.send(batch, |items| (self.exchange)(key, items));
+                        let number = open.next_sent;
+                        targets.sends(number);
+                        open.send(batch, |items| (self.exchange)(number, items));
                     }
                     // What was sent before is written before the job ends.
                     Err(failure) => {
@@ -94,7 +95,6 @@ where
             let Kept { rows, digest, is_last } = kept;
             targets.check_origin(&exchanged.calls)?;
             statistics.count_calls(&exchanged.calls);
-            statistics.conflicts += exchanged.conflicts;
             on_calls(&exchanged.calls)?;
             self.write(rows, exchanged, &mut statistics, targets)?;
             statistics.took = self.clock.monotonic().saturating_sub(begun);

@@ -117,7 +117,7 @@ impl Progress {
         Statistics::kept(kept.get("statistics")?)?;
         (number("tokenvault_bulk")? == VERSION).then_some(())?;
         Some(Self {
-            job: text("job").filter(|job| IdempotencyKey::parse(&key(job, u64::MAX)).is_ok())?,
+            job: text("job").filter(|job| IdempotencyKey::parse(&stream_key(job)).is_ok())?,
             begun: Millis(number("begun_ms")?),
             unwritten_since: Millis(number("unwritten_since_ms")?),
             options: kept.get("options").filter(|options| options.is_object())?.clone(),
@@ -174,9 +174,9 @@ impl Progress {
         Statistics::kept(&self.statistics).unwrap_or_default()
     }
 
-    /// The name of a call. A reveal needs none: its repeat does no harm.
-    pub(crate) fn key(&self, direction: Direction, batch: u64) -> Option<IdempotencyKey> {
-        Some(key(&self.job, batch))
+    /// The name of the job's stream. A reveal needs none: its repeat does no harm.
+    pub(crate) fn key(&self, direction: Direction) -> Option<IdempotencyKey> {
+        Some(stream_key(&self.job))
             .filter(|_| direction == Direction::Tokenize)
             .and_then(|key| IdempotencyKey::parse(&key).ok())
     }
@@ -258,9 +258,9 @@ impl Progress {
     }
 }
 
-/// The name of a call: by the job and the number of the batch, so that a repeat has the same.
-fn key(job: &str, batch: u64) -> String {
-    format!("bulk-{job}-{batch}")
+/// The name of a job's stream.
+fn stream_key(job: &str) -> String {
+    format!("bulk-{job}")
 }
 
 /// What must be the same in every run of a job: it decides what is sent under which key, and what is written.

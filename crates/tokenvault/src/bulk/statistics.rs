@@ -44,8 +44,6 @@ pub(crate) struct Statistics {
     pub(crate) calls: u64,
     /// Attempts of these calls.
     pub(crate) attempts: u64,
-    /// Calls that were made again because others got in between; not among `calls`.
-    pub(crate) conflicts: u64,
     /// The rows that were done before this run.
     pub(crate) rows_before: u64,
     values_before: u64,
@@ -108,7 +106,6 @@ impl Statistics {
             "bytes_out": self.bytes_out,
             "calls": self.calls,
             "attempts": self.attempts,
-            "conflicts": self.conflicts,
         })
     }
 
@@ -134,7 +131,6 @@ impl Statistics {
             bytes_out: number("bytes_out")?,
             calls: number("calls")?,
             attempts: number("attempts")?,
-            conflicts: number("conflicts")?,
             rows_before: number("rows_in")?,
             values_before: number("values")?,
             ..Self::default()
@@ -196,7 +192,6 @@ impl Statistics {
             "bytes_out": self.bytes_out,
             "calls": self.calls,
             "attempts": self.attempts,
-            "conflicts": self.conflicts,
             "seconds": (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
             "rows_per_second": self.rows_per_second(),
             "values_per_second": self.values_per_second(),

@@ -142,11 +142,15 @@ impl<'a> Targets<'a> {
         self.progress.statistics()
     }
 
-    /// From now on something may have been sent: what is there stays. Gives the name of the call.
-    pub(crate) fn sends(&mut self, batch: u64) -> Option<IdempotencyKey> {
+    /// The name of the job's stream, by which the vault knows again what comes twice.
+    pub(crate) fn key(&self) -> Option<IdempotencyKey> {
+        self.progress.key(self.direction)
+    }
+
+    /// From now on something may have been sent: what is there stays.
+    pub(crate) fn sends(&mut self, batch: u64) {
         self.forgets &= !self.progress.resumable;
         self.sent.push_back((batch, self.clock.wall()));
-        self.progress.key(self.direction, batch)
     }
 
     /// Looks whether the calls went where they should.

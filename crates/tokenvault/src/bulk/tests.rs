@@ -12,7 +12,7 @@ use vault_domain::{Audience, ManualClock, Millis, Reason, Region};
 use zeroize::Zeroizing;
 
 use super::{
-    exchange::{CONFLICTS_MAX, Exchanged, Replacement, until_unopposed},
+    exchange::{Exchanged, Replacement},
     rows::Item,
     *,
 };
@@ -83,10 +83,10 @@ impl Desk {
         let keys = Arc::new(Mutex::new(Vec::new()));
         let open = Arc::new(Mutex::new((0_usize, 0_usize)));
         let (sent, most) = (keys.clone(), open.clone());
-        let exchange = move |key: Option<vault_domain::IdempotencyKey>, items: Vec<Item>| {
+        let exchange = move |batch: u64, items: Vec<Item>| {
             let number = {
                 let mut sent = sent.lock().unwrap();
-                sent.push(key.unwrap().as_str().to_owned());
+                sent.push(batch.to_string());
                 sent.len()
             };
             let results = items.into_iter().map(|item| {
@@ -106,7 +106,7 @@ impl Desk {
                 if number > away {
                     return Err(ClientError::Transport { problem: "it went away".to_owned() });
                 }
-                Ok(Exchanged { results, calls: Vec::new(), conflicts: 0 })
+                Ok(Exchanged { results, calls: Vec::new() })
             }
         };
         let done = async {
@@ -344,23 +344,6 @@ fn a_job_that_was_cut_while_it_got_its_names_gets_them_all() {
         assert_eq!(desk.names(), ["out", "rejects"], "{given}");
         assert_eq!(desk.text("out"), expected);
     }
-}
-
-#[tokio::test]
-async fn who_lost_against_others_tries_again_a_bounded_number_of_times() {
-    async fn sent(error: ClientError, succeeds_on: u64) -> (Result<u64, ClientError>, u64) {
-        let sends = std::cell::Cell::new(0);
-        let exchanged = until_unopposed(|| {
-            sends.set(sends.get() + 1);
-            let sent = if sends.get() < succeeds_on { Err(error.clone()) } else { Ok((Vec::new(), Vec::new())) };
-            std::future::ready(sent)
-        });
-        (exchanged.await.map(|exchanged| exchanged.conflicts), sends.get())
-    }
-    let conflict = || refused_for(vault_client::Code::Aborted, Reason::CommitConflict);
-    assert!(matches!(sent(conflict(), 3).await, (Ok(2), 3)));
-    assert!(matches!(sent(conflict(), u64::MAX).await, (Err(_), sends) if sends == CONFLICTS_MAX + 1));
-    assert!(matches!(sent(refused(vault_client::Code::Internal), 2).await, (Err(_), 1)), "only conflicts pass");
 }
 
 #[test]

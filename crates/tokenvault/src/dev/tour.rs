@@ -8,7 +8,7 @@ mod reveal;
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::Write,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -32,11 +32,16 @@ const SAMPLE_ROWS: u64 = 500;
 /// Calls that were made: by account and region.
 type Calls = BTreeMap<(&'static str, &'static str), CallCount>;
 
-/// How many calls, and how many attempts they took: an attempt that was repeated may stand in the log as well.
-#[derive(Clone, Copy, Default)]
+/// Calls and messages of streams, the entries that their receipts name, and how often they were repeated: an attempt
+/// that was repeated may stand in the log as well.
+#[derive(Clone, Default)]
 struct CallCount {
     calls: u64,
-    attempts: u64,
+    /// Messages of a stream that were committed together share one.
+    entries: BTreeSet<u64>,
+    /// Calls that were refused as a whole: they have an entry and no receipt.
+    refused: u64,
+    repeats: u64,
 }
 
 /// A tour.
@@ -146,17 +151,13 @@ impl<'a> Tour<'a> {
         let count = counts.entry((account, region)).or_default();
         for call in calls {
             count.calls += 1;
-            count.attempts += u64::from(call.attempts);
+            count.repeats += u64::from(call.attempts).saturating_sub(1);
+            match &call.outcome {
+                Ok(receipt) => drop(count.entries.insert(receipt.index.0)),
+                Err(_) => count.refused += 1,
+            }
             self.receipts.borrow_mut().extend(call.outcome.as_ref().ok().cloned());
         }
-    }
-
-    /// Counts calls that were refused as a whole: they have no receipt, and yet an entry.
-    fn count_refused(&self, account: &'static str, region: &'static str, calls: u64) {
-        let mut counts = self.calls.borrow_mut();
-        let count = counts.entry((account, region)).or_default();
-        count.calls += calls;
-        count.attempts += calls;
     }
 
     /// Counts the calls of an answer and hands out its results; a call that was refused as a whole ends the tour.

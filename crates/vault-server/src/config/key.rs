@@ -59,6 +59,8 @@ pub(crate) enum Absent {
     Unset,
     /// This word.
     Word(&'static str),
+    /// The first word in development, the second elsewhere.
+    InDev(&'static str, &'static str),
     /// This number.
     Number(u64),
     /// An empty list.
@@ -123,7 +125,7 @@ pub(crate) const PATH_BYTES_MAX: usize = 4096;
 const SECRET_CHARS_MIN: usize = 32;
 
 /// All keys, in the order of the documentation.
-pub(crate) static KEYS: [Key; 21] = [
+pub(crate) static KEYS: [Key; 22] = [
     Key {
         path: "mode",
         meaning: "What this vault is for. It has to be written out that it is for development.",
@@ -182,6 +184,12 @@ pub(crate) static KEYS: [Key; 21] = [
         meaning: "Where to listen. Port 0 takes any free one.",
         kind: Kind::Address,
         absent: Absent::Required,
+    },
+    Key {
+        path: "listen.reflection",
+        meaning: "Whether callers with an account may ask for the contract itself (gRPC server reflection).",
+        kind: Kind::Word(&["on", "off"], ""),
+        absent: Absent::InDev("on", "off"),
     },
     Key {
         path: "tls.certificate",
@@ -351,6 +359,7 @@ impl Key {
         match self.absent {
             Absent::Required | Absent::Unset => None,
             Absent::Word(word) => Some(word.to_owned()),
+            Absent::InDev(dev, others) => Some(format!("{dev} with mode = \"dev\", otherwise {others}")),
             Absent::Number(bytes) => Some(bytes.to_string()),
             Absent::None => Some("none".to_owned()),
             Absent::BesideData(behind) => Some(format!("data_directory with \"{behind}\" behind its name")),

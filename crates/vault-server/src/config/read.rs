@@ -200,6 +200,7 @@ impl Reading {
             catalog: self.path("catalog")?,
             policies: self.paths("policies")?,
             address: self.address()?,
+            reflection: self.text("listen.reflection")? == "on",
             tls: TlsConfig {
                 certificate: self.path("tls.certificate")?,
                 key: self.path("tls.key")?,
@@ -288,6 +289,11 @@ fn of_nobody(key: &Key, before: &[Setting]) -> Option<SettingValue> {
     match key.absent {
         Absent::Required | Absent::Unset => None,
         Absent::Word(word) => Some(SettingValue::Text(word.to_owned())),
+        Absent::InDev(dev, others) => {
+            let mode = before.iter().find(|setting| setting.key.path == "mode")?;
+            let is_dev = matches!(&mode.value, Some(SettingValue::Text(mode)) if mode == "dev");
+            Some(SettingValue::Text(if is_dev { dev } else { others }.to_owned()))
+        }
         Absent::Number(bytes) => Some(SettingValue::Bytes(bytes)),
         Absent::None => Some(SettingValue::Paths(Vec::new())),
         Absent::BesideData(behind) => {

@@ -53,7 +53,7 @@ fn schema_of(key: &Key) -> Value {
         Kind::Bytes(range) => json!({"type": "integer", "minimum": range.start(), "maximum": range.end()}),
     };
     let default = match &key.absent {
-        Absent::Required | Absent::Unset | Absent::BesideData(_) => None,
+        Absent::Required | Absent::Unset | Absent::BesideData(_) | Absent::InDev(..) => None,
         Absent::Word(word) => Some(json!(word)),
         Absent::Number(number) => Some(json!(number)),
         Absent::None => Some(json!([])),
@@ -77,7 +77,7 @@ fn path_schema() -> Value {
 fn description(key: &Key) -> String {
     let default = match (&key.absent, key.default()) {
         (Absent::Required, _) => " Required.".to_owned(),
-        (Absent::BesideData(_), Some(default)) => format!(" Default: {default}."),
+        (Absent::BesideData(_) | Absent::InDev(..), Some(default)) => format!(" Default: {default}."),
         _ => String::new(),
     };
     let unit = key.unit().map(|unit| format!(" In {unit}.")).unwrap_or_default();

@@ -47,14 +47,14 @@ impl Tour<'_> {
             Ok(())
         };
         let statistics = bulk::transform(&client, &job, &files, counted).await?;
-        self.count_refused("loader", "eu", statistics.conflicts);
         let (read, written, rejected) = (statistics.rows_in, statistics.rows_out, statistics.rows_rejected);
         ensure(read == rows && read == written + rejected, || {
             format!("{rows} rows were joined, {read} read, {written} written and {rejected} rejected")
         })?;
         ensure(rejected == 0, || format!("all values are valid, and yet {rejected} rows were rejected"))?;
         self.held(&format!(
-            "{} rows in = {} rows out + {rejected} rejected; {} values, {} calls over gRPC, as the loader in region eu",
+            "{} rows in = {} rows out + {rejected} rejected; {} values in {} messages of one gRPC stream, as the loader in \
+             region eu",
             grouped(read),
             grouped(written),
             grouped(statistics.values),
