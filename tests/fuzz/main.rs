@@ -77,6 +77,11 @@ fn damaged_entries() {
 }
 
 #[test]
+fn damaged_files() {
+    feed("file");
+}
+
+#[test]
 fn damaged_names_of_logs_and_their_keys() {
     feed("log_name");
 }

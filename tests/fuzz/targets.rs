@@ -4,6 +4,7 @@
 //!
 //! `main.rs` runs them in every `make test`, `libfuzzer.rs` for long in `make campaign-fuzz`.
 
+mod files;
 mod ledger;
 mod requests;
 mod settings;
@@ -25,12 +26,13 @@ pub(crate) struct Target {
 }
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 16] = [
+pub(crate) const TARGETS: [Target; 17] = [
     Target { name: "catalog", slower: 40, run: settings::catalog },
     Target { name: "certificate", slower: 4, run: requests::certificate },
     Target { name: "checkpoint", slower: 10, run: ledger::checkpoint },
     Target { name: "configuration", slower: 4, run: settings::configuration },
     Target { name: "entry", slower: 1, run: ledger::entry },
+    Target { name: "file", slower: 2, run: files::file },
     Target { name: "log_name", slower: 2, run: ledger::log_name },
     Target { name: "note", slower: 2, run: ledger::note },
     Target { name: "page_token", slower: 1, run: requests::page_token },

@@ -10,6 +10,7 @@ mod files;
 mod json;
 mod pipeline;
 mod progress;
+mod read_back;
 mod rejects;
 mod rows;
 mod statistics;
@@ -21,6 +22,8 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use vault_client::{CallContext, CallMade, Client, IN_FLIGHT_MAX};
 use vault_domain::{SystemClock, SystemEntropy};
+
+pub use read_back::{ReadBack, read_back};
 
 pub(crate) use columns::ColumnRule;
 pub(crate) use files::Files;

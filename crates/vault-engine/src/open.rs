@@ -148,7 +148,10 @@ impl Engine {
         let vault = &config.vault;
         let mut logs = Vec::new();
         let mut regions = HashMap::new();
-        for region in &config.regions {
+        // A root key that is not this vault's is told by what it can't unwrap, before anything is made under it.
+        let is_there = |region: &&Region| config.data_directory.join(region.as_str()).exists();
+        let (there, new): (Vec<&Region>, Vec<&Region>) = config.regions.iter().partition(is_there);
+        for region in there.into_iter().chain(new) {
             let store = open_store(&config, Scope::Region(region.clone()), || {
                 RegionKeys::create(root, vault, region, &*clock, &*entropy)
             })?;

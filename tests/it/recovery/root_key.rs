@@ -54,6 +54,13 @@ async fn another_root_key_opens_nothing_and_changes_nothing() {
     vault.write_root_key(&"0123456789abcdef".repeat(4));
     let refused = vault.refused_start().await;
     assert!(refused.contains("does not unwrap") && refused.contains("give the root key"), "{refused}");
+    // A region that is new gets no keys under it either, wherever it stands in the list.
+    let config = vault.directory().join("vault.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace(r#"["eu", "us"]"#, r#"["apac", "eu", "us"]"#)).unwrap();
+    let refused = vault.refused_start().await;
+    assert!(refused.contains("does not unwrap"), "{refused}");
+    assert!(!vault.data_directory().join("apac").exists());
     vault.write_root_key(&good);
     vault.start_again().await;
     let revealed = vault.caller(Role::Payments).await.detokenize(detokenize("email", [token])).await.unwrap();

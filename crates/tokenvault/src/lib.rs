@@ -1,0 +1,85 @@
+//! `tokenvault`: the vault as a process, and what people do with one from a shell. A library for its `main` and for
+//! tests that damage what it reads; nobody else should use it.
+//!
+//! Data go to standard output, messages to standard error. A value is read from standard input or a file; on the
+//! command line it could be seen by others. Everything is wired here and in the modules of the commands; no rule of the
+//! vault is decided here.
+
+mod arguments;
+mod audit;
+mod bulk;
+mod config_check;
+mod config_explain;
+mod config_schema;
+mod connection;
+mod describe;
+mod detokenize;
+mod dev;
+mod exit;
+mod items;
+mod latency;
+mod output;
+mod process;
+mod scan;
+mod serve;
+mod shell;
+mod timestamp;
+mod token;
+mod tokenize;
+
+pub use bulk::{ReadBack, read_back};
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Parser;
+
+use crate::{
+    arguments::{Arguments, AuditCommand, BulkCommand, Command, ConfigCommand, TokenCommand},
+    exit::{Exit, Failure},
+};
+
+/// How long what is left at the end may take to be cleared away. A read of a disk that hangs does not hold up the end.
+const CLEAR_AWAY: Duration = Duration::from_secs(5);
+
+/// The whole program: reads the command line, does what it says, and gives the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Arguments { command } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(refused) => return arguments::refuse(refused),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::new(Exit::Failure, format!("no threads can be started: {error}")).report(),
+    };
+    let ended = runtime.block_on(run(command));
+    // What still runs has nothing to say any more, but it may hold a store: RocksDB must be closed when the process
+    // takes down what RocksDB stands on.
+    runtime.shutdown_timeout(CLEAR_AWAY);
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Dev(arguments) => dev::run(arguments).await,
+        Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Config(ConfigCommand::Check(arguments)) => config_check::run(&arguments),
+        Command::Config(ConfigCommand::Explain(arguments)) => config_explain::run(&arguments),
+        Command::Config(ConfigCommand::Schema(arguments)) => config_schema::run(&arguments),
+        Command::Tokenize(arguments) => tokenize::run(arguments).await,
+        Command::Detokenize(arguments) => detokenize::run(arguments).await,
+        Command::Bulk(BulkCommand::Tokenize(arguments)) => bulk::run(bulk::Direction::Tokenize, arguments).await,
+        Command::Bulk(BulkCommand::Detokenize(arguments)) => bulk::run(bulk::Direction::Detokenize, arguments).await,
+        Command::Audit(AuditCommand::Query(arguments)) => audit::query(*arguments).await,
+        Command::Audit(AuditCommand::Checkpoint(arguments)) => audit::checkpoint(*arguments).await,
+        Command::Token(TokenCommand::Describe(arguments)) => describe::run(*arguments).await,
+        Command::Token(TokenCommand::Inspect(arguments)) => token::inspect(&arguments),
+        Command::Token(TokenCommand::ExportCheckKeys(arguments)) => token::export_check_keys(arguments).await,
+        Command::Scan(arguments) => scan::run(&arguments),
+        Command::Completions(arguments) => shell::completions(&arguments),
+        Command::Man(arguments) => shell::man(&arguments),
+    }
+}

@@ -1,0 +1,25 @@
+//! Files of `tokenvault bulk`: CSV and JSON Lines.
+
+use tokenvault_cli::read_back;
+
+use super::assert_clear;
+
+/// The first byte says how the rest is read.
+pub(super) fn file(bytes: &[u8]) {
+    let Some((kind, input)) = bytes.split_first() else { return };
+    let (delimiter, columns): (_, &[&str]) = match kind % 4 {
+        0 => (Some(b','), &["pan", "email"]),
+        1 => (Some(b';'), &["pan"]),
+        2 => (None, &["pan", "/customer/email"]),
+        _ => (None, &["/0", "pan"]),
+    };
+    let first = match read_back(input, delimiter, columns) {
+        Ok(first) => first,
+        Err(said) => return assert_clear(&said, input),
+    };
+    // What was written is read again as the same, and stays as it is from then on.
+    let second = read_back(&first.written, delimiter, columns).unwrap();
+    assert!(second.values == first.values, "a value has changed");
+    assert!(second.written == first.written, "what was written is written otherwise");
+    assert_eq!(second.faulty, 0, "a row that was written can't be read");
+}
