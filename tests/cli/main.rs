@@ -4,6 +4,7 @@
 
 mod audit;
 mod bulk;
+mod examples;
 mod guide;
 mod items;
 mod serve;

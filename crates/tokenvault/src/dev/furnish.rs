@@ -22,6 +22,8 @@ use crate::{
 };
 
 const CONFIG: &str = "vault.toml";
+/// Tells callers where the vault is; there only while it serves.
+const CLIENT_ENVIRONMENT: &str = "client.env";
 const CONFIG_TEXT: &str = r#"# A throwaway vault, made by `tokenvault dev`. Its keys lie in files: give it no real data.
 mode = "dev"
 vault = "dev.tokenvault.internal"
@@ -88,6 +90,8 @@ impl Place {
         if !place.config().exists() {
             place.fill(clock, entropy)?;
         }
+        // Of an earlier run that did not get to delete it.
+        place.delete_client_environment()?;
         Ok(place)
     }
 
@@ -141,6 +145,22 @@ impl Place {
         Ok(path)
     }
 
+    /// Writes the lines that a shell reads to become a caller. The file appears whole, and once the vault listens: a
+    /// script that waits for it needs to wait for nothing else.
+    pub(crate) fn write_client_environment(&self, lines: &str) -> Result<PathBuf, Failure> {
+        let path = self.absolute()?.join(CLIENT_ENVIRONMENT);
+        let new = path.with_extension("env.new");
+        delete(&new)?;
+        write_private(&new, lines.as_bytes())?;
+        fs::rename(&new, &path).map_err(|error| Failure::file(&path, error))?;
+        Ok(path)
+    }
+
+    /// Takes them back: nobody listens there any more.
+    pub(crate) fn delete_client_environment(&self) -> Result<(), Failure> {
+        delete(&self.file(CLIENT_ENVIRONMENT))
+    }
+
     /// Whether the folder is deleted in the end.
     pub(crate) fn is_temporary(&self) -> bool {
         self.temporary.is_some()
@@ -189,6 +209,14 @@ fn short_name(principal: &PrincipalId) -> String {
 
 fn make_folder(path: &Path) -> Result<(), Failure> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| Failure::file(path, error))
+}
+
+/// Deletes a file that need not be there.
+fn delete(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::file(path, error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
