@@ -86,10 +86,12 @@ impl Shell {
         loop {
             let mut line = String::new();
             assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the shell ended: {said}");
-            if line.starts_with(DONE) {
+            // What was said before may end without a line end.
+            let (before, done) = line.split_once(DONE).map_or((line.as_str(), false), |(before, _)| (before, true));
+            said += before;
+            if done {
                 return said;
             }
-            said += &line;
         }
     }
 

@@ -75,20 +75,20 @@ class Ours(Problem):
 
 
 class Refusal:
-    """A google.rpc.Status of the vault: of a call, or of one item in its answer.
+    """A google.rpc.Status of the vault: of a call, or of one item in the answer to the call with the id `request`.
 
     Programs match on the reason, never on the message. Messages are for people; the vault never repeats a value or a
     token in one.
     """
 
-    def __init__(self, status):
+    def __init__(self, status, request=""):
         self.code, self.message = status.code, status.message
         info = self._detail(status, error_details_pb2.ErrorInfo)
         # What bears another domain was said by something between the vault and us.
         ours = info.domain == "tokenvault"
         self.reason = info.reason if ours else ""
         self.metadata = dict(info.metadata) if ours else {}
-        self.request = self._detail(status, error_details_pb2.RequestInfo).request_id
+        self.request = self._detail(status, error_details_pb2.RequestInfo).request_id or request
         pause = self._detail(status, error_details_pb2.RetryInfo).retry_delay
         self.retry_after_seconds = duration_pb2.Duration.ToTimedelta(pause).total_seconds()
 
@@ -132,7 +132,7 @@ class Vault:
         rejected = []
         for item, result in zip(request.items, answer.results, strict=True):
             if result.WhichOneof("outcome") == "error":
-                refusal = Refusal(result.error)
+                refusal = Refusal(result.error, evidence.request)
                 if refusal.reason not in ("VALUE_REJECTED", "VALUE_TOO_LARGE"):
                     raise _problem(order, refusal)
                 rule = refusal.metadata.get("rule")
@@ -155,7 +155,7 @@ class Vault:
         answer, evidence = _call("detokenize", order, self._settler.Detokenize, request)
         (result,) = answer.results
         if result.WhichOneof("outcome") == "error":
-            raise _problem(order, Refusal(result.error))
+            raise _problem(order, Refusal(result.error, evidence.request))
         return result.revealed.value, evidence
 
 

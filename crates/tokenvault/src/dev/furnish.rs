@@ -261,4 +261,21 @@ mod tests {
         fs::remove_file(folder.join(CONFIG)).unwrap();
         assert_eq!(furnish().err().unwrap().exit, Exit::Usage);
     }
+
+    #[test]
+    fn where_the_vault_is_stands_in_a_file_that_comes_whole_and_goes() {
+        let above = TempDir::new().unwrap();
+        let folder = above.path().join("vault");
+        let furnish = || Place::furnish(Some(&folder), &SystemClock::new(), &SystemEntropy).unwrap();
+        let place = furnish();
+        let path = place.write_client_environment("export A=1\n").unwrap();
+        assert_eq!(path, folder.canonicalize().unwrap().join("client.env"));
+        place.write_client_environment("export A=2\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "export A=2\n");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        // That of a vault that was killed says nothing about the next one.
+        let next = furnish();
+        assert!(!path.exists());
+        next.delete_client_environment().unwrap();
+    }
 }
