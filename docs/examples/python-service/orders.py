@@ -12,6 +12,7 @@ import sqlite3
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
     number       TEXT PRIMARY KEY,
+    key          TEXT NOT NULL,    -- of the request that placed it
     amount_cents INTEGER NOT NULL,
     card_number  TEXT NOT NULL,    -- a token
     email        TEXT NOT NULL,    -- a token
@@ -48,6 +49,7 @@ class Tokens:
 @dataclasses.dataclass(frozen=True)
 class Order:
     number: str
+    key: str  # of the request that placed it
     amount_cents: int
     tokens: Tokens
     settled: bool
@@ -65,20 +67,20 @@ class Orders:
     def find(self, number):
         """The order, or None."""
         with self._connection() as database:
-            columns = "amount_cents, card_number, email, settled"
+            columns = "key, amount_cents, card_number, email, settled"
             row = database.execute(f"SELECT {columns} FROM orders WHERE number = ?", [number]).fetchone()
             if row is None:
                 return None
-            amount_cents, card_number, email, settled = row
+            key, amount_cents, card_number, email, settled = row
             receipts = database.execute("SELECT receipt FROM receipts WHERE number = ? ORDER BY rowid", [number])
-            tokens = Tokens(card_number, email)
-            return Order(number, amount_cents, tokens, bool(settled), [json.loads(receipt) for (receipt,) in receipts])
+            receipts = [json.loads(receipt) for (receipt,) in receipts]
+            return Order(number, key, amount_cents, Tokens(card_number, email), bool(settled), receipts)
 
-    def place(self, number, amount_cents, tokens, evidence):
+    def place(self, number, key, amount_cents, tokens, evidence):
         """Keeps an order. False if there is one under this number already, which stays as it is."""
         with self._connection() as database:
-            row = [number, amount_cents, tokens.card_number, tokens.email]
-            statement = "INSERT INTO orders (number, amount_cents, card_number, email) VALUES (?, ?, ?, ?)"
+            row = [number, key, amount_cents, tokens.card_number, tokens.email]
+            statement = "INSERT INTO orders (number, key, amount_cents, card_number, email) VALUES (?, ?, ?, ?, ?)"
             new = database.execute(statement + " ON CONFLICT DO NOTHING", row).rowcount == 1
             if new:
                 self._keep(database, number, evidence)

@@ -82,6 +82,7 @@ class Refused(Exception):
 
 
 UNKNOWN = (404, "there is no such order")
+TAKEN = (409, "there is another order with this number")
 
 
 class Service:
@@ -97,13 +98,18 @@ class Service:
             raise Refused(400, "order must match [A-Za-z0-9-]{1,32} and hold no run of 13 digits")
         if not re.fullmatch(r"[!-~]{1,80}", key):
             raise Refused(400, "the header Idempotency-Key must hold 1 to 80 visible ASCII characters")
-        tokens, evidence = self._vault.take(number, f"order/{number}/{key}", card_number, email)
-        new = self._orders.place(number, amount_cents, tokens, evidence)
+        key = f"order/{number}/{key}"
+        there = self._orders.find(number)
+        # Asked before the vault is: what nobody will point to should not be stored there.
+        if there and there.key != key:
+            raise Refused(*TAKEN)
+        tokens, evidence = self._vault.take(number, key, card_number, email)
+        new = self._orders.place(number, key, amount_cents, tokens, evidence)
         order = self._orders.find(number)
         if new:
             log.info("order placed", extra={"order": number, "vault_request": evidence.request})
         elif (order.tokens, order.amount_cents) != (tokens, amount_cents):
-            raise Refused(409, "there is another order with this number")
+            raise Refused(*TAKEN)
         return 201 if new else 200, self._shown(order)
 
     def show(self, number):

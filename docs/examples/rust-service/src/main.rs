@@ -1,5 +1,5 @@
-//! An order service: it takes card numbers and addresses at its door, keeps tokens, and sees a card again only to settle
-//! the order. It must never write a value anywhere: not to its files, not to its log, not into an answer.
+//! An order service: it takes card numbers and addresses at its door, keeps tokens, and sees a card again only to
+//! settle the order. It must never write a value anywhere: not to its files, not to its log, not into an answer.
 //!
 //! | module | what |
 //! |---|---|

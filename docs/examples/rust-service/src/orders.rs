@@ -56,6 +56,8 @@ pub(crate) struct Evidence {
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Order {
+    /// The key of the request that placed it.
+    pub(crate) key: String,
     pub(crate) amount_cents: u64,
     pub(crate) tokens: Tokens,
     pub(crate) settled: bool,
@@ -95,7 +97,7 @@ impl Orders {
         let _writing = self.writing.lock().await;
         match self.find(number).await? {
             None => self.write(number, order).await.map(|()| Placed::New),
-            Some(there) if there.tokens == order.tokens && there.amount_cents == order.amount_cents => {
+            Some(there) if (&there.tokens, there.amount_cents) == (&order.tokens, order.amount_cents) => {
                 Ok(Placed::Again(there))
             }
             Some(_) => Ok(Placed::Taken),

@@ -56,48 +56,81 @@ async fn place(State(service): State<Arc<Service>>, headers: HeaderMap, body: By
     let number = OrderNumber::parse(&new.order).ok_or(Refused::NUMBER)?;
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).ok_or(Refused::KEY)?;
     let key = IdempotencyKey::parse(&format!("order/{number}/{key}")).map_err(|_| Refused::KEY)?;
-
-    let (tokens, evidence) = service.vault.take(&number, key, card_number, email).await?;
-    let vault_request = evidence.request.clone();
-    let order = Order { amount_cents: new.amount_cents, tokens, settled: false, receipts: vec![evidence] };
-    let placed = service.orders.place(&number, &order).await.map_err(|error| Refused::of_disk(&number, &error))?;
-    match placed {
-        Placed::New => {
-            tracing::info!(order = %number, vault_request, "order placed");
-            Ok(answer(StatusCode::CREATED, &shown(&number, &order)))
-        }
-        Placed::Again(order) => Ok(answer(StatusCode::OK, &shown(&number, &order))),
-        Placed::Taken => Err(Refused::TAKEN),
-    }
+    to_its_end(async move { service.place(&number, &key, new.amount_cents, card_number, email).await }).await
 }
 
 /// Shows what is kept: tokens, and receipts.
 async fn show(State(service): State<Arc<Service>>, Path(number): Path<String>) -> Result<Response, Refused> {
     let number = OrderNumber::parse(&number).ok_or(Refused::UNKNOWN)?;
-    let order = service.orders.find(&number).await.map_err(|error| Refused::of_disk(&number, &error))?;
-    Ok(answer(StatusCode::OK, &shown(&number, &order.ok_or(Refused::UNKNOWN)?)))
+    let order = service.find(&number).await?.ok_or(Refused::UNKNOWN)?;
+    Ok(answer(StatusCode::OK, &shown(&number, &order)))
 }
 
-/// Settles an order: the one place where a card is seen again, for as long as the charge takes.
+/// Settles an order.
 async fn settle(State(service): State<Arc<Service>>, Path(number): Path<String>) -> Result<Response, Refused> {
     let number = OrderNumber::parse(&number).ok_or(Refused::UNKNOWN)?;
-    let of_disk = |error| Refused::of_disk(&number, &error);
-    let order = service.orders.find(&number).await.map_err(of_disk)?.ok_or(Refused::UNKNOWN)?;
-    if order.settled {
-        return Ok(answer(StatusCode::OK, &shown(&number, &order)));
+    to_its_end(async move { service.settle(&number).await }).await
+}
+
+/// Whoever calls us may hang up, and axum drops what it was doing for them. What has begun here ends nevertheless: no
+/// token without its order, no charge without its mark.
+async fn to_its_end(
+    work: impl Future<Output = Result<Response, Refused>> + Send + 'static,
+) -> Result<Response, Refused> {
+    tokio::spawn(work).await.unwrap_or(Err(Refused::ByVault(Problem::Ours)))
+}
+
+impl Service {
+    async fn place(
+        &self,
+        number: &OrderNumber,
+        key: &IdempotencyKey,
+        amount_cents: u64,
+        card_number: Plaintext,
+        email: Plaintext,
+    ) -> Result<Response, Refused> {
+        // Asked before the vault is: what nobody will point to should not be stored there.
+        if self.find(number).await?.is_some_and(|there| there.key != key.as_str()) {
+            return Err(Refused::TAKEN);
+        }
+        let (tokens, evidence) = self.vault.take(number, key.clone(), card_number, email).await?;
+        let vault_request = evidence.request.clone();
+        let key = key.as_str().to_owned();
+        let order = Order { key, amount_cents, tokens, settled: false, receipts: vec![evidence] };
+        match self.orders.place(number, &order).await.map_err(|error| Refused::of_disk(number, &error))? {
+            Placed::New => {
+                tracing::info!(order = %number, vault_request, "order placed");
+                Ok(answer(StatusCode::CREATED, &shown(number, &order)))
+            }
+            Placed::Again(order) => Ok(answer(StatusCode::OK, &shown(number, &order))),
+            Placed::Taken => Err(Refused::TAKEN),
+        }
     }
-    let (card, evidence) = service.vault.reveal_card(&number, &order.tokens).await?;
-    let vault_request = evidence.request.clone();
-    // The receipt is kept before the card is used: whatever happens next, that it was seen can be proven.
-    service.orders.change(&number, |order| order.receipts.push(evidence)).await.map_err(of_disk)?;
-    if !charge(&number, order.amount_cents, &card) {
-        tracing::error!(order = %number, vault_request, "charge refused");
-        return Err(Refused::CHARGE);
+
+    /// The one place where a card is seen again, for as long as the charge takes.
+    async fn settle(&self, number: &OrderNumber) -> Result<Response, Refused> {
+        let of_disk = |error| Refused::of_disk(number, &error);
+        let order = self.find(number).await?.ok_or(Refused::UNKNOWN)?;
+        if order.settled {
+            return Ok(answer(StatusCode::OK, &shown(number, &order)));
+        }
+        let (card, evidence) = self.vault.reveal_card(number, &order.tokens).await?;
+        let vault_request = evidence.request.clone();
+        // The receipt is kept before the card is used: whatever happens next, that it was seen can be proven.
+        self.orders.change(number, |order| order.receipts.push(evidence)).await.map_err(of_disk)?;
+        if !charge(number, order.amount_cents, &card) {
+            tracing::error!(order = %number, vault_request, "charge refused");
+            return Err(Refused::CHARGE);
+        }
+        drop(card);
+        let order = self.orders.change(number, |order| order.settled = true).await.map_err(of_disk)?;
+        tracing::info!(order = %number, vault_request, "order settled");
+        Ok(answer(StatusCode::OK, &shown(number, &order)))
     }
-    drop(card);
-    let order = service.orders.change(&number, |order| order.settled = true).await.map_err(of_disk)?;
-    tracing::info!(order = %number, vault_request, "order settled");
-    Ok(answer(StatusCode::OK, &shown(&number, &order)))
+
+    async fn find(&self, number: &OrderNumber) -> Result<Option<Order>, Refused> {
+        self.orders.find(number).await.map_err(|error| Refused::of_disk(number, &error))
+    }
 }
 
 /// Where a company calls its payment provider, with the order's number as the provider's idempotency key, so that no
