@@ -224,6 +224,9 @@ fn assert_what_else_is_refused(shell: &mut Shell) {
         assert_eq!(status, expected, "{path} {more}: {answer}");
         assert!(VALUES.iter().all(|value| !answer.to_string().contains(value)), "{answer}");
     }
+    let (status, said) = shell.send("/orders", &order("half", "A-9", "5555555555554444", "nobody"));
+    assert_eq!((status, said["fields"].as_array().unwrap().len()), (422, 1), "{said}");
+    assert_eq!(said["fields"][0]["field"], "email");
     let long = format!("-H 'Idempotency-Key: k' -d '{}'", "4".repeat(20_000));
     let said =
         shell.enter(&format!("curl -s -o /dev/null -w '%{{http_code}}' \"http://$ORDERS_LISTEN/orders\" {long}"));

@@ -128,7 +128,8 @@ class Vault:
         )
         answer, evidence = _call("tokenize", order, self._taker.Tokenize, request)
         # Each item has an answer of its own: a refused address does not keep the card from being tokenized. For us an
-        # order needs both; the token of the other one is found again when the order comes back, corrected.
+        # order needs both. When it comes back, corrected, a card gets the token that it has, for its class is
+        # deterministic; an address gets a new one, and nothing points to the first.
         rejected = []
         for item, result in zip(request.items, answer.results, strict=True):
             if result.WhichOneof("outcome") == "error":

@@ -91,7 +91,8 @@ impl Vault {
         let Answer { results, calls } =
             self.taker.tokenize(&context, items).await.map_err(|error| problem(order, &error))?;
         // Each item has an answer of its own: a refused address does not keep the card from being tokenized. For us an
-        // order needs both; the token of the other one is found again when the order comes back, corrected.
+        // order needs both. When it comes back, corrected, a card gets the token that it has, for its class is
+        // deterministic; an address gets a new one, and nothing points to the first.
         let mut tokens = Vec::new();
         let mut rejected = Vec::new();
         for (field, result) in [CARD_NUMBER, EMAIL].into_iter().zip(results) {
