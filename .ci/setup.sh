@@ -3,7 +3,7 @@
 #
 #   .ci/setup.sh build   what the build needs: g++, libclang (for bindgen), python3 (for the scripts beside this one)
 #   .ci/setup.sh demo    build, and python's venv, without which there is no pip to fetch the demo's data with
-#   .ci/setup.sh test    demo, and what tests drive the system with: strace, fuse3, e2fsprogs
+#   .ci/setup.sh test    demo, and what tests drive the system with: strace, fuse3, e2fsprogs, curl
 #
 # Rust (by rustup), git and make must be there already. Every package is named with version and size before it is
 # installed. It must never install what is not named here, and never go on when something is missing.
@@ -23,6 +23,7 @@ demo() { build; have_pip || missing+=(python3-venv); }
 tests() {
   demo
   command -v strace >/dev/null || missing+=(strace)
+  command -v curl >/dev/null || missing+=(curl)
   command -v fusermount3 >/dev/null || missing+=(fuse3)
   [ -x /sbin/mkfs.ext4 ] || command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
 }

@@ -6,6 +6,7 @@ mod audit;
 mod bulk;
 mod completions;
 mod config;
+mod examples;
 mod guide;
 mod items;
 mod man;

@@ -71,7 +71,9 @@ pub(crate) async fn run(arguments: DevArguments) -> Result<Exit, Failure> {
     }
     if arguments.serve {
         guide::print(&place, server.address())?;
-        return until_stopped(server, signals).await;
+        let ended = until_stopped(server, signals).await;
+        place.delete_client_environment()?;
+        return ended;
     }
     server.shutdown().await;
     Ok(Exit::Done)

@@ -22,6 +22,8 @@ use crate::{
 };
 
 const CONFIG: &str = "vault.toml";
+/// Tells callers where the vault is; there only while it serves.
+const CLIENT_ENVIRONMENT: &str = "client.env";
 const CONFIG_TEXT: &str = r#"# A throwaway vault, made by `tokenvault dev`. Its keys lie in files: give it no real data.
 mode = "dev"
 vault = "dev.tokenvault.internal"
@@ -88,6 +90,8 @@ impl Place {
         if !place.config().exists() {
             place.fill(clock, entropy)?;
         }
+        // Of an earlier run that did not get to delete it.
+        place.delete_client_environment()?;
         Ok(place)
     }
 
@@ -141,6 +145,22 @@ impl Place {
         Ok(path)
     }
 
+    /// Writes the lines that a shell reads to become a caller. The file appears whole, and once the vault listens: a
+    /// script that waits for it needs to wait for nothing else.
+    pub(crate) fn write_client_environment(&self, lines: &str) -> Result<PathBuf, Failure> {
+        let path = self.absolute()?.join(CLIENT_ENVIRONMENT);
+        let new = path.with_extension("env.new");
+        delete(&new)?;
+        write_private(&new, lines.as_bytes())?;
+        fs::rename(&new, &path).map_err(|error| Failure::file(&path, error))?;
+        Ok(path)
+    }
+
+    /// Takes them back: nobody listens there any more.
+    pub(crate) fn delete_client_environment(&self) -> Result<(), Failure> {
+        delete(&self.file(CLIENT_ENVIRONMENT))
+    }
+
     /// Whether the folder is deleted in the end.
     pub(crate) fn is_temporary(&self) -> bool {
         self.temporary.is_some()
@@ -191,6 +211,14 @@ fn make_folder(path: &Path) -> Result<(), Failure> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| Failure::file(path, error))
 }
 
+/// Deletes a file that need not be there.
+fn delete(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::file(path, error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(content)).map_err(|error| Failure::file(path, error))
@@ -232,5 +260,22 @@ mod tests {
         assert_eq!(key(&furnish().unwrap()), first);
         fs::remove_file(folder.join(CONFIG)).unwrap();
         assert_eq!(furnish().err().unwrap().exit, Exit::Usage);
+    }
+
+    #[test]
+    fn where_the_vault_is_stands_in_a_file_that_comes_whole_and_goes() {
+        let above = TempDir::new().unwrap();
+        let folder = above.path().join("vault");
+        let furnish = || Place::furnish(Some(&folder), &SystemClock::new(), &SystemEntropy).unwrap();
+        let place = furnish();
+        let path = place.write_client_environment("export A=1\n").unwrap();
+        assert_eq!(path, folder.canonicalize().unwrap().join("client.env"));
+        place.write_client_environment("export A=2\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "export A=2\n");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        // That of a vault that was killed says nothing about the next one.
+        let next = furnish();
+        assert!(!path.exists());
+        next.delete_client_environment().unwrap();
     }
 }

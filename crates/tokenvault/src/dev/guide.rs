@@ -21,10 +21,20 @@ fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
 
-/// Prints them.
+/// Where the vault is, and a function by which a shell takes an account's identity.
+fn client_environment(folder: &str, address: SocketAddr) -> String {
+    format!(
+        "export TOKENVAULT_ENDPOINT=https://{address} TOKENVAULT_CA={folder}/ca.pem\n\
+         as() {{ export TOKENVAULT_CERT={folder}/clients/$1.pem TOKENVAULT_KEY={folder}/clients/$1.key; }}\n"
+    )
+}
+
+/// Prints them, and leaves where the vault is in a file, for scripts.
 pub(crate) fn print(place: &Place, address: SocketAddr) -> Result<(), Failure> {
     let mut out = output::stdout();
     let folder = quoted(&place.absolute()?);
+    let lines = client_environment(&folder, address);
+    let client_environment = quoted(&place.write_client_environment(&lines)?);
     let customers = place.write_sample(SAMPLE)?;
     let (customers, tokens) = (quoted(&customers), quoted(&customers.with_file_name("tokens.csv")));
     let rejects = quoted(&place.absolute()?.join("rejects.csv"));
@@ -36,8 +46,7 @@ pub(crate) fn print(place: &Place, address: SocketAddr) -> Result<(), Failure> {
     if let Some(programs) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
         writeln!(out, "export PATH={}:\"$PATH\"", quoted(programs))?;
     }
-    writeln!(out, "export TOKENVAULT_ENDPOINT=https://{address} TOKENVAULT_CA={folder}/ca.pem")?;
-    writeln!(out, "as() {{ export TOKENVAULT_CERT={folder}/clients/$1.pem TOKENVAULT_KEY={folder}/clients/$1.key; }}")?;
+    write!(out, "{lines}")?;
     writeln!(out, "\n# a token for the payments service; the value comes by standard input")?;
     writeln!(out, "as loader")?;
     let load = "--audience payments --region eu --purpose bulk_load";
@@ -65,6 +74,10 @@ pub(crate) fn print(place: &Place, address: SocketAddr) -> Result<(), Failure> {
     writeln!(out, "tokenvault audit query --region eu --purpose audit --since 1h")?;
     writeln!(out, "tokenvault audit checkpoint --region eu")?;
     writeln!(out, "\nAccounts: {}. What each may do stands in {folder}/catalog.toml.", names.join(", "))?;
+    writeln!(
+        out,
+        "For scripts: {client_environment} is there while the vault serves; it holds the second and third line."
+    )?;
     let end = if place.is_temporary() { "deletes all of it" } else { "stops it; the folder is kept" };
     writeln!(out, "Ctrl-C {end}.")?;
     Ok(out.flush()?)
