@@ -85,8 +85,8 @@ impl Vault {
         let context =
             CallContext { reference: Some(order.reference()), idempotency: Idempotency::Key(key), ..self.take.clone() };
         let items = vec![
-            NewValue { class: self.card_number.clone(), value: card_number },
-            NewValue { class: self.email.clone(), value: email },
+            NewValue { class: self.card_number.clone(), value: card_number, subject: None },
+            NewValue { class: self.email.clone(), value: email, subject: None },
         ];
         let Answer { results, calls } =
             self.taker.tokenize(&context, items).await.map_err(|error| problem(order, &error))?;
