@@ -1,9 +1,9 @@
 //! A PostgreSQL server that lives as long as a benchmark: the one that is installed, with data, socket and settings of
 //! its own. It listens on no network address.
 //!
-//! It never runs as root: where the benchmark does, the server runs as the user `postgres` of its package. It is watched
-//! by a keeper, this program started again, which ends it, by its process id, when the benchmark ends, however that
-//! ends: the keeper's input is closed then.
+//! It never runs as root: where the benchmark does, the server runs as the user `postgres` of its package. It is
+//! watched by a keeper, this program started again, which ends it, by its process id, when the benchmark ends, however
+//! that ends: the keeper's input is closed then.
 
 use std::{
     fs::{self, File, Permissions},
@@ -38,8 +38,8 @@ const STOP_MAX: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 /// The kernel counts CPU time in hundredths of a second wherever Linux tells it to programs (USER_HZ).
 const TICK: Duration = Duration::from_millis(10);
-/// What is the same in all runs. Without the first three a commit would prove nothing; the rest keeps checkpoints out of
-/// short runs, as one would for steady writing.
+/// What is the same in all runs. Without the first three a commit would prove nothing; the next two keep checkpoints
+/// rare, as one would for steady writing.
 const SETTINGS: [&str; 8] = [
     "fsync=on",
     "synchronous_commit=on",

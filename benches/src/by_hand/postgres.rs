@@ -111,7 +111,8 @@ impl Postgres {
                 stock.extend(filling.tokenize(&mut random, &values).await?);
             }
             // As the vault is restarted when it is filled: what was filled in is written out, and known to the planner.
-            control.batch_execute("VACUUM ANALYZE; CHECKPOINT").await?;
+            control.batch_execute("VACUUM ANALYZE").await?;
+            control.batch_execute("CHECKPOINT").await?;
             let (stock, fresh) = (Arc::new(stock), Arc::new(AtomicU64::new(count)));
             Ok(Self { control, version, version_number, config, seals, stock, fresh, process })
         })
