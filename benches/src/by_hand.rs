@@ -1,8 +1,8 @@
 //! Token vaults as they are written by hand over an engine that is there already: what the vault is compared with.
 //!
 //! Each does the least that has the same durability: seal the value, one row a token, one audit row a call, both in one
-//! synced commit before the answer. A reveal looks up, opens and commits its audit row before the value is handed on. No
-//! network door of their own, no identity, no policy, no proof that nobody changed the log, one key for everything.
+//! synced commit before the answer. A reveal looks up, opens and commits its audit row before the value is handed on.
+//! No network door of their own, no identity, no policy, no proof that nobody changed the log, one key for everything.
 
 use std::{
     sync::{

@@ -38,8 +38,8 @@ const STOP_MAX: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 /// The kernel counts CPU time in hundredths of a second wherever Linux tells it to programs (USER_HZ).
 const TICK: Duration = Duration::from_millis(10);
-/// What is the same in all runs. Without the first three a commit would prove nothing; the next two keep checkpoints out
-/// of the runs.
+/// What is the same in all runs. Without the first three a commit would prove nothing; the next two keep checkpoints
+/// out of the runs.
 const SETTINGS: [&str; 8] = [
     "fsync=on",
     "synchronous_commit=on",

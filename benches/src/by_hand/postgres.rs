@@ -1,9 +1,9 @@
 //! A token vault by hand over PostgreSQL: what is built where there is a database already.
 //!
 //! A table of tokens with a column that the client seals, and an audit table. Each call is one prepared statement that
-//! writes its audit row too, so that one round trip is one transaction and one commit; batches go as arrays. A connection
-//! for each call in flight, over a Unix socket. The client takes a call for answered when the server is ready for the
-//! next one, which is behind the commit: rows that came before it are not handed on.
+//! writes its audit row too, so that one round trip is one transaction and one commit; batches go as arrays. There is
+//! a connection for each call in flight, over a Unix socket. The client takes a call for answered when the server is
+//! ready for the next one, which is behind the commit: rows that came before it are not handed on.
 
 use std::{
     collections::HashMap,

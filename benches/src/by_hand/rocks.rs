@@ -1,9 +1,9 @@
 //! A token vault by hand over bare RocksDB, in this process: what the engine itself costs.
 //!
-//! Set up as vault-store sets it up (memtables, cache, log, checksums), with the two tables that are needed. Records lie
-//! under rising numbers and have the vault's size; a token is its record's number, encrypted by one AES block, as the
-//! vault's opaque ones. Callers are threads, and each commits for itself: which of them are written and synced together
-//! is RocksDB's own group commit.
+//! Set up as vault-store sets it up (memtables, cache, log, checksums), with the two tables that are needed. Records
+//! lie under rising numbers and have the vault's size; a token is its record's number, encrypted by one AES block, as
+//! the vault's opaque ones. Callers are threads, and each commits for itself: which of them are written and synced
+//! together is RocksDB's own group commit.
 
 use std::{
     path::Path,
