@@ -39,7 +39,9 @@ test: ## all tests, doc tests, and whether every test that docs/COVERAGE.md name
 check: ## all that must hold before a change lands (.ci/check.sh STAGE runs one stage)
 	.ci/check.sh
 
-bench: ## the benchmarks, measured
+bench: ## the benchmarks, measured (installs PostgreSQL to compare with, where it can)
+	@.ci/setup.sh build
+	@.ci/setup.sh bench || echo "bench: there is no PostgreSQL to compare with; its cases are skipped" >&2
 	$(run) cargo bench --workspace --bench '*' --locked
 
 docs: ## write what is generated: docs/ERRORS.md, docs/schema, and new lines of tests/tidy/contract.txt

@@ -4,6 +4,7 @@
 #   .ci/setup.sh build   what the build needs: g++, libclang (for bindgen), python3 (for the scripts beside this one)
 #   .ci/setup.sh demo    build, and python's venv, without which there is no pip to fetch the demo's data with
 #   .ci/setup.sh test    demo, and what tests drive the system with: strace, fuse3, e2fsprogs, curl
+#   .ci/setup.sh bench   build, and PostgreSQL, which a benchmark compares the vault with
 #
 # Rust (by rustup), git and make must be there already. Every package is named with version and size before it is
 # installed. It must never install what is not named here, and never go on when something is missing.
@@ -11,6 +12,7 @@ set -euo pipefail
 profile=${1:-build}
 
 have_libclang() { [ -n "${LIBCLANG_PATH:-}" ] || compgen -G '/usr/lib/llvm-*/lib/libclang.so' >/dev/null; }
+have_postgres() { command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
 have_pip() { command -v pip3 >/dev/null || python3 -c 'import ensurepip' 2>/dev/null; }
 
 missing=()
@@ -27,11 +29,11 @@ tests() {
   command -v fusermount3 >/dev/null || missing+=(fuse3)
   [ -x /sbin/mkfs.ext4 ] || command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
 }
+bench() { build; have_postgres || missing+=(postgresql); }
+look() { missing=(); case "$profile" in build) build ;; demo) demo ;; test) tests ;; bench) bench ;; esac; }
 case "$profile" in
-  build) build ;;
-  demo) demo ;;
-  test) tests ;;
-  *) echo "setup: there is no profile '$profile'; say build, demo or test" >&2; exit 2 ;;
+  build | demo | test | bench) look ;;
+  *) echo "setup: there is no profile '$profile'; say build, demo, test or bench" >&2; exit 2 ;;
 esac
 [ ${#missing[@]} -gt 0 ] || exit 0
 
@@ -76,10 +78,15 @@ apt-cache show "${exact[@]}" | awk '
     row()
     printf "setup: %.1f MB to fetch, %.1f MB on disk\n", all / 1e6, kept / 1000
   }' >&2
+# The benchmark makes a database of its own. The package makes another one and starts it, unless told not to in between.
+if [[ " ${missing[*]} " == *" postgresql "* ]]; then
+  "${as_root[@]}" apt-get install -y -qq --no-install-recommends postgresql-common >&2
+  "${as_root[@]}" sed -i 's/^#create_main_cluster = .*/create_main_cluster = false/' \
+    /etc/postgresql-common/createcluster.conf
+fi
 "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
 
-missing=()
-case "$profile" in build) build ;; demo) demo ;; test) tests ;; esac
+look
 if [ ${#missing[@]} -gt 0 ]; then
   echo "setup: still missing after the installation: ${missing[*]}" >&2
   exit 1

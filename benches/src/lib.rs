@@ -15,14 +15,18 @@
 //! | `server` | the servers under test, each a process of its own |
 //! | `echo` | a server that answers at once what a vault would |
 //! | `load` | clients that keep a number of calls in flight |
+//! | `postgres` | a PostgreSQL server for as long as a benchmark runs |
+//! | `by_hand` | what the vault is compared with: the least that somebody writes over RocksDB or PostgreSQL |
 #![allow(missing_debug_implementations, reason = "nothing here is printed for debugging")]
 
 pub mod arguments;
+pub mod by_hand;
 pub mod echo;
 pub mod floor;
 pub mod load;
 pub mod machine;
 pub mod measure;
+pub mod postgres;
 pub mod region;
 pub mod report;
 pub mod server;

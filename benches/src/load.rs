@@ -515,15 +515,17 @@ fn tokenize_request(class: Class, numbers: impl Iterator<Item = u64>) -> Tokeniz
 }
 
 /// Numbers that are spread evenly and are the same in every run: splitmix64 (Steele, Lea and Flood, OOPSLA 2014).
-struct Draw(u64);
+pub struct Draw(u64);
 
 impl Draw {
-    fn seeded(caller: usize) -> Self {
+    /// One of its own for each caller.
+    #[must_use]
+    pub fn seeded(caller: usize) -> Self {
         Self(u64::try_from(caller).unwrap_or(0).wrapping_mul(0xD134_2543_DE82_EF95))
     }
 
     /// A number below `count`, or 0.
-    fn below(&mut self, count: u64) -> u64 {
+    pub fn below(&mut self, count: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

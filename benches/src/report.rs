@@ -87,6 +87,7 @@ impl Figure {
 pub struct Report {
     bench: &'static str,
     machine: Machine,
+    notes: Map<String, Value>,
     figures: Vec<Figure>,
     measured: bool,
     /// Where the report file is; `None` if nothing goes there.
@@ -113,7 +114,20 @@ impl Report {
         // What was run in part, or against something else, does not take the place of a whole run.
         let whole = arguments.only.is_empty() && !arguments.alone && arguments.against.is_none();
         let path = target_tmp.parent().map(|target| target.join("bench/report.json")).filter(|_| whole);
-        Ok(Self { bench, machine, figures: Vec::new(), measured: arguments.measured, path })
+        let (notes, figures, measured) = (Map::new(), Vec::new(), arguments.measured);
+        Ok(Self { bench, machine, notes, figures, measured, path })
+    }
+
+    /// Notes something else that the figures rest on.
+    ///
+    /// # Errors
+    /// When standard output is closed.
+    pub fn note(&mut self, name: &str, text: String) -> Result<(), Failure> {
+        if self.measured {
+            writeln!(io::stdout().lock(), "  {name:<10}  {text}")?;
+        }
+        self.notes.insert(name.to_owned(), Value::String(text));
+        Ok(())
     }
 
     /// Adds a figure, and tells on standard error that it is there.
@@ -146,6 +160,7 @@ impl Report {
             "load_begin": load,
             "load_end": load_end,
             "durability": DURABILITY,
+            "notes": self.notes,
             "figures": figures,
         });
         let mut all: Map<String, Value> =
