@@ -139,7 +139,7 @@ mod tests {
             ("data_directory =", "data_dirctory ="),
             ("[listen]", "[lisen]"),
             ("cache_bytes =", "cache_byte ="),
-            ("mode = \"dev\"", "mode = \"production\""),
+            ("mode = \"dev\"", "mode = \"prod\""),
             ("mode = \"dev\"", "mode = true"),
             ("vault.example.org", "Vault.Example.Org"),
             ("vault.example.org", ".example.org"),

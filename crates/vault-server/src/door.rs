@@ -20,7 +20,7 @@ use vault_proto::{
 
 use crate::{
     identity::Peer,
-    intake::{Intake, Read},
+    intake::{Framing, Intake, Read},
     rpc::{Entered, audit::AuditRpc, stream::Streams, token::TokenRpc},
     status::{self, REQUEST_ID},
 };
@@ -125,8 +125,8 @@ impl<H: Health> Door<H> {
         }
         let transport = match transport {
             // A stream that goes both ways is more than gRPC-Web has.
-            Ok(Transport::Web) if is_stream => {
-                return Ok(self.refuse(&call, Reason::MethodUnknown, Ok(Transport::Web)).await);
+            Ok(web @ (Transport::Web | Transport::WebText)) if is_stream => {
+                return Ok(self.refuse(&call, Reason::MethodUnknown, Ok(web)).await);
             }
             Ok(transport) => transport,
             Err(http) => return Ok(self.refuse(&call, Reason::RequestMalformed, Err(http)).await),
@@ -139,7 +139,8 @@ impl<H: Health> Door<H> {
             return Ok(self.answered(&call, response, transport).await);
         }
         // Its room is kept until the answer is there: in one form or another it is in memory until then.
-        let Read { bytes, room } = match self.read(&call, body).await {
+        let framing = if transport == Transport::WebText { Framing::Base64 } else { Framing::Bytes };
+        let Read { bytes, room } = match self.read(&call, body, framing).await {
             Ok(read) => read,
             Err(reason) => return Ok(self.refuse(&call, reason, Ok(transport)).await),
         };
@@ -148,8 +149,8 @@ impl<H: Health> Door<H> {
         let Ok(response) = match (transport, is_token) {
             (Transport::Grpc, true) => self.token.call(request).await,
             (Transport::Grpc, false) => self.audit.call(request).await,
-            (Transport::Web, true) => self.web_token.call(request).await,
-            (Transport::Web, false) => self.web_audit.call(request).await,
+            (Transport::Web | Transport::WebText, true) => self.web_token.call(request).await,
+            (Transport::Web | Transport::WebText, false) => self.web_audit.call(request).await,
         };
         drop(room);
         Ok(self.answered(&call, response, transport).await)
@@ -171,15 +172,16 @@ impl<H: Health> Door<H> {
     }
 
     /// Reads a request whole. Who is late here never sent it; from then on the verbs keep the deadline themselves.
-    async fn read(&self, call: &Call, body: Incoming) -> Result<Read, Reason> {
+    async fn read(&self, call: &Call, body: Incoming, framing: Framing) -> Result<Read, Reason> {
         let left = call.deadline.saturating_sub(self.engine.clock().monotonic()).saturating_add(BODY_GRACE);
-        let read = tokio::time::timeout(left, self.intake.read(body, limits::REQUEST_BYTES_MAX)).await;
+        let read = tokio::time::timeout(left, self.intake.read(body, limits::REQUEST_BYTES_MAX, framing)).await;
         read.unwrap_or(Err(Reason::DeadlineExceeded))
     }
 
     /// Answers whoever asks whether the vault serves; nobody needs an account for that.
     async fn health(&mut self, head: Parts, body: Incoming) -> Result<Response<Body>, Infallible> {
-        let asked = tokio::time::timeout(limits::CALL_DEADLINE, self.intake.read(body, HEALTH_BYTES_MAX)).await;
+        let asked =
+            tokio::time::timeout(limits::CALL_DEADLINE, self.intake.read(body, HEALTH_BYTES_MAX, Framing::Bytes)).await;
         match asked {
             Ok(Ok(read)) => self.health.call(Request::from_parts(head, Body::new(Full::new(read.bytes)))).await,
             Ok(Err(_)) => Ok(Status::resource_exhausted(Reason::RequestTooLarge.text()).into_http()),
@@ -266,6 +268,8 @@ enum Transport {
     Grpc,
     /// gRPC-Web (PROTOCOL-WEB of grpc/grpc), over HTTP/2 or 1.1: for callers that can't read trailers.
     Web,
+    /// The same in base64.
+    WebText,
 }
 
 impl Transport {
@@ -283,8 +287,10 @@ impl Transport {
             |name| kind.strip_prefix(name).is_some_and(|rest: &str| rest.is_empty() || rest.starts_with(['+', ';']));
         if is("application/grpc") && head.version == Version::HTTP_2 {
             Ok(Self::Grpc)
-        } else if is("application/grpc-web") || is("application/grpc-web-text") {
+        } else if is("application/grpc-web") {
             Ok(Self::Web)
+        } else if is("application/grpc-web-text") {
+            Ok(Self::WebText)
         } else {
             Err(StatusCode::UNSUPPORTED_MEDIA_TYPE)
         }
@@ -298,6 +304,9 @@ fn answer_of(status: Status, transport: Result<Transport, StatusCode>) -> Respon
         Ok(Transport::Grpc) => {}
         Ok(Transport::Web) => {
             answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc-web+proto"));
+        }
+        Ok(Transport::WebText) => {
+            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc-web-text+proto"));
         }
         Err(http) => *answer.status_mut() = http,
     }

@@ -16,6 +16,15 @@ use vault_domain::{Reason, limits};
 /// A gRPC message's head: whether it is compressed, and its length in 4 bytes (gRPC over HTTP/2, "Requests").
 const HEAD_BYTES: usize = 5;
 
+/// How a message is written into a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// Head and message as they are.
+    Bytes,
+    /// Both in base64: four characters for three bytes.
+    Base64,
+}
+
 /// The room that all requests share. Clones are handles on the same room.
 #[derive(Clone)]
 pub(crate) struct Intake(Arc<Semaphore>);
@@ -36,7 +45,7 @@ impl Intake {
     /// # Errors
     /// [`Reason::RequestTooLarge`] as soon as it is, or says to be, longer; [`Reason::Cancelled`] when its sender is
     /// gone.
-    pub(crate) async fn read<B>(&self, mut body: B, message_bytes_max: usize) -> Result<Read, Reason>
+    pub(crate) async fn read<B>(&self, mut body: B, message_bytes_max: usize, framing: Framing) -> Result<Read, Reason>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -44,11 +53,15 @@ impl Intake {
         let mut first = Bytes::new();
         let mut whole = BytesMut::new();
         let mut length = 0_usize;
+        let longest = match framing {
+            Framing::Bytes => HEAD_BYTES + message_bytes_max,
+            Framing::Base64 => (HEAD_BYTES + message_bytes_max).div_ceil(3) * 4,
+        };
         while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
             // Trailers say nothing to a server.
             let Ok(data) = frame.map_err(|_| Reason::Cancelled)?.into_data() else { continue };
             length = length.saturating_add(data.len());
-            if length > HEAD_BYTES + message_bytes_max {
+            if length > longest {
                 return Err(Reason::RequestTooLarge);
             }
             let beyond = length.saturating_sub(limits::INTAKE_FREE_BYTES).min(data.len());
@@ -65,8 +78,8 @@ impl Intake {
                 whole.put(std::mem::take(&mut first));
                 whole.put(data);
             }
-            if announced(if whole.is_empty() { &first } else { &whole }).is_some_and(|bytes| bytes > message_bytes_max)
-            {
+            let read: &[u8] = if whole.is_empty() { &first } else { &whole };
+            if framing == Framing::Bytes && announced(read).is_some_and(|bytes| bytes > message_bytes_max) {
                 return Err(Reason::RequestTooLarge);
             }
         }

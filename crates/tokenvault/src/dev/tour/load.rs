@@ -53,8 +53,8 @@ impl Tour<'_> {
         })?;
         ensure(rejected == 0, || format!("all values are valid, and yet {rejected} rows were rejected"))?;
         self.held(&format!(
-            "{} rows in = {} rows out + {rejected} rejected; {} values in {} messages of one gRPC stream, as the loader in \
-             region eu",
+            "{} rows in = {} rows out + {rejected} rejected; {} values in {} messages of one gRPC stream, as the \
+             loader in region eu",
             grouped(read),
             grouped(written),
             grouped(statistics.values),
