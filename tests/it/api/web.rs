@@ -44,8 +44,9 @@ async fn post(vault: &TestVault, role: Role, version: Version, path: &str, kind:
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(if http_1 { b"http/1.1".as_slice() } else { b"h2" }));
     let io = TokioIo::new(stream);
     let uri = if http_1 { path.to_owned() } else { format!("https://localhost{path}") };
-    let request = Request::post(uri).header("host", "localhost").header("content-type", kind).header("x-grpc-web", "1");
-    let request = request.body(Full::new(body)).unwrap();
+    let request = Request::post(uri).header("host", "localhost").header("content-type", kind);
+    // What a caller takes back is what it asks for.
+    let request = request.header("accept", kind).header("x-grpc-web", "1").body(Full::new(body)).unwrap();
     let response = if http_1 {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
         tokio::spawn(connection);
