@@ -36,7 +36,7 @@ const HEALTH_BYTES_MAX: usize = 1024;
 const REFLECTION_SERVICE: &str = "/grpc.reflection.v1.ServerReflection/";
 const HEALTH_SERVICE: &str = "/grpc.health.v1.Health/";
 
-/// The services, behind their door. Clones share the engine.
+/// The services, behind their door. Requests share one, and clone the one service that they call.
 pub(crate) struct Door<H> {
     engine: Arc<Engine>,
     token: TokenServiceServer<TokenRpc>,
@@ -53,23 +53,6 @@ pub(crate) struct Door<H> {
 
 /// The service that tells the contract.
 type Reflection = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
-
-impl<H> Clone for Door<H> {
-    fn clone(&self) -> Self {
-        let Self { engine, token, web_token, streams, audit, web_audit, health, reflection, intake } = self;
-        Self {
-            engine: engine.clone(),
-            token: token.clone(),
-            web_token: web_token.clone(),
-            streams: streams.clone(),
-            audit: audit.clone(),
-            web_audit: web_audit.clone(),
-            health: health.clone(),
-            reflection: reflection.clone(),
-            intake: intake.clone(),
-        }
-    }
-}
 
 impl<H: Health> Door<H> {
     pub(crate) fn new(engine: Arc<Engine>, health: HealthServer<H>, streams: Streams, reflects: bool) -> Self {
@@ -89,7 +72,7 @@ impl<H: Health> Door<H> {
 
     /// Answers one request of a connection.
     pub(crate) async fn answer(
-        mut self,
+        self: Arc<Self>,
         peer: Arc<Peer>,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
@@ -112,12 +95,12 @@ impl<H: Health> Door<H> {
         let path = head.uri.path();
         if path.starts_with(REFLECTION_SERVICE)
             && transport == Ok(Transport::Grpc)
-            && let Some(reflection) = &mut self.reflection
+            && let Some(reflection) = &self.reflection
         {
             if let Err(unknown) = self.engine.admit(&call, Action::Call).await {
                 return Ok(status::status(&unknown, call.request_id).into_http());
             }
-            return reflection.call(Request::from_parts(head, Body::new(body))).await;
+            return reflection.clone().call(Request::from_parts(head, Body::new(body))).await;
         }
         let is_token = path.starts_with(TOKEN_SERVICE);
         if !is_token && !path.starts_with(AUDIT_SERVICE) {
@@ -135,7 +118,7 @@ impl<H: Health> Door<H> {
             // Its messages are read one by one, as their answers are taken.
             let mut request = Request::from_parts(head, Body::new(body));
             request.extensions_mut().insert(Entered(call.clone()));
-            let Ok(response) = self.streams.call(request).await;
+            let Ok(response) = self.streams.clone().call(request).await;
             return Ok(self.answered(&call, response, transport).await);
         }
         // Its room is kept until the answer is there: in one form or another it is in memory until then.
@@ -147,10 +130,10 @@ impl<H: Health> Door<H> {
         let mut request = Request::from_parts(head, Body::new(Full::new(bytes)));
         request.extensions_mut().insert(Entered(call.clone()));
         let Ok(response) = match (transport, is_token) {
-            (Transport::Grpc, true) => self.token.call(request).await,
-            (Transport::Grpc, false) => self.audit.call(request).await,
-            (Transport::Web | Transport::WebText, true) => self.web_token.call(request).await,
-            (Transport::Web | Transport::WebText, false) => self.web_audit.call(request).await,
+            (Transport::Grpc, true) => self.token.clone().call(request).await,
+            (Transport::Grpc, false) => self.audit.clone().call(request).await,
+            (Transport::Web | Transport::WebText, true) => self.web_token.clone().call(request).await,
+            (Transport::Web | Transport::WebText, false) => self.web_audit.clone().call(request).await,
         };
         drop(room);
         Ok(self.answered(&call, response, transport).await)
@@ -179,11 +162,11 @@ impl<H: Health> Door<H> {
     }
 
     /// Answers whoever asks whether the vault serves; nobody needs an account for that.
-    async fn health(&mut self, head: Parts, body: Incoming) -> Result<Response<Body>, Infallible> {
+    async fn health(&self, head: Parts, body: Incoming) -> Result<Response<Body>, Infallible> {
         let asked =
             tokio::time::timeout(limits::CALL_DEADLINE, self.intake.read(body, HEALTH_BYTES_MAX, Framing::Bytes)).await;
         match asked {
-            Ok(Ok(read)) => self.health.call(Request::from_parts(head, Body::new(Full::new(read.bytes)))).await,
+            Ok(Ok(read)) => self.health.clone().call(Request::from_parts(head, Body::new(Full::new(read.bytes)))).await,
             Ok(Err(_)) => Ok(Status::resource_exhausted(Reason::RequestTooLarge.text()).into_http()),
             Err(_) => Ok(Status::deadline_exceeded(Reason::DeadlineExceeded.text()).into_http()),
         }

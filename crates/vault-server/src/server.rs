@@ -100,7 +100,7 @@ impl Server {
         report(&health, ServingStatus::Serving).await;
         let (stop, stopping) = watch::channel(false);
         let streams = Streams::new(stopping.clone());
-        let door = Door::new(engine.clone(), health_server, streams.clone(), reflection);
+        let door = Arc::new(Door::new(engine.clone(), health_server, streams.clone(), reflection));
         let listener = tokio::spawn(listen(listener, tls, door, engine.clone(), stopping));
         let flusher = tokio::spawn(flush(engine.clone()));
         tracing::info!(%address, regions = ?engine.regions().collect::<Vec<_>>(), "serving");
@@ -179,7 +179,7 @@ async fn flush(engine: Arc<Engine>) {
 async fn listen<H: Health>(
     listener: TcpListener,
     tls: Arc<ServerConfig>,
-    door: Door<H>,
+    door: Arc<Door<H>>,
     engine: Arc<Engine>,
     mut stopping: watch::Receiver<bool>,
 ) {
@@ -277,7 +277,7 @@ async fn refused(engine: &Engine, address: SocketAddr) {
 async fn serve<H: Health>(
     stream: TlsStream<TcpStream>,
     peer: Arc<Peer>,
-    door: Door<H>,
+    door: Arc<Door<H>>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |request| door.clone().answer(peer.clone(), request));
