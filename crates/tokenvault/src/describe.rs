@@ -1,12 +1,11 @@
 //! `tokenvault token describe`: what the vault knows of tokens, beside their values.
 
 use serde_json::{Value, json};
-use vault_client::{HeldToken, TokenDescription};
-use vault_domain::TokenText;
+use vault_client::TokenDescription;
 
 use crate::{
     exit::{Exit, Failure},
-    items::{ItemArguments, exchange},
+    items::{ItemArguments, exchange, held_tokens},
     output::Column,
     timestamp,
 };
@@ -23,11 +22,7 @@ const COLUMNS: &[Column] = &[
 pub(crate) async fn run(arguments: ItemArguments) -> Result<Exit, Failure> {
     let class = arguments.class.clone();
     let call = async |client: &vault_client::Client, context: &vault_client::CallContext, batch: Vec<Vec<u8>>| {
-        let held = batch.into_iter().map(|token| {
-            let text = String::from_utf8(token).map_err(|_| Failure::usage("a token is text in UTF-8; one is not"))?;
-            Ok(HeldToken { class: class.clone(), token: TokenText::new(text) })
-        });
-        Ok(client.describe(context, held.collect::<Result<_, Failure>>()?).await?)
+        Ok(client.describe(context, held_tokens(&class, batch)?).await?)
     };
     exchange(arguments, "token", COLUMNS, call, description_json).await
 }

@@ -2,12 +2,11 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
-use vault_client::HeldToken;
-use vault_domain::{Plaintext, TokenText};
+use vault_domain::Plaintext;
 
 use crate::{
     exit::{Exit, Failure},
-    items::{ItemArguments, exchange},
+    items::{ItemArguments, exchange, held_tokens},
     output::Column,
 };
 
@@ -22,11 +21,7 @@ const COLUMNS: &[Column] = &[
 pub(crate) async fn run(arguments: ItemArguments) -> Result<Exit, Failure> {
     let class = arguments.class.clone();
     let call = async |client: &vault_client::Client, context: &vault_client::CallContext, batch: Vec<Vec<u8>>| {
-        let held = batch.into_iter().map(|token| {
-            let text = String::from_utf8(token).map_err(|_| Failure::usage("a token is text in UTF-8; one is not"))?;
-            Ok(HeldToken { class: class.clone(), token: TokenText::new(text) })
-        });
-        Ok(client.detokenize(context, held.collect::<Result<_, Failure>>()?).await?)
+        Ok(client.detokenize(context, held_tokens(&class, batch)?).await?)
     };
     exchange(arguments, "token", COLUMNS, call, value_json).await
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use vault_client::{Answer, CallContext, CallMade, Client, ClientError, Idempotency, Receipt};
-use vault_domain::{Audience, DataClass, IdempotencyKey, Purpose, Reference, Region, limits};
+use vault_client::{Answer, CallContext, CallMade, Client, ClientError, HeldToken, Idempotency, Receipt};
+use vault_domain::{Audience, DataClass, IdempotencyKey, Purpose, Reference, Region, TokenText, limits};
 
 use crate::{
     exit::{Exit, Failure},
@@ -104,6 +104,15 @@ pub(crate) async fn exchange<T>(
     }
     records.finish()?;
     Ok(tally.exit())
+}
+
+/// Tokens of one class as they were given.
+pub(crate) fn held_tokens(class: &DataClass, batch: Vec<Vec<u8>>) -> Result<Vec<HeldToken>, Failure> {
+    let held = |token| {
+        let text = String::from_utf8(token).map_err(|_| Failure::usage("a token is text in UTF-8; one is not"))?;
+        Ok(HeldToken { class: class.clone(), token: TokenText::new(text) })
+    };
+    batch.into_iter().map(held).collect()
 }
 
 /// Where items come from, in batches of at most one request's size.
