@@ -139,6 +139,16 @@ text_id!(
     |text| (1..=limits::PRINCIPAL_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 );
 text_id!(
+    /// A role that an identity provider gives a caller, after claim normalisation. `[a-z][a-z0-9_-]{0,63}`.
+    Role, "role", "must match [a-z][a-z0-9_-]{0,63}", |text| is_name(text, limits::NAME_BYTES_MAX)
+);
+text_id!(
+    /// One scope of an access token (RFC 6749 section 3.3): 1 to 64 visible ASCII characters but `"` and `\`.
+    Scope, "scope", "must be 1 to 64 visible ASCII characters but \" and \\",
+    |text| (1..=limits::NAME_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+);
+text_id!(
     /// A free reference (a ticket, an order) that goes into the log: `[A-Za-z0-9._:/#-]{1,64}` without a run of 13 or
     /// more digits, so that no card number ends there.
     Reference, "reference", "must match [A-Za-z0-9._:/#-]{1,64} and hold no run of 13 or more digits",

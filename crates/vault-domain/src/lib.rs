@@ -12,13 +12,15 @@ mod ids;
 pub mod limits;
 mod reason;
 mod secret;
+mod session;
 
 pub use action::{Action, Decision};
 pub use clock::{Clock, ManualClock, Millis, SystemClock};
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use ids::{
     Audience, DataClass, Generation, IdError, IdempotencyKey, KeyVersion, LogIndex, PrincipalId, Purpose, RecordNumber,
-    Reference, Region, RequestId, SubjectId, SubjectName, Tenant, VaultId,
+    Reference, Region, RequestId, Role, Scope, SubjectId, SubjectName, Tenant, VaultId,
 };
 pub use reason::{Code, Reason};
 pub use secret::{Plaintext, TokenText};
+pub use session::{Assurance, Session};

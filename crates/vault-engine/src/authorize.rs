@@ -1,8 +1,8 @@
 //! Who may do what: the one place where a [`Permit`] is made. Everything that touches data takes one.
 
 use vault_catalog::{Account, Catalog, Class};
-use vault_domain::{Action, Audience, DataClass, Purpose, Reason, Region, Tenant};
-use vault_policy::{Ask, DataScope, Decision, Log, PolicyId, PolicySet, Request};
+use vault_domain::{Action, Audience, DataClass, Millis, Purpose, Reason, Region, Tenant};
+use vault_policy::{Ask, DataScope, Decision, Log, PolicyId, PolicySet};
 
 use crate::{call::Call, error::Error};
 
@@ -84,6 +84,7 @@ pub(crate) fn authorize<'a>(
     call: &'a Call,
     account: &'a Account,
     request: &DataRequest<'a>,
+    now: Millis,
 ) -> Result<Authorized<'a>, Error> {
     let catalog = policies.catalog();
     if request.purpose.is_some_and(|purpose| catalog.purpose(purpose.as_str()).is_none()) {
@@ -95,7 +96,7 @@ pub(crate) fn authorize<'a>(
         .iter()
         .map(|class| {
             let class = class.as_ref().ok_or(Reason::DataClassUnknown)?;
-            let decision = decide(policies, call, request, class);
+            let decision = decide(policies, call, request, class, now);
             note(&mut deciding, &decision);
             let known = catalog.class(class.as_str());
             let lacks_purpose = request.purpose.is_none() && known.is_some_and(Class::purpose_required);
@@ -117,14 +118,14 @@ pub(crate) fn authorize<'a>(
     Ok(Authorized { permits, policies: deciding })
 }
 
-fn decide(policies: &PolicySet, call: &Call, request: &DataRequest<'_>, class: &DataClass) -> Decision {
+fn decide(policies: &PolicySet, call: &Call, request: &DataRequest<'_>, class: &DataClass, now: Millis) -> Decision {
     let scope = DataScope { class, audience: request.audience, region: request.region };
     let ask = match request.action {
         Action::Tokenize => Ask::Tokenize(scope),
         Action::Describe => Ask::Describe(scope),
         _ => Ask::Detokenize(scope),
     };
-    policies.decide(&Request { principal: &call.principal, purpose: request.purpose, ask })
+    policies.decide(&call.asks(ask, request.purpose, now))
 }
 
 /// The proof that policy allowed this caller to read a log.
@@ -148,6 +149,7 @@ pub(crate) fn authorize_log<'a>(
     action: Action,
     log: Log<'_>,
     purpose: Option<&Purpose>,
+    now: Millis,
 ) -> (Result<LogPermit<'a>, Error>, Vec<PolicyId>) {
     if purpose.is_some_and(|purpose| policies.catalog().purpose(purpose.as_str()).is_none()) {
         return (Err(Error::new(Reason::PurposeUnknown)), Vec::new());
@@ -156,7 +158,7 @@ pub(crate) fn authorize_log<'a>(
         Action::GetCheckpoint => Ask::GetCheckpoint(log),
         _ => Ask::QueryAccessLog(log),
     };
-    let decision = policies.decide(&Request { principal: &call.principal, purpose, ask });
+    let decision = policies.decide(&call.asks(ask, purpose, now));
     let mut deciding = Vec::new();
     note(&mut deciding, &decision);
     match decision.reason() {

@@ -1,9 +1,10 @@
 //! One call: who makes it, from where, and until when it is wanted.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use vault_domain::{Clock, PrincipalId, Reason, RequestId};
+use vault_domain::{Clock, Millis, PrincipalId, Purpose, Reason, RequestId, Session};
 use vault_ledger::{CertificateSha256, Issuer, TraceId};
+use vault_policy::{Ask, Circumstances, Request};
 
 use crate::error::Error;
 
@@ -16,6 +17,8 @@ pub struct Call {
     pub trace_id: Option<TraceId>,
     /// Who calls.
     pub principal: PrincipalId,
+    /// What the caller's access token says beside that. None for a caller that is known by its certificate alone.
+    pub session: Option<Arc<Session>>,
     /// Who vouched for the principal.
     pub issuer: Option<Issuer>,
     /// The client certificate.
@@ -27,6 +30,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// The question that this call puts to the policies.
+    pub(crate) fn asks<'a>(&'a self, ask: Ask<'a>, purpose: Option<&'a Purpose>, now: Millis) -> Request<'a> {
+        let circumstances = Circumstances { session: self.session.as_deref(), source: self.source, now };
+        Request { principal: &self.principal, purpose, ask, circumstances }
+    }
+
     /// Refuses when the deadline has passed: before anything is written, and again before anything is released.
     pub(crate) fn check_deadline(&self, clock: &dyn Clock) -> Result<(), Error> {
         if clock.monotonic() >= self.deadline { Err(Error::new(Reason::DeadlineExceeded)) } else { Ok(()) }

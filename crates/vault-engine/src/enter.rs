@@ -119,6 +119,6 @@ impl Engine {
     ) -> Result<Authorized<'a>, Error> {
         let request =
             DataRequest { action: asked.action, region, audience, purpose: asked.purpose, classes: asked.classes };
-        authorize(&self.policies, asked.call, scope.account, &request)
+        authorize(&self.policies, asked.call, scope.account, &request, self.clock.wall())
     }
 }

@@ -106,6 +106,7 @@ impl Engine {
             Action::QueryAccessLog,
             Log::Region(&region),
             purpose.as_ref(),
+            self.clock.wall(),
         );
         asked.policies = &deciding;
         let permit = match permit {
@@ -148,8 +149,9 @@ impl Engine {
     /// When the caller may not have it; that is in the log.
     pub async fn checkpoint(&self, call: &Call, region: &Region) -> Result<(Arc<SignedCheckpoint>, String), Error> {
         let scope = self.enter(call, Action::GetCheckpoint, region).await?;
+        let now = self.clock.wall();
         let (permit, deciding) =
-            authorize_log(&self.policies, call, scope.account, Action::GetCheckpoint, Log::Region(region), None);
+            authorize_log(&self.policies, call, scope.account, Action::GetCheckpoint, Log::Region(region), None, now);
         if let Err(error) = permit {
             let mut asked = scope.evidence(call, Action::GetCheckpoint);
             asked.policies = &deciding;
@@ -167,7 +169,8 @@ impl Engine {
             Ok(account) => account,
             Err(error) => return Err(self.turn_away(call, Action::GetCheckpoint, error).await),
         };
-        let (permit, _) = authorize_log(&self.policies, call, account, Action::GetCheckpoint, Log::Node, None);
+        let now = self.clock.wall();
+        let (permit, _) = authorize_log(&self.policies, call, account, Action::GetCheckpoint, Log::Node, None, now);
         if let Err(error) = permit {
             return Err(self.turn_away(call, Action::GetCheckpoint, error).await);
         }

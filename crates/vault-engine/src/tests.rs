@@ -82,6 +82,7 @@ fn call(engine: &Engine, who: &str) -> Call {
         request_id: RequestId([7; 16]),
         trace_id: None,
         principal: PrincipalId::parse(&format!("spiffe://dev.tokenvault.internal/{who}")).unwrap(),
+        session: None,
         issuer: None,
         certificate: None,
         source: None,

@@ -31,7 +31,7 @@ use crate::{
 pub use decision::{Decision, PolicyId, Verdict};
 pub use fault::{FAULTS_SHOWN_MAX, Fault, PolicyError, Problem};
 pub use load::{POLICIES_MAX, POLICY_BYTES_MAX, PolicySource};
-pub use request::{Ask, DataScope, Log, Request};
+pub use request::{Ask, Circumstances, DataScope, Log, Request};
 
 /// The schema that every policy is checked against.
 pub const SCHEMA: &str = include_str!("../policies/schema.cedarschema");

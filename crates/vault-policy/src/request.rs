@@ -1,6 +1,8 @@
 //! What is asked of the policies: all that a decision may depend on, and nothing else.
 
-use vault_domain::{Action, Audience, DataClass, PrincipalId, Purpose, Region};
+use std::net::IpAddr;
+
+use vault_domain::{Action, Audience, DataClass, Millis, PrincipalId, Purpose, Region, Session};
 
 /// One question: may this principal do this, for this purpose?
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +13,19 @@ pub struct Request<'a> {
     pub purpose: Option<&'a Purpose>,
     /// What is to be done.
     pub ask: Ask<'a>,
+    /// How, from where and when it asks.
+    pub circumstances: Circumstances<'a>,
+}
+
+/// What policies may know of a call beside who makes it and what it is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Circumstances<'a> {
+    /// What the caller's access token says; None for a caller that is known by its certificate alone.
+    pub session: Option<&'a Session>,
+    /// Where it calls from, if that is known.
+    pub source: Option<IpAddr>,
+    /// When, on the wall clock.
+    pub now: Millis,
 }
 
 /// What is to be done, and with what.

@@ -95,7 +95,12 @@ impl Names<'_> {
             (Action::GetCheckpoint, _) => Ask::GetCheckpoint(region.as_ref().map_or(Log::Node, Log::Region)),
             _ => panic!("{self:?} is no request"),
         };
-        answer(&Request { principal: &principal, purpose: purpose.as_ref(), ask })
+        answer(&Request {
+            principal: &principal,
+            purpose: purpose.as_ref(),
+            ask,
+            circumstances: Circumstances::default(),
+        })
     }
 
     fn decide(self, set: &PolicySet) -> Decision {

@@ -204,6 +204,7 @@ impl<H: Health> Door<H> {
             request_id,
             trace_id: headers.get("traceparent").and_then(|value| trace_id(value.as_bytes())),
             principal,
+            session: None,
             issuer: peer.issuer.clone(),
             certificate: peer.certificate,
             source: Some(peer.source),

@@ -5,13 +5,18 @@ use vault_domain::{Audience, DataClass, PrincipalId, Region};
 use super::*;
 use crate::{
     decision::PolicyId,
-    request::{DataScope, Log},
+    request::{Circumstances, DataScope, Log},
 };
 
 /// The key of a request by this principal, and a decision that no other key gets.
 fn entry(n: usize) -> (Key, Decision) {
     let principal = PrincipalId::parse(&format!("dns:a{n}.example")).unwrap();
-    let key = Key::of(&Request { principal: &principal, purpose: None, ask: Ask::GetCheckpoint(Log::Node) });
+    let key = Key::of(&Request {
+        principal: &principal,
+        purpose: None,
+        ask: Ask::GetCheckpoint(Log::Node),
+        circumstances: Circumstances::default(),
+    });
     (key, Decision::allowed([PolicyId::parse(&format!("p{n}")).unwrap()].into()))
 }
 
@@ -64,7 +69,16 @@ fn every_field_is_part_of_the_key() {
             }
             for ask in asks {
                 made += 1;
-                keys.insert(Key::of(&Request { principal, purpose: purpose.as_ref(), ask }).bytes().to_vec());
+                keys.insert(
+                    Key::of(&Request {
+                        principal,
+                        purpose: purpose.as_ref(),
+                        ask,
+                        circumstances: Circumstances::default(),
+                    })
+                    .bytes()
+                    .to_vec(),
+                );
             }
         }
     }
@@ -80,6 +94,11 @@ fn the_longest_names_fit() {
     let purpose = Purpose::parse(&longest).unwrap();
     let region = Region::parse(&"a".repeat(limits::REGION_BYTES_MAX)).unwrap();
     let ask = Ask::Tokenize(DataScope { class: &class, audience: &audience, region: &region });
-    let key = Key::of(&Request { principal: &principal, purpose: Some(&purpose), ask });
+    let key = Key::of(&Request {
+        principal: &principal,
+        purpose: Some(&purpose),
+        ask,
+        circumstances: Circumstances::default(),
+    });
     assert_eq!(key.bytes().len(), KEY_BYTES_MAX);
 }

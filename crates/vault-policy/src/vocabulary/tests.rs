@@ -7,7 +7,7 @@ use vault_catalog::RuleName;
 use vault_domain::{Audience, Purpose, Region};
 
 use super::*;
-use crate::SCHEMA;
+use crate::{SCHEMA, request::Circumstances};
 
 const CLASSES: &str = r#"
 [tenants.acme]
@@ -77,7 +77,8 @@ fn facts_conform_to_the_schema() {
                 asks.extend([Ask::Tokenize(scope), Ask::Detokenize(scope)]);
             }
             for ask in asks {
-                let request = Request { principal: account.principal(), purpose, ask };
+                let request =
+                    Request { principal: account.principal(), purpose, ask, circumstances: Circumstances::default() };
                 let (cedar, entities) = vocabulary.facts(&catalog, &request).unwrap().unwrap();
                 let conforming = Entities::from_entities(entities.iter().cloned(), Some(&vocabulary.schema));
                 assert!(conforming.is_ok(), "{request:?}: {:?}", conforming.err());
