@@ -247,6 +247,14 @@ reasons! {
     HandshakeRefused = 82, "HANDSHAKE_REFUSED", Unauthenticated, HandshakeRefused,
         "the TLS handshake failed: no client certificate, or one that is not accepted",
         "connect with TLS 1.3 and a certificate of a client CA that the configuration names";
+
+    // 113–: what a class or a policy asks of a call beside a grant
+    ReferenceRequired = 113, "REFERENCE_REQUIRED", InvalidArgument, ReferenceRequired,
+        "the data class asks for a reference and the request carries none",
+        "put what the call is for, such as the number of a ticket, into the request's reference";
+    StepUpRequired = 114, "STEP_UP_REQUIRED", Denied, StepUpRequired,
+        "the data class asks for a stronger or a fresher authentication than that of the caller",
+        "authenticate again, as strongly as the class asks for, and call with the new access token";
 }
 
 impl fmt::Display for Reason {
