@@ -14,8 +14,10 @@ use crate::{
     names::{Ids, resolve, resolve_all, resolve_some, word},
 };
 
-pub(crate) const DATA_ACTIONS: [Action; 3] = [Action::Tokenize, Action::Detokenize, Action::Describe];
-pub(crate) const LOG_ACTIONS: [Action; 2] = [Action::QueryAccessLog, Action::GetCheckpoint];
+/// The actions on data that can be granted.
+pub const DATA_ACTIONS: [Action; 3] = [Action::Tokenize, Action::Detokenize, Action::Describe];
+/// The actions on logs that can be granted.
+pub const LOG_ACTIONS: [Action; 2] = [Action::QueryAccessLog, Action::GetCheckpoint];
 
 /// What one authenticated principal is in the vault.
 #[derive(Clone, Debug)]

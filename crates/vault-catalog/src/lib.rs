@@ -25,7 +25,7 @@ use crate::{
     names::{Ids, Table},
 };
 
-pub use account::{Account, Grant};
+pub use account::{Account, DATA_ACTIONS, Grant, LOG_ACTIONS};
 pub use class::{
     ChangedSetting, Class, Determinism, FixedSettings, Format, RuleName, STEP_UP_SECONDS_MAX, StepUp, TTL_SECONDS_MAX,
 };

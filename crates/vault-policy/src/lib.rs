@@ -15,6 +15,7 @@ mod fault;
 mod load;
 mod reads;
 mod request;
+mod review;
 mod vocabulary;
 
 use std::{collections::HashMap, fmt, sync::Arc};
@@ -35,6 +36,7 @@ pub use decision::{Decision, PolicyId, Verdict};
 pub use fault::{FAULTS_SHOWN_MAX, Fault, PolicyError, Problem};
 pub use load::{POLICIES_MAX, POLICY_BYTES_MAX, PolicySource};
 pub use request::{Ask, Circumstances, DataScope, Log, Request};
+pub use review::{Access, Doubt, REVIEW_QUESTIONS_MAX, TooManyQuestions};
 
 /// The schema that every policy is checked against.
 pub const SCHEMA: &str = include_str!("../policies/schema.cedarschema");

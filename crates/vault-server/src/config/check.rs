@@ -3,6 +3,7 @@
 use std::{fmt, os::unix::fs::PermissionsExt};
 
 use vault_domain::Millis;
+use vault_engine::PolicySet;
 
 use super::Config;
 use crate::tls::{self, Expiry};
@@ -85,6 +86,7 @@ impl Config {
                         catalog.fingerprint()
                     ),
                 ));
+                findings.extend(doubts(&engine.policies, now));
             }
         }
         if let Ok(metadata) = std::fs::metadata(&self.tls.key)
@@ -128,6 +130,19 @@ impl Config {
         }
         findings
     }
+}
+
+/// What catalog and policies come to, but hardly mean.
+fn doubts(policies: &PolicySet, now: Millis) -> Vec<Finding> {
+    let finding = |severity, text| Finding { severity, subject: "policies", text };
+    let doubts = match policies.doubts(now) {
+        Ok(doubts) => doubts,
+        Err(too_many) => {
+            return vec![finding(Severity::Note, format!("not looked for grants that open nothing: {too_many}"))];
+        }
+    };
+    let severity = |warning| if warning { Severity::Warning } else { Severity::Note };
+    doubts.iter().map(|doubt| finding(severity(doubt.is_warning()), doubt.to_string())).collect()
 }
 
 /// Whether a variable is one of those that Kubernetes sets in every container for a service called `tokenvault`.
