@@ -76,8 +76,9 @@ fn a_diff_says_who_gains_and_who_loses_access() {
 
     // The support desk may see cards; analytics lose what they had in one region by a policy.
     place.change(
-        &[(r#"actions = ["detokenize"], classes = ["email"], purposes"#, r#"actions = ["detokenize"], classes = ["email", "card_number"], purposes"#)],
-        r#"@id("not_in_us") forbid(principal == Vault::Service::"spiffe://dev.tokenvault.internal/analytics", action, resource)
+        &[(r#"["detokenize"], classes = ["email"], p"#, r#"["detokenize"], classes = ["email", "card_number"], p"#)],
+        r#"@id("not_in_us")
+           forbid(principal == Vault::Service::"spiffe://dev.tokenvault.internal/analytics", action, resource)
            when { context has region && context.region == Vault::Region::"us" };"#,
     );
     let any = "certificate or access token";
@@ -202,7 +203,8 @@ fn a_check_doubts_what_opens_nothing_or_too_much() {
     let place = Place::new();
     let config = place.change(
         &[],
-        r#"@id("closed") forbid(principal == Vault::Service::"spiffe://dev.tokenvault.internal/analytics", action, resource);
+        r#"@id("closed")
+           forbid(principal == Vault::Service::"spiffe://dev.tokenvault.internal/analytics", action, resource);
            @id("wide") permit(principal == Vault::Service::"spiffe://dev.tokenvault.internal/support",
                action == Vault::Action::"detokenize", resource == Vault::DataClass::"card_number");"#,
     );

@@ -122,8 +122,8 @@ impl PolicySet {
         Ok(questions.filter(|access| self.allows(access, circumstances)).collect())
     }
 
-    /// What is allowed here, but hardly meant, with a certificate alone or with the access token that opens the most, at
-    /// the time `now` and from nowhere that is known.
+    /// What is allowed here, but hardly meant, with a certificate alone or with the access token that opens the most,
+    /// at the time `now` and from nowhere that is known.
     ///
     /// # Errors
     /// As [`PolicySet::review`].
