@@ -4,12 +4,18 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     process::Command,
+    time::Duration,
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
+use vault_domain::{Clock, SystemClock};
 use vault_tests::certificates::Authority;
 
-use crate::shell::{DevVault, Ended, run, tokenvault};
+use crate::shell::{DevVault, Ended, SETTLE, run, tokenvault};
 
 /// A command about the vault's configuration, on a port of its own.
 fn about(vault: &DevVault, words: &[&str]) -> Command {
@@ -173,4 +179,36 @@ fn a_certificate_beyond_its_days_is_found_by_the_check() {
         assert_eq!(error["about"], "tls.certificate");
         assert!(error["finding"].as_str().unwrap().contains(expected), "{error}");
     }
+}
+
+#[test]
+fn on_sighup_it_takes_over_catalog_and_policies_and_keeps_the_old_ones_where_the_new_are_wrong() {
+    let vault = DevVault::start();
+    let token = vault.tokens("email", &["ada@example.com"]).remove(0);
+    let code = || vault.run("payments", &format!("detokenize --class email {SETTLE}"), &token).code;
+    let path = vault.place().join("catalog.toml");
+    let good = fs::read_to_string(&path).unwrap();
+    let own = r#"classes = ["card_number", "customer_id", "email"],"#;
+    assert!(good.contains(own));
+    let hang_up = |text: &str| {
+        fs::write(&path, text).unwrap();
+        kill(Pid::from_raw(vault.process_id().try_into().unwrap()), Signal::SIGHUP).unwrap();
+    };
+    let becomes = |wanted: Option<i32>| {
+        let clock = SystemClock::new();
+        while clock.monotonic() < Duration::from_secs(20) {
+            if code() == wanted {
+                return;
+            }
+        }
+        panic!("still {:?} and not {wanted:?}", code());
+    };
+    assert_eq!(code(), Some(0));
+    hang_up(&good.replace(own, r#"classes = ["card_number", "customer_id"],"#));
+    becomes(Some(1));
+    hang_up("[clases.x]\n");
+    hang_up(&good.replace("[regions.us]", ""));
+    assert_eq!(code(), Some(1), "what was taken over holds on");
+    hang_up(&good);
+    becomes(Some(0));
 }

@@ -71,7 +71,7 @@ pub(crate) async fn run(arguments: DevArguments) -> Result<Exit, Failure> {
     }
     if arguments.serve {
         guide::print(&place, server.address())?;
-        let ended = until_stopped(server, signals).await;
+        let ended = until_stopped(server, signals, &place.config()).await;
         place.delete_client_environment()?;
         return ended;
     }

@@ -54,6 +54,23 @@ impl StopSignals {
     }
 }
 
+/// SIGHUP.
+pub(crate) struct Hangups(unix::Signal);
+
+impl Hangups {
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let refuse = |error| Failure::new(Exit::Failure, format!("signals can't be received: {error}"));
+        Ok(Self(unix::signal(SignalKind::hangup()).map_err(refuse)?))
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// Ends this process at once, as a power cut would: for who asks a second time. The vault is made for that.
 pub(crate) fn end_at_once() -> Failure {
     match kill(nix::unistd::getpid(), Signal::SIGKILL) {

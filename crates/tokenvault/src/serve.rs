@@ -1,15 +1,19 @@
 //! `tokenvault serve`: the vault as a process, from a configuration file to its good end.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::CommandFactory;
 use vault_domain::{Clock, SystemClock, SystemEntropy};
-use vault_server::{Config, Environment, Server, Severity, StartError, start_telemetry};
+use vault_server::{Applied, Config, Environment, Server, Severity, StartError, start_telemetry};
 
 use crate::{
     arguments::Arguments,
     exit::{Exit, Failure},
-    process::{StopSignals, end_at_once, keep_memory_private, open_many_files},
+    process::{Hangups, StopSignals, end_at_once, keep_memory_private, open_many_files},
 };
 
 /// Which configuration.
@@ -46,7 +50,26 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
         })?,
         () = signals.next() => return Ok(Exit::Done),
     };
-    until_stopped(server, signals).await
+    until_stopped(server, signals, &arguments.config).await
+}
+
+/// Reads catalog and policies anew and serves by them. What is wrong with them is told, and the old ones hold on.
+async fn take_over(server: &Server, config: &Path) {
+    let path = config.to_owned();
+    let read = tokio::task::spawn_blocking(move || Config::load(&path, &environment())?.policies()).await;
+    let policies = match read {
+        Ok(Ok(policies)) => policies,
+        Ok(Err(error)) => {
+            tracing::error!("catalog and policies stay as they are: {error}");
+            return;
+        }
+        Err(_) => return,
+    };
+    match server.apply(policies).await {
+        Ok(applied) if applied.before == applied.now => tracing::info!("catalog and policies are as they were"),
+        Ok(Applied { before, now }) => tracing::info!(before, now, "catalog and policies were taken over"),
+        Err(error) => tracing::error!("catalog and policies stay as they are: {error}"),
+    }
 }
 
 /// The variables that may override a configuration: those of the commands for callers are none.
@@ -64,18 +87,27 @@ fn of_commands(command: &clap::Command) -> BTreeSet<String> {
     own.chain(command.get_subcommands().flat_map(of_commands)).collect()
 }
 
-/// Serves until a signal comes, or until the log can't be written any more.
-pub(crate) async fn until_stopped(server: Server, mut signals: StopSignals) -> Result<Exit, Failure> {
-    tokio::select! {
-        () = server.failed() => {
-            server.abandon().await;
-            return Err(Failure::new(
-                Exit::LogFailed,
-                "the access log could not be written, so nothing more is served; see the messages above, look at the \
-                 disk, then start again",
-            ));
+/// Serves until a signal to stop comes, or until the log can't be written any more. On SIGHUP it takes over what catalog
+/// and policies say now.
+pub(crate) async fn until_stopped(
+    server: Server,
+    mut signals: StopSignals,
+    config: &Path,
+) -> Result<Exit, Failure> {
+    let mut hangups = Hangups::listen()?;
+    loop {
+        tokio::select! {
+            () = server.failed() => {
+                server.abandon().await;
+                return Err(Failure::new(
+                    Exit::LogFailed,
+                    "the access log could not be written, so nothing more is served; see the messages above, look at \
+                     the disk, then start again",
+                ));
+            }
+            () = hangups.next() => take_over(&server, config).await,
+            () = signals.next() => break,
         }
-        () = signals.next() => {}
     }
     tracing::info!("stopping: calls in flight may finish; a second signal stops at once");
     tokio::select! {

@@ -55,6 +55,8 @@ words! {
         GetCheckpoint = 4 "get_checkpoint",
         /// What is known of tokens beside their values is asked for.
         Describe = 5 "describe",
+        /// Policies and catalog were exchanged while the vault served (in the logs of the regions and of the node).
+        ApplyPolicies = 9 "apply_policies",
         /// A vault process began to serve (in the logs of the regions and of the node).
         Start = 64 "start",
         /// A vault process stopped in good order.

@@ -123,7 +123,8 @@ impl Engine {
         request: &DetokenizeRequest,
         finish: Finish<T>,
     ) -> Result<(Vec<Result<T, Error>>, Receipt), Error> {
-        let scope = self.enter(call, action, &request.region).await?;
+        let rules = self.rules();
+        let scope = self.enter(&rules, call, action, &request.region).await?;
         let mut asked = scope.evidence(call, action);
         asked.purpose = request.purpose.as_ref();
         asked.reference = request.reference.as_ref();
@@ -170,7 +171,7 @@ impl Engine {
         let repeats = Repeat::of_parts(asked.call, scope, method(asked.action), parts, hash, &snapshot, now).await?;
 
         let keys = token::class_keys(&vault.keys, permits);
-        let located = locate(self.policies.catalog(), &keys, permits, request, &snapshot).await?;
+        let located = locate(scope.rules.policies.catalog(), &keys, permits, request, &snapshot).await?;
         let numbers = located.iter().filter_map(Located::number).collect();
         let stored = StoredRecords::read(&snapshot, numbers).await?;
         drop(snapshot);

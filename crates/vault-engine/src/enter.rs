@@ -10,22 +10,30 @@ use crate::{
     Engine,
     authorize::{Authorized, DataRequest, account, authorize},
     call::Call,
+    classes::ClassesInUse,
     error::Error,
     evidence::Evidence,
     region::RegionVault,
+    rules::Rules,
 };
 
 /// A caller with an account, at a region that is served here.
 pub(crate) struct Scope<'a> {
     pub(crate) account: &'a Account,
     pub(crate) vault: &'a RegionVault,
-    policy_set: [u8; 8],
+    pub(crate) rules: &'a Rules,
 }
 
 impl<'a> Scope<'a> {
     /// The call as the log will see it, as far as it is known by now.
     pub(crate) fn evidence(&self, call: &'a Call, action: Action) -> Evidence<'a> {
-        Evidence { tenant: Some(self.account.tenant()), policy_set: self.policy_set, ..Evidence::new(call, action) }
+        let policy_set = self.rules.policies.fingerprint();
+        Evidence { tenant: Some(self.account.tenant()), policy_set, ..Evidence::new(call, action) }
+    }
+
+    /// The classes of the catalog in the region.
+    pub(crate) fn classes(&self, region: &Region) -> Result<&'a ClassesInUse, Error> {
+        self.rules.classes.get(region).ok_or(Error::new(Reason::Internal))
     }
 }
 
@@ -35,34 +43,35 @@ impl Engine {
     /// # Errors
     /// When it has none: the node's log has the refusal.
     pub async fn admit(&self, call: &Call, action: Action) -> Result<(), Error> {
-        match account(self.policies.catalog(), call) {
+        match account(self.rules().policies.catalog(), call) {
             Ok(_) => Ok(()),
             Err(error) => Err(self.turn_away(call, action, error).await),
         }
     }
 
-    /// Lets a call in.
+    /// Lets a call in, under the rules that it goes by to its end.
     ///
     /// # Errors
     /// When the caller has no account, or the region is not served here: the node's log has the refusal.
     pub(crate) async fn enter<'a>(
         &'a self,
+        rules: &'a Rules,
         call: &'a Call,
         action: Action,
         region: &Region,
     ) -> Result<Scope<'a>, Error> {
-        let account = match account(self.policies.catalog(), call) {
+        let account = match account(rules.policies.catalog(), call) {
             Ok(account) => account,
             Err(error) => return Err(self.turn_away(call, action, error).await),
         };
         let Some(vault) = self.regions.get(region) else {
-            let error = match self.policies.catalog().region(region.as_str()) {
+            let error = match rules.policies.catalog().region(region.as_str()) {
                 Some(known) => Error::elsewhere(region.clone(), known.endpoint()),
                 None => Error::new(Reason::RegionUnknown),
             };
             return Err(self.turn_away(call, action, error).await);
         };
-        Ok(Scope { account, vault, policy_set: self.policies.fingerprint() })
+        Ok(Scope { account, vault, rules })
     }
 
     /// Writes the refusal of a call that belongs to no region into the node's log, and gives the error back.
@@ -76,8 +85,9 @@ impl Engine {
     /// Refuses a call whose request could not be read by its door: the region's log has it if a region was named that
     /// is served here and the caller has an account, the node's log otherwise.
     pub async fn refuse_unread(&self, call: &Call, action: Action, region: &str, error: Error) -> Error {
+        let rules = self.rules();
         let scope = match Region::parse(region) {
-            Ok(region) => self.enter(call, action, &region).await,
+            Ok(region) => self.enter(&rules, call, action, &region).await,
             Err(_) => return self.turn_away(call, action, error).await,
         };
         match scope {
@@ -125,6 +135,6 @@ impl Engine {
             has_reference: asked.reference.is_some(),
             classes: asked.classes,
         };
-        authorize(&self.policies, asked.call, scope.account, &request, self.clock.wall())
+        authorize(&scope.rules.policies, asked.call, scope.account, &request, self.clock.wall())
     }
 }

@@ -22,14 +22,17 @@ mod open;
 mod outside;
 mod read_audit;
 mod region;
+mod rules;
 mod token;
 mod tokenize;
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::{node::Node, region::RegionVault};
+use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use vault_domain::{Clock, Entropy, Region};
+
+use crate::{node::Node, region::RegionVault, rules::Rules};
 
 pub use authorize::{LogPermit, Permit};
 pub use call::Call;
@@ -39,6 +42,7 @@ pub use idempotency::{Part, RequestName};
 pub use node::{REPEATS_WINDOW, Refusal};
 pub use offline::check_keys;
 pub use open::{EngineConfig, OpenError, Running};
+pub use rules::{Applied, ApplyError};
 pub use read_audit::{AccessLogPage, AccessLogQuery, FoundEntry, PageToken};
 pub use vault_journal::{Receipt, SignedCheckpoint};
 pub use vault_keys::{CheckKeys, Checked, KeysError, Passphrase, RootKey};
@@ -50,7 +54,9 @@ pub use tokenize::{Issued, TokenizeItem, TokenizeRequest, Tokenized};
 
 /// The vault at work. Doors share it.
 pub struct Engine {
-    policies: PolicySet,
+    rules: ArcSwap<Rules>,
+    /// Held while rules are exchanged.
+    applying: tokio::sync::Mutex<()>,
     regions: HashMap<Region, RegionVault>,
     node: Node,
     /// Searches of a log that may run at once.

@@ -131,6 +131,8 @@ impl Node {
             &mut CallRandom::seeded(&*self.entropy)?,
             self.clock.wall(),
             (refusal.action, Decision::Denied, Some(refusal.reason)),
+            // Nobody was looked up by any rules.
+            [0; 8],
             refusal.request_id,
             count,
             &SealedPart::Clear(Box::new(people)),
@@ -145,6 +147,7 @@ pub(crate) fn plain_entry(
     random: &mut CallRandom,
     wall_time: Millis,
     (action, decision, reason): (Action, Decision, Option<Reason>),
+    policy_set: [u8; 8],
     request_id: RequestId,
     count: NonZeroU32,
     people: &SealedPart,
@@ -160,7 +163,7 @@ pub(crate) fn plain_entry(
         count,
         purpose: None,
         audience: None,
-        policy_set: PolicySetFingerprint::default(),
+        policy_set: PolicySetFingerprint(policy_set),
     };
     Ok(EntryBuilder::new(&head, [""; 0])?.finish(people)?)
 }

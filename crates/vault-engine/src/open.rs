@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, atomic::AtomicU32},
 };
 
+use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -28,6 +29,7 @@ use crate::{
     node::{Node, plain_entry},
     outside,
     region::{Numbers, RegionVault},
+    rules::Rules,
 };
 
 /// What an engine is made of.
@@ -147,7 +149,7 @@ impl Engine {
         }
         let vault = &config.vault;
         let mut logs = Vec::new();
-        let mut regions = HashMap::new();
+        let (mut regions, mut classes) = (HashMap::new(), HashMap::new());
         // A root key that is not this vault's is told by what it can't unwrap, before anything is made under it.
         let is_there = |region: &&Region| config.data_directory.join(region.as_str()).exists();
         let (there, new): (Vec<&Region>, Vec<&Region>) = config.regions.iter().partition(is_there);
@@ -162,13 +164,14 @@ impl Engine {
             }
             let numbers = Numbers::from(next_record_number(&store.reader)?);
             let reader = store.reader.clone();
-            let classes = wait(ClassesInUse::open(&reader, config.policies.catalog(), region))?;
+            let in_use = wait(ClassesInUse::open(&reader, config.policies.catalog(), region))?;
+            classes.insert(region.clone(), in_use);
             let origin = Origin::of_region(vault, region, FIRST_LIFE);
             let log = open_log(&config, store, region.as_str(), origin, keys.clone(), &clock)?;
             let journal = log.journal.clone();
             logs.push(log);
             let swept = AtomicU32::new(0);
-            regions.insert(region.clone(), RegionVault { reader, keys, journal, numbers, classes, swept });
+            regions.insert(region.clone(), RegionVault { reader, keys, journal, numbers, swept });
         }
         let store = open_store(&config, Scope::Node, || NodeKeys::create(root, vault, &*clock, &*entropy))?;
         let keys = Arc::new(wait(NodeKeys::open(root, vault, &store.reader))?);
@@ -177,20 +180,24 @@ impl Engine {
         let node = Node::new(log.journal.clone(), clock.clone(), entropy.clone());
         logs.push(log);
         let searches = Arc::new(Semaphore::new(limits::SEARCHES_MAX));
-        let engine = Arc::new(Self { policies: config.policies, regions, node, searches, clock, entropy });
-        wait(engine.note_life(Action::Start)).map_err(OpenError::Start)?;
+        let policy_set = config.policies.fingerprint();
+        let rules = ArcSwap::from_pointee(Rules { policies: config.policies, classes });
+        let applying = tokio::sync::Mutex::default();
+        let engine = Arc::new(Self { rules, applying, regions, node, searches, clock, entropy });
+        wait(engine.note(Action::Start, policy_set)).map_err(OpenError::Start)?;
         Ok((engine.clone(), Running { engine, logs }))
     }
 
-    /// Writes start or stop into every log.
-    async fn note_life(&self, action: Action) -> Result<(), EngineError> {
+    /// Writes a start, a stop or a change of the rules into every log, with the fingerprint of the rules that hold from
+    /// then on.
+    pub(crate) async fn note(&self, action: Action, policy_set: [u8; 8]) -> Result<(), EngineError> {
         let mut random = CallRandom::seeded(&*self.entropy)?;
         let request_id = RequestId(random.bytes());
         let journals = self.regions.values().map(|vault| &vault.journal).chain([&self.node.journal]);
         for journal in journals {
             let what = (action, Decision::Allowed, None);
-            let entry =
-                plain_entry(&mut random, self.clock.wall(), what, request_id, NonZeroU32::MIN, &SealedPart::None)?;
+            let (wall, once) = (self.clock.wall(), NonZeroU32::MIN);
+            let entry = plain_entry(&mut random, wall, what, policy_set, request_id, once, &SealedPart::None)?;
             journal.commit(Submission { entry, ..Submission::default() }).await?;
         }
         Ok(())
@@ -201,7 +208,8 @@ impl Running {
     /// Writes what waits, notes the stop in every log, signs the last checkpoints and ends the threads. Calls that come
     /// now are refused.
     pub async fn stop(self) {
-        for ended in [self.engine.node.flush(true).await, self.engine.note_life(Action::Stop).await] {
+        let policy_set = self.engine.rules().policies.fingerprint();
+        for ended in [self.engine.node.flush(true).await, self.engine.note(Action::Stop, policy_set).await] {
             if let Err(error) = ended {
                 tracing::error!(reason = error.reason().name(), "the stop could not be written into the log");
             }
@@ -237,7 +245,7 @@ impl RunningLog {
 }
 
 /// The catalog's names, by kind: what record headers hold codes of.
-fn names(policies: &PolicySet) -> [Vec<&str>; 3] {
+pub(crate) fn names(policies: &PolicySet) -> [Vec<&str>; 3] {
     let catalog = policies.catalog();
     [
         catalog.tenants().map(|tenant| tenant.id().as_str()).collect(),

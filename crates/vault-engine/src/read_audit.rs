@@ -94,13 +94,14 @@ impl Engine {
     /// When the call is refused; the refusal is in the log then, if the log takes entries.
     pub async fn query_access_log(&self, call: &Call, query: AccessLogQuery) -> Result<AccessLogPage, Error> {
         let region = query.region.clone();
-        let scope = self.enter(call, Action::QueryAccessLog, &region).await?;
+        let rules = self.rules();
+        let scope = self.enter(&rules, call, Action::QueryAccessLog, &region).await?;
         let (purpose, reference) = (query.purpose.clone(), query.reference.clone());
         let mut asked = scope.evidence(call, Action::QueryAccessLog);
         asked.purpose = purpose.as_ref();
         asked.reference = reference.as_ref();
         let (permit, deciding) = authorize_log(
-            &self.policies,
+            &rules.policies,
             call,
             scope.account,
             Action::QueryAccessLog,
@@ -148,10 +149,11 @@ impl Engine {
     /// # Errors
     /// When the caller may not have it; that is in the log.
     pub async fn checkpoint(&self, call: &Call, region: &Region) -> Result<(Arc<SignedCheckpoint>, String), Error> {
-        let scope = self.enter(call, Action::GetCheckpoint, region).await?;
+        let rules = self.rules();
+        let scope = self.enter(&rules, call, Action::GetCheckpoint, region).await?;
         let now = self.clock.wall();
         let (permit, deciding) =
-            authorize_log(&self.policies, call, scope.account, Action::GetCheckpoint, Log::Region(region), None, now);
+            authorize_log(&rules.policies, call, scope.account, Action::GetCheckpoint, Log::Region(region), None, now);
         if let Err(error) = permit {
             let mut asked = scope.evidence(call, Action::GetCheckpoint);
             asked.policies = &deciding;
@@ -165,12 +167,13 @@ impl Engine {
     /// # Errors
     /// When the caller may not have it; that is in the node's log.
     pub async fn node_checkpoint(&self, call: &Call) -> Result<(Arc<SignedCheckpoint>, String), Error> {
-        let account = match account(self.policies.catalog(), call) {
+        let rules = self.rules();
+        let account = match account(rules.policies.catalog(), call) {
             Ok(account) => account,
             Err(error) => return Err(self.turn_away(call, Action::GetCheckpoint, error).await),
         };
         let now = self.clock.wall();
-        let (permit, _) = authorize_log(&self.policies, call, account, Action::GetCheckpoint, Log::Node, None, now);
+        let (permit, _) = authorize_log(&rules.policies, call, account, Action::GetCheckpoint, Log::Node, None, now);
         if let Err(error) = permit {
             return Err(self.turn_away(call, Action::GetCheckpoint, error).await);
         }

@@ -10,7 +10,7 @@ use vault_journal::Journal;
 use vault_keys::RegionKeys;
 use vault_store::Reader;
 
-use crate::{classes::ClassesInUse, error::Error};
+use crate::error::Error;
 
 /// A region that this vault serves.
 pub(crate) struct RegionVault {
@@ -18,7 +18,6 @@ pub(crate) struct RegionVault {
     pub(crate) keys: Arc<RegionKeys>,
     pub(crate) journal: Journal,
     pub(crate) numbers: Numbers,
-    pub(crate) classes: ClassesInUse,
     /// The last day whose outdated idempotency rows were deleted.
     pub(crate) swept: AtomicU32,
 }

@@ -263,7 +263,8 @@ async fn a_second_life_of_the_process_reveals_what_the_first_one_stored() {
 /// Writes the state row that ends or halts a token, as the journal takes it: no verb of this version does.
 async fn set_state(engine: &Engine, class: &str, audience: &str, token: &str, state: RecordState) {
     let (call, place) = (call(engine, "everything"), region("eu"));
-    let scope = engine.enter(&call, Action::Detokenize, &place).await.unwrap();
+    let rules = engine.rules();
+    let scope = engine.enter(&rules, &call, Action::Detokenize, &place).await.unwrap();
     let (vault, audience) = (scope.vault, Audience::parse(audience).unwrap());
     let keys = vault.keys.class(scope.account.tenant(), &DataClass::parse(class).unwrap());
     let token = vault_format::OpaqueToken::parse(token).unwrap();

@@ -83,7 +83,8 @@ impl Engine {
     /// # Errors
     /// When the call as a whole is refused; the refusal is in the log then, if the log takes entries.
     pub async fn tokenize(&self, call: &Call, request: &TokenizeRequest) -> Result<Tokenized, Error> {
-        let scope = self.enter(call, Action::Tokenize, &request.region).await?;
+        let rules = self.rules();
+        let scope = self.enter(&rules, call, Action::Tokenize, &request.region).await?;
         let mut asked = scope.evidence(call, Action::Tokenize);
         asked.purpose = request.purpose.as_ref();
         asked.reference = request.reference.as_ref();
@@ -139,13 +140,14 @@ impl Engine {
 
         let gives_token =
             |class| steps.iter().zip(&request.items).any(|(step, item)| item.class == class && step.is_token());
-        let first = vault.classes.write(permits, gives_token, &mut draft.batch);
+        let classes = scope.classes(&request.region)?;
+        let first = classes.write(permits, gives_token, &mut draft.batch);
         let evidence: Vec<_> = steps.iter().zip(&request.items).map(|(step, item)| step.evidence(item.class)).collect();
         Repeat::remember_all(&repeats, parts, steps.iter().map(Step::outcome), vault, &mut draft);
         let entry = asked.with(&evidence).seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
         let receipt = vault.journal.commit(draft.submission(entry)).await?;
         vault.keys.committed(&sealing);
-        vault.classes.written(&first);
+        classes.written(&first);
         Ok(Tokenized { results: steps.into_iter().map(Step::finish).collect(), receipt })
     }
 }

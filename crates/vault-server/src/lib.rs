@@ -25,4 +25,4 @@ pub use identity::Peer;
 pub use server::{Server, StartError};
 pub use telemetry::start_telemetry;
 pub use tls::THROWAWAY_ORGANIZATION;
-pub use vault_engine::{CheckKeys, Checked};
+pub use vault_engine::{Applied, ApplyError, CheckKeys, Checked};

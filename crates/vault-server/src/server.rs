@@ -17,7 +17,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic_health::{ServingStatus, pb::health_server::Health, server::HealthReporter};
 use vault_domain::{Action, Clock, Entropy, Reason, RequestId, limits};
-use vault_engine::{Engine, Refusal, Running};
+use vault_engine::{Applied, ApplyError, Engine, PolicySet, Refusal, Running};
 
 use crate::{
     coalesce::Coalescing,
@@ -117,6 +117,14 @@ impl Server {
     #[must_use]
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    /// Takes over other policies and another catalog while calls go on; see [`Engine::apply`].
+    ///
+    /// # Errors
+    /// When they can't be taken over; the old ones hold on then.
+    pub async fn apply(&self, policies: PolicySet) -> Result<Applied, ApplyError> {
+        self.engine.apply(policies).await
     }
 
     /// Resolves when the log can't be written any more: readiness fails at once, and the process must end.

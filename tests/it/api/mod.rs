@@ -15,6 +15,7 @@ mod query;
 mod randomness;
 mod reflection;
 mod restart;
+mod rules;
 mod stream;
 mod tokenize;
 mod uuid;
