@@ -73,6 +73,12 @@ impl Ends {
         self.first > PCI_FIRST_MAX || self.last > PCI_LAST_MAX
     }
 
+    /// Whether anything is shown of values of at most so many characters.
+    #[must_use]
+    pub fn shows_any(&self, chars_max: usize) -> bool {
+        self.shown(chars_max).is_some()
+    }
+
     /// How many characters stay at each end, of so many that count; None if the value is too short for the mask.
     fn shown(&self, count: usize) -> Option<(usize, usize)> {
         let (first, last) = match self.bound {

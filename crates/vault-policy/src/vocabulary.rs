@@ -33,6 +33,7 @@ pub(crate) struct Vocabulary {
     rule: EntityTypeName,
     format: EntityTypeName,
     determinism: EntityTypeName,
+    level: EntityTypeName,
     action: EntityTypeName,
 }
 
@@ -54,6 +55,7 @@ impl Vocabulary {
             rule: name("Rule")?,
             format: name("Format")?,
             determinism: name("Determinism")?,
+            level: name("Level")?,
             action: name("Action")?,
         })
     }
@@ -71,10 +73,14 @@ impl Vocabulary {
         let mut context = Vec::with_capacity(4);
         let action = request.ask.action();
         let (granted, resource) = match request.ask {
-            Ask::Tokenize(scope) | Ask::Detokenize(scope) | Ask::Describe(scope) => {
+            Ask::Tokenize(scope) | Ask::Detokenize(scope, _) | Ask::Describe(scope) => {
                 let class = self.data(catalog, &scope, &mut context)?;
                 let (class_name, audience) = (scope.class.as_str(), scope.audience.as_str());
-                (account.covers_data(action, class_name, audience, purpose), self.class_entity(class))
+                let level = request.ask.level();
+                if let Some(level) = level {
+                    context.push(("level".to_owned(), name(&self.level, level.name())));
+                }
+                (account.covers_data(action, level, class_name, audience, purpose), self.class_entity(class))
             }
             Ask::QueryAccessLog(log) | Ask::GetCheckpoint(log) => {
                 self.log(catalog, log, &mut context)?;

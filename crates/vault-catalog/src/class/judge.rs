@@ -8,6 +8,7 @@ use vault_domain::{Audience, DataClass};
 use super::{
     Class, Determinism, FixedSettings, Format, RuleName, Shared, TTL_SECONDS_MAX,
     format::{check_domain, check_room, format},
+    mask::mask,
     rule::rule,
 };
 use crate::{
@@ -35,6 +36,7 @@ impl Class {
             _ => determinism(raw.determinism.as_ref(), faults),
         };
         let shared = determinism.and_then(|determinism| shared(determinism, &raw, &span, audiences, faults));
+        let mask = mask(rule_name.zip(made.as_ref()), format, &raw, faults);
         let ((rule_name, rule), format) = rule_name.zip(made).zip(format)?;
         let room = match format {
             Format::FormatPreserving(preserving) => check_room(&preserving, rule_name, rule.bytes_max()),
@@ -57,6 +59,7 @@ impl Class {
             determinism,
             fixed: FixedSettings::new(rule_name, spelling.as_deref(), format, determinism),
             shared: shared?,
+            mask: mask?,
             purpose_required: raw.purpose_required.unwrap_or(true),
             ttl_default,
             ttl_max,
