@@ -22,6 +22,7 @@ mod open;
 mod outside;
 mod read_audit;
 mod region;
+mod reveal;
 mod token;
 mod tokenize;
 
@@ -40,9 +41,10 @@ pub use node::{REPEATS_WINDOW, Refusal};
 pub use offline::check_keys;
 pub use open::{EngineConfig, OpenError, Running};
 pub use read_audit::{AccessLogPage, AccessLogQuery, FoundEntry, PageToken};
+pub use reveal::Revealed;
 pub use vault_journal::{Receipt, SignedCheckpoint};
 pub use vault_keys::{CheckKeys, Checked, KeysError, Passphrase, RootKey};
-pub use vault_ledger::{CertificateSha256, Entry, Group, Issuer, People, TraceId};
+pub use vault_ledger::{CertificateSha256, Entry, Group, Issuer, Outcome, People, TraceId};
 pub use vault_policy::{PolicyError, PolicySet, PolicySource};
 pub use vault_store::{Memory, Statistics, is_store};
 

@@ -85,6 +85,14 @@ impl Config {
                         catalog.fingerprint()
                     ),
                 ));
+                findings.extend(catalog.classes().filter(|class| class.is_mask_beyond_pci()).map(|class| {
+                    let text = format!(
+                        "masks of the class {:?} show more of a card number than its first 6 and last 4 digits \
+                         (mask_beyond_pci = true): PCI DSS 3.4.1 asks for a documented need",
+                        class.id().as_str()
+                    );
+                    finding(Severity::Warning, "catalog", text)
+                }));
             }
         }
         if let Ok(metadata) = std::fs::metadata(&self.tls.key)
