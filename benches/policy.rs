@@ -14,7 +14,8 @@ use vault_benches::{
 };
 use vault_catalog::Catalog;
 use vault_domain::{
-    Assurance, Audience, Clock, DataClass, Millis, PrincipalId, Purpose, Region, Role, Scope, Session, SystemClock,
+    Assurance, Audience, Clock, DataClass, Millis, PrincipalId, Purpose, Region, RevealLevel, Role, Scope, Session,
+    SystemClock,
 };
 use vault_policy::{Ask, Circumstances, DataScope, PolicySet, PolicySource, Request};
 
@@ -108,7 +109,12 @@ impl Bench {
         let class = self.classes.get(spread / self.principals.len() % self.classes.len())?;
         let scope = DataScope { class, audience: &self.audience, region: &self.region };
         let circumstances = Circumstances { session: Some(&self.session), source: None, now: NOW };
-        Some(Request { principal, purpose: Some(&self.purpose), ask: Ask::Detokenize(scope), circumstances })
+        Some(Request {
+            principal,
+            purpose: Some(&self.purpose),
+            ask: Ask::Detokenize(scope, RevealLevel::Full),
+            circumstances,
+        })
     }
 
     fn run(&self, name: &str, arguments: &Arguments, clock: &SystemClock, report: &mut Report) {

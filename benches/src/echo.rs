@@ -13,8 +13,8 @@ use tower::Service;
 use vault_domain::limits;
 use vault_proto::v1::{
     DescribeTokensRequest, DescribeTokensResponse, DetokenizeRequest, DetokenizeResponse, DetokenizeResult,
-    DetokenizeStreamRequest, DetokenizeStreamResponse, Receipt, TokenIssued, TokenizeRequest, TokenizeResponse,
-    TokenizeResult, TokenizeStreamRequest, TokenizeStreamResponse, ValueRevealed, detokenize_result,
+    DetokenizeStreamRequest, DetokenizeStreamResponse, Receipt, RevealLevel, TokenIssued, TokenizeRequest,
+    TokenizeResponse, TokenizeResult, TokenizeStreamRequest, TokenizeStreamResponse, ValueRevealed, detokenize_result,
     token_service_server::{TokenService, TokenServiceServer},
     tokenize_result,
 };
@@ -44,7 +44,7 @@ impl Echo {
     fn new() -> Self {
         let issued = TokenIssued { token: TOKEN.to_owned(), created: true, expires_at_ms: 0 };
         let issued = TokenizeResult { outcome: Some(tokenize_result::Outcome::Issued(issued)) };
-        let revealed = ValueRevealed { value: VALUE.to_vec() };
+        let revealed = ValueRevealed { value: VALUE.to_vec(), level: RevealLevel::Full.into() };
         let revealed = DetokenizeResult { outcome: Some(detokenize_result::Outcome::Revealed(revealed)) };
         Self(Arc::new(Answers {
             tokenized: vec![issued; limits::BATCH_ITEMS_MAX],

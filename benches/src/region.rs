@@ -17,7 +17,7 @@ use vault_domain::{
 use vault_journal::{FIRST_LIFE, Journal, Parts, Running};
 use vault_keys::{RegionKeys, RootKey, SealingCall};
 use vault_ledger::{
-    CertificateSha256, EntryBuilder, EntryHead, EntrySalt, EntrySealer, Origin, People, PolicySetFingerprint,
+    CertificateSha256, EntryBuilder, EntryHead, EntrySalt, EntrySealer, Origin, Outcome, People, PolicySetFingerprint,
     SealedPart,
 };
 use vault_store::{Batch, Identity, Memory, Options, Reader, Scope, Store, Writer, table::Records, wait};
@@ -201,7 +201,7 @@ impl Work {
         };
         let mut entry = EntryBuilder::new(&head, ["grant"])?;
         let items = u32::try_from(numbers.len())?;
-        entry.group(&self.names.class, None, items, numbers.iter().copied(), [])?;
+        entry.group(&self.names.class, Outcome::Done, items, numbers.iter().copied(), [])?;
         Ok((entry.finish(&SealedPart::Sealed(sealed))?, sealing))
     }
 }

@@ -16,7 +16,7 @@ fn values_go_in_and_come_back_in_each_form() {
         vault.run("payments", &line, &tokens.join("\n")).with(0).out
     };
     let lines: Vec<Value> = reveal("jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines, values.map(|value| json!({"value": value})));
+    assert_eq!(lines, values.map(|value| json!({"value": value, "level": "full"})));
     assert_eq!(serde_json::from_str::<Vec<Value>>(&reveal("json")).unwrap(), lines);
     let table = reveal("table");
     assert!(values.iter().all(|value| table.contains(value)) && table.contains("value"), "{table}");

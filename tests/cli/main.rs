@@ -10,6 +10,7 @@ mod config;
 mod examples;
 mod guide;
 mod items;
+mod levels;
 mod man;
 mod offline;
 mod passphrase;

@@ -98,6 +98,7 @@ fn requests() -> Vec<(String, Vec<u8>)> {
             data_class: "card_number".to_owned(),
             token: "tok_eu_00000000000000000000000000000".to_owned(),
         }],
+        level: v1::RevealLevel::BestPermitted.into(),
     };
     let query = v1::QueryAccessLogRequest {
         region: "eu".to_owned(),

@@ -13,6 +13,8 @@ pub enum Role {
     Support,
     /// Sees customers and cards, for the audience `analytics`.
     Analytics,
+    /// Is shown masks, for the audience `payments`; of customers' numbers alone the whole.
+    Desk,
     /// Reads Acme's log.
     Auditor,
     /// May do everything with e-mail addresses, in the region `eu` alone.
@@ -41,11 +43,12 @@ pub enum Role {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Loader,
         Self::Payments,
         Self::Support,
         Self::Analytics,
+        Self::Desk,
         Self::Auditor,
         Self::Regional,
         Self::Idle,
@@ -68,6 +71,7 @@ impl Role {
             Self::Payments | Self::Foreign => "spiffe://test.tokenvault/payments",
             Self::Support => "spiffe://test.tokenvault/support",
             Self::Analytics => "spiffe://test.tokenvault/analytics",
+            Self::Desk => "spiffe://test.tokenvault/desk",
             Self::Auditor => "spiffe://test.tokenvault/auditor",
             Self::Regional => "spiffe://test.tokenvault/regional",
             Self::Idle => "spiffe://test.tokenvault/idle",

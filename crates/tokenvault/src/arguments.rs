@@ -9,12 +9,13 @@ use clap::{
 
 use crate::{
     audit::{CheckpointArguments, QueryArguments},
-    bulk::BulkArguments,
+    bulk::{BulkArguments, RevealArguments},
     config_check::CheckArguments,
     config_diff::DiffArguments,
     config_explain::ExplainArguments,
     config_schema::SchemaArguments,
     config_test::TestArguments,
+    detokenize::DetokenizeArguments,
     dev::DevArguments,
     exit::EXIT_CODES,
     items::ItemArguments,
@@ -71,7 +72,7 @@ pub(crate) enum Command {
     /// Values in, tokens out
     Tokenize(TokenizeArguments),
     /// Tokens in, values out
-    Detokenize(ItemArguments),
+    Detokenize(Box<DetokenizeArguments>),
     /// Whole files of values or tokens
     #[command(subcommand)]
     Bulk(BulkCommand),
@@ -118,7 +119,7 @@ pub(crate) enum BulkCommand {
     /// Replace the values in columns of a file by tokens: CSV or JSON Lines
     Tokenize(BulkArguments),
     /// Replace the tokens in columns of a file by their values: CSV or JSON Lines
-    Detokenize(BulkArguments),
+    Detokenize(Box<RevealArguments>),
 }
 
 #[derive(Debug, Subcommand)]

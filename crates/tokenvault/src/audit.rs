@@ -146,6 +146,7 @@ pub(crate) fn entry_json(entry: &AccessLogEntry) -> Value {
             json!({
                 "data_class": items.data_class,
                 "outcome": items.outcome,
+                "level": items.level,
                 "count": items.count,
                 "record_numbers": items.record_numbers,
                 "token_hashes": items.token_hashes.iter().map(|hash| hex(hash)).collect::<Vec<_>>(),
@@ -179,9 +180,10 @@ pub(crate) fn entry_json(entry: &AccessLogEntry) -> Value {
     })
 }
 
-/// What an entry concerns, in few words: `333 card_number, 1 email TOKEN_UNKNOWN`, or why the call was refused.
+/// What an entry concerns, in few words: `333 card_number, 2 email masked, 1 email TOKEN_UNKNOWN`, or why the call was refused.
 fn summary(entry: &AccessLogEntry) -> String {
     let items = entry.items.iter().map(|items| match items.outcome.as_str() {
+        "ok" if items.level == "masked" => format!("{} {} masked", items.count, items.data_class),
         "ok" => format!("{} {}", items.count, items.data_class),
         refused => format!("{} {} {refused}", items.count, items.data_class),
     });
@@ -263,6 +265,7 @@ mod tests {
             count,
             record_numbers: vec![7],
             token_hashes: vec![vec![0xab; 16]],
+            level: if outcome == "ok" { "masked" } else { "" }.to_owned(),
         };
         AccessLogEntry {
             log_time_ms: 1_795_343_400_123,
@@ -274,7 +277,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_summed_up() {
-        assert_eq!(summary(&entry()), "3 card_number, 1 email TOKEN_UNKNOWN");
+        assert_eq!(summary(&entry()), "3 card_number masked, 1 email TOKEN_UNKNOWN");
         let refused = AccessLogEntry { reason: "ACCESS_DENIED".to_owned(), items: vec![], count: 5, ..entry() };
         assert_eq!(summary(&refused), "ACCESS_DENIED, 5 times");
     }
@@ -284,6 +287,7 @@ mod tests {
         let json = entry_json(&entry());
         assert_eq!(json.pointer("/time").unwrap(), "2026-11-22T10:30:00.123Z");
         assert_eq!(json.pointer("/items/0/record_numbers/0").unwrap(), 7);
+        assert_eq!(json.pointer("/items/0/level").unwrap(), "masked");
         assert_eq!(json.pointer("/items/1/token_hashes/0").unwrap(), &Value::String("ab".repeat(16)));
         for (_, pointer) in COLUMNS {
             assert!(json.pointer(pointer).is_some(), "{pointer}");

@@ -21,7 +21,7 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use vault_client::{CallContext, CallMade, Client, IN_FLIGHT_MAX};
-use vault_domain::{SystemClock, SystemEntropy};
+use vault_domain::{LevelAsked, SystemClock, SystemEntropy};
 
 pub use read_back::{ReadBack, read_back};
 
@@ -35,6 +35,7 @@ use crate::{
     connection::Connection,
     exit::{Exit, Failure},
     items::{ContextArguments, Receipts},
+    level::LevelArgument,
     output::{self, OutputArguments, grouped},
     process::StopSignals,
 };
@@ -120,12 +121,21 @@ pub(crate) struct BulkArguments {
     connection: Connection,
 }
 
+/// A file to be detokenized.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RevealArguments {
+    #[command(flatten)]
+    level: LevelArgument,
+    #[command(flatten)]
+    file: BulkArguments,
+}
+
 impl BulkArguments {
     fn files(&self) -> Files<'_> {
         Files { input: &self.source, output: &self.target, rejects: &self.rejects }
     }
 
-    fn job(&self, direction: Direction) -> Result<Job, Failure> {
+    fn job(&self, direction: Direction, level: LevelAsked) -> Result<Job, Failure> {
         let format = self.format.map_or_else(|| self.files().format(), Ok)?;
         if format == Format::Jsonl && self.delimiter.is_some() {
             return Err(Failure::usage("--delimiter is for CSV: JSON Lines have none"));
@@ -138,6 +148,7 @@ impl BulkArguments {
         let (delimiter, columns) = (self.delimiter.unwrap_or(b','), self.columns.clone());
         Ok(Job {
             direction,
+            level,
             context: self.context.context(None),
             shape: Shape { format, delimiter, keep_empty: self.keep_empty, columns },
             overwrite: self.overwrite,
@@ -155,6 +166,8 @@ impl BulkArguments {
 /// What is to be done to a file.
 pub(crate) struct Job {
     pub(crate) direction: Direction,
+    /// How much of the values is asked for; where they are revealed.
+    pub(crate) level: LevelAsked,
     pub(crate) context: CallContext,
     pub(crate) shape: Shape,
     pub(crate) overwrite: bool,
@@ -164,8 +177,16 @@ pub(crate) struct Job {
     pub(crate) in_flight: NonZeroUsize,
 }
 
-pub(crate) async fn run(direction: Direction, arguments: BulkArguments) -> Result<Exit, Failure> {
-    let job = arguments.job(direction)?;
+pub(crate) async fn tokenize(arguments: BulkArguments) -> Result<Exit, Failure> {
+    run(Direction::Tokenize, LevelAsked::FULL, arguments).await
+}
+
+pub(crate) async fn detokenize(RevealArguments { level, file }: RevealArguments) -> Result<Exit, Failure> {
+    run(Direction::Detokenize, level.asked(), file).await
+}
+
+async fn run(direction: Direction, level: LevelAsked, arguments: BulkArguments) -> Result<Exit, Failure> {
+    let job = arguments.job(direction, level)?;
     let files = arguments.files();
     let form = arguments.report.form();
     if arguments.dry_run {
@@ -206,7 +227,7 @@ pub(crate) async fn transform(
     if before > 0 {
         output::note(&format!("going on with a job that was cut, behind row {}", grouped(before)));
     }
-    let stream = Exchange::open(client, job.direction, job.context.clone(), targets.key())?;
+    let stream = Exchange::open(client, job, targets.key())?;
     let exchange = |number, items| stream.send(number, items);
     let mut pipeline = Pipeline { rows, in_flight_max: job.in_flight.get(), clock, exchange };
     let on_progress = |statistics: &Statistics| {

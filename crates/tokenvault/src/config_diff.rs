@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use vault_domain::{Millis, Purpose, Region};
+use vault_domain::{Millis, Purpose, Region, RevealLevel};
 use vault_policy::{Access, Circumstances, PolicySet};
 use vault_server::{Config, Environment};
 
@@ -130,10 +130,13 @@ fn changes(old: &PolicySet, new: &PolicySet, when: &WhenArguments) -> Result<Vec
         // Who has it another way now loses the old one and gains the new one.
         for (change, with, other) in [("loses", was, is), ("gains", is, was)] {
             let Some(with) = with.filter(|with| other != Some(*with)) else { continue };
+            if access.level == Some(RevealLevel::Masked) && same_in_full(access, &before, &after) {
+                continue;
+            }
             let line = Line {
                 principal: access.principal.as_str(),
                 change,
-                action: access.action.name(),
+                action: what(access),
                 class: access.class.as_ref().map_or("", |class| class.as_str()),
                 audience: access.audience.as_ref().map_or("", |audience| audience.as_str()),
                 with,
@@ -144,6 +147,21 @@ fn changes(old: &PolicySet, new: &PolicySet, when: &WhenArguments) -> Result<Vec
         }
     }
     Ok(lines.iter().flat_map(|(line, places)| records(line, places)).collect())
+}
+
+/// The action, and how much it shows if that is not all.
+fn what(access: &Access) -> &'static str {
+    match access.level {
+        Some(RevealLevel::Masked) => "detokenize, masked",
+        _ => access.action.name(),
+    }
+}
+
+/// Whether the same changes for the whole value, so that the mask goes without saying.
+fn same_in_full(masked: &Access, before: &Reviewed, after: &Reviewed) -> bool {
+    let full = Access { level: Some(RevealLevel::Full), ..masked.clone() };
+    let changed = |access: &Access| (before.with(access), after.with(access));
+    changed(&full) == changed(masked)
 }
 
 /// A line for all places that have the same purposes.

@@ -2,7 +2,7 @@
 //! them.
 //!
 //! The table is CSV with a line of titles, in any order: `principal`, `action` and `decision` are needed; `data_class`,
-//! `audience`, `region` and `purpose` say what is asked for; `roles`, `scopes`, `clearance` (each separated by spaces),
+//! `audience`, `region`, `purpose` and `level` (`full` or `masked`) say what is asked for; `roles`, `scopes`, `clearance` (each separated by spaces),
 //! `assurance` and `authenticated_seconds` what the caller's access token says; `source` and `at` where and when.
 //! `decision` is `allow` or `deny`; `reason` and `policies` are compared where they are not empty.
 
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use vault_domain::{
-    Action, Assurance, Audience, DataClass, Millis, PrincipalId, Purpose, Region, Role, Scope, Session,
+    Action, Assurance, Audience, DataClass, Millis, PrincipalId, Purpose, Region, RevealLevel, Role, Scope, Session,
 };
 use vault_policy::{Access, Circumstances, Decision, PolicySet};
 
@@ -31,13 +31,14 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// Titles, in the order in which a new table has them.
-const TITLES: [&str; 16] = [
+const TITLES: [&str; 17] = [
     "principal",
     "action",
     "data_class",
     "audience",
     "region",
     "purpose",
+    "level",
     "roles",
     "scopes",
     "clearance",
@@ -162,6 +163,13 @@ impl Table {
             audience: optional(cell("audience"), Audience::parse).map_err(|error| refused("audience", &error))?,
             region: optional(cell("region"), Region::parse).map_err(|error| refused("region", &error))?,
             purpose: optional(cell("purpose"), Purpose::parse).map_err(|error| refused("purpose", &error))?,
+            level: match cell("level") {
+                "" => None,
+                word => {
+                    let level = RevealLevel::ALL.iter().copied().find(|level| level.name() == word);
+                    Some(level.ok_or_else(|| refused("level", "write full or masked"))?)
+                }
+            },
         };
         let now = optional(cell("at"), timestamp::parse).map_err(|error| refused("at", &error))?.unwrap_or(NOON);
         let source = optional(cell("source"), str::parse).map_err(|error: String| refused("source", &error))?;

@@ -20,6 +20,7 @@ mod dev;
 mod exit;
 mod items;
 mod latency;
+mod level;
 mod output;
 mod process;
 mod scan;
@@ -74,9 +75,9 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Config(ConfigCommand::Explain(arguments)) => config_explain::run(&arguments),
         Command::Config(ConfigCommand::Schema(arguments)) => config_schema::run(&arguments),
         Command::Tokenize(arguments) => tokenize::run(arguments).await,
-        Command::Detokenize(arguments) => detokenize::run(arguments).await,
-        Command::Bulk(BulkCommand::Tokenize(arguments)) => bulk::run(bulk::Direction::Tokenize, arguments).await,
-        Command::Bulk(BulkCommand::Detokenize(arguments)) => bulk::run(bulk::Direction::Detokenize, arguments).await,
+        Command::Detokenize(arguments) => detokenize::run(*arguments).await,
+        Command::Bulk(BulkCommand::Tokenize(arguments)) => bulk::tokenize(arguments).await,
+        Command::Bulk(BulkCommand::Detokenize(arguments)) => bulk::detokenize(*arguments).await,
         Command::Audit(AuditCommand::Query(arguments)) => audit::query(*arguments).await,
         Command::Audit(AuditCommand::Checkpoint(arguments)) => audit::checkpoint(*arguments).await,
         Command::Token(TokenCommand::Describe(arguments)) => describe::run(*arguments).await,

@@ -89,11 +89,7 @@ fn of_commands(command: &clap::Command) -> BTreeSet<String> {
 
 /// Serves until a signal to stop comes, or until the log can't be written any more. On SIGHUP it takes over what catalog
 /// and policies say now.
-pub(crate) async fn until_stopped(
-    server: Server,
-    mut signals: StopSignals,
-    config: &Path,
-) -> Result<Exit, Failure> {
+pub(crate) async fn until_stopped(server: Server, mut signals: StopSignals, config: &Path) -> Result<Exit, Failure> {
     let mut hangups = Hangups::listen()?;
     loop {
         tokio::select! {

@@ -5,7 +5,7 @@
 use std::{borrow::Borrow, ops::Range};
 
 use toml::Spanned;
-use vault_domain::{Action, Audience, DataClass, PrincipalId, Purpose, Region, Scope, Tenant};
+use vault_domain::{Action, Audience, DataClass, PrincipalId, Purpose, Region, RevealLevel, Scope, Tenant};
 
 use crate::{
     GRANTS_MAX,
@@ -38,6 +38,8 @@ pub struct Grant {
     purposes: Option<Box<[Purpose]>>,
     audiences: Box<[Audience]>,
     scopes: Box<[Scope]>,
+    /// How much detokenize shows at most.
+    level: RevealLevel,
 }
 
 impl Account {
@@ -89,12 +91,14 @@ impl Account {
         holds(&self.regions, region)
     }
 
-    /// Whether one grant covers this action on data as a whole: class, audience, purpose, and what it asks of the
-    /// caller's access token, whose scopes are given in order. No purpose is covered by grants for any purpose.
+    /// Whether one grant covers this action on data as a whole: class, audience, purpose, of detokenize how much is shown,
+    /// which is all if nothing is said, and what it asks of the caller's access token, whose scopes are given in order. No
+    /// purpose is covered by grants for any purpose.
     #[must_use]
     pub fn covers_data(
         &self,
         action: Action,
+        level: Option<RevealLevel>,
         class: &str,
         audience: &str,
         purpose: Option<&str>,
@@ -105,6 +109,7 @@ impl Account {
                 && holds(&grant.audiences, audience)
                 && grant.covers_purpose(purpose)
                 && grant.covers_scopes(scopes)
+                && (action != Action::Detokenize || level.unwrap_or(RevealLevel::Full) <= grant.level)
         })
     }
 
@@ -187,6 +192,12 @@ impl Grant {
         self.scopes.iter().all(|scope| holds(carried, scope.as_str()))
     }
 
+    /// How much detokenize shows at most.
+    #[must_use]
+    pub fn level(&self) -> RevealLevel {
+        self.level
+    }
+
     fn names(&self, action: Action, class: &str) -> bool {
         self.actions.contains(&action) && holds(&self.classes, class)
     }
@@ -226,7 +237,8 @@ impl Grant {
             // Each action was a fault of its own.
             (false, false) => (None, None),
         };
-        Some(Self { actions, classes: classes?, purposes, audiences: audiences?, scopes: scopes? })
+        let level = level(raw, &actions, ids, faults)?;
+        Some(Self { actions, classes: classes?, purposes, audiences: audiences?, scopes: scopes?, level })
     }
 }
 
@@ -254,6 +266,24 @@ fn grant_audiences(
         }
     }
     Some(resolve_some(list, &ids.audiences, faults))
+}
+
+/// How much is granted to be shown.
+fn level(raw: &RawGrant, actions: &[Action], ids: &Ids, faults: &mut Faults) -> Option<RevealLevel> {
+    let Some(written) = &raw.level else { return Some(RevealLevel::Full) };
+    if !actions.contains(&Action::Detokenize) {
+        let because = "it says how much \"detokenize\" shows";
+        faults.add(written.span(), Problem::Misplaced { key: "level", because });
+    }
+    let known = RevealLevel::ALL.iter().map(|level| (level.name(), *level));
+    let level = word("level", written, &known, faults)?;
+    if level == RevealLevel::Masked {
+        let named = raw.classes.iter().flat_map(|classes| classes.get_ref());
+        for class in named.filter(|class| ids.maskless.contains(class.get_ref().as_str())) {
+            faults.add(class.span(), Problem::Maskless(class.get_ref().clone()));
+        }
+    }
+    Some(level)
 }
 
 fn check_log_grant(raw: &RawGrant, actions: &[Action], faults: &mut Faults) {

@@ -3,13 +3,14 @@
 mod fixed;
 mod format;
 mod judge;
+mod mask;
 mod rule;
 pub(crate) mod schema;
 
 use std::time::Duration;
 
 use vault_domain::{Assurance, Audience, DataClass};
-use vault_format::{Permuted, Preserving, Rule};
+use vault_format::{Bound, Mask, Permuted, Preserving, Rule};
 
 pub use fixed::{ChangedSetting, FixedSettings};
 
@@ -149,6 +150,7 @@ pub struct Class {
     determinism: Determinism,
     shared: Option<Shared>,
     fixed: FixedSettings,
+    mask: Option<Mask>,
     purpose_required: bool,
     reference_required: bool,
     step_up: Option<StepUp>,
@@ -209,6 +211,18 @@ impl Class {
     #[must_use]
     pub fn fixed_settings(&self) -> &FixedSettings {
         &self.fixed
+    }
+
+    /// What is shown of a value to who may see masks alone. None: masks of this class are not shown.
+    #[must_use]
+    pub fn mask(&self) -> Option<&Mask> {
+        self.mask.as_ref()
+    }
+
+    /// Whether the mask shows more of a card number than PCI DSS 3.4.1 does without a documented need.
+    #[must_use]
+    pub fn is_mask_beyond_pci(&self) -> bool {
+        matches!(self.mask, Some(Mask::Ends(ends)) if ends.bound == Bound::AllButFour)
     }
 
     /// Whether calls on this class must state a purpose.

@@ -214,6 +214,16 @@ pub(crate) struct RawClass {
     /// Determinism "per_class": the audiences that share the tokens of this class.
     #[schemars(with = "Option<Vec<String>>")]
     pub(crate) audiences: Option<RawList>,
+    /// What of a value is shown to accounts that were granted masks alone; none if left out.
+    #[schemars(with = "Option<class::MaskWord>")]
+    pub(crate) mask: Option<Spanned<String>>,
+    /// Mask "pattern": which characters it shows.
+    #[schemars(with = "Option<RawMaskPattern>")]
+    pub(crate) mask_pattern: Option<Spanned<RawMaskPattern>>,
+    /// Rule "pan", mask "pattern": lets it show more than the first 6 and the last 4 digits (PCI DSS 3.4.1 asks for a
+    /// documented need).
+    #[schemars(with = "Option<bool>")]
+    pub(crate) mask_beyond_pci: Option<Spanned<bool>>,
     /// Whether calls must state a purpose.
     #[schemars(extend("default" = true))]
     pub(crate) purpose_required: Option<bool>,
@@ -233,6 +243,22 @@ pub(crate) struct RawClass {
     /// The longest life that a caller may ask for, in seconds.
     #[schemars(with = "Option<class::Lifetime>")]
     pub(crate) ttl_seconds_max: Option<Spanned<u64>>,
+}
+
+/// `mask_pattern`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "mask_pattern")]
+pub(crate) struct RawMaskPattern {
+    /// The characters at the beginning that are shown.
+    #[schemars(with = "Option<class::Kept>")]
+    pub(crate) keep_first: Option<usize>,
+    /// The characters at the end that are shown.
+    #[schemars(with = "Option<class::Kept>")]
+    pub(crate) keep_last: Option<usize>,
+    /// Whether blanks, hyphens, dots, slashes and plus signs are shown wherever they stand, and not counted: true for
+    /// numbers and dates if left out, false for addresses and text.
+    pub(crate) show_separators: Option<bool>,
 }
 
 /// `[accounts."<principal>"]`
@@ -266,6 +292,9 @@ pub(crate) struct RawGrant {
     /// What is granted: on data, or on the log.
     #[schemars(with = "schema::Actions")]
     pub(crate) actions: RawList,
+    /// How much of a value detokenize shows at most; detokenize only.
+    #[schemars(with = "Option<schema::Level>")]
+    pub(crate) level: Option<Spanned<String>>,
     /// With which data classes; data only.
     #[schemars(with = "Option<schema::SomeNames>")]
     pub(crate) classes: Option<RawList>,

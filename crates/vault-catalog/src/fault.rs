@@ -166,6 +166,24 @@ pub enum Problem {
          end, or write range = \"any\" and tokens may be the numbers of others"
     )]
     ReservedKept,
+    /// A mask that is for values of another kind.
+    #[error("{0}")]
+    Mask(&'static str),
+    /// A mask that shows too much of a card number.
+    #[error(
+        "of a card number, at most the first 6 and the last 4 digits may be shown (PCI DSS 3.4.1, PCI SSC FAQ 1091): \
+         keep fewer, or write mask_beyond_pci = true and document the need"
+    )]
+    MaskBeyondPci,
+    /// A mask that shows nothing of any value.
+    #[error(
+        "every value of this class is too short for this mask, for at least half of its characters (of a card number, \
+         4) stay hidden: keep fewer"
+    )]
+    MaskTooLong,
+    /// A grant of masks on a class that has none.
+    #[error("the data class {0:?} has no mask, so this grant could never show anything: add one to [classes.{0}]")]
+    Maskless(String),
     /// A lifetime that is none.
     #[error("a lifetime must be 1 to {max} seconds: correct it, or leave it out for tokens that do not expire")]
     Lifetime {

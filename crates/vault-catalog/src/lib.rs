@@ -14,7 +14,7 @@ mod names;
 mod principal;
 mod schema;
 
-use std::{fmt, fmt::Write as _, sync::Arc};
+use std::{collections::BTreeSet, fmt, fmt::Write as _, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 use vault_domain::{Audience, DataClass, PrincipalId, Purpose, Region, Tenant, limits};
@@ -160,13 +160,18 @@ impl Content {
     /// once and not again by everything that refers to it.
     fn read(text: &str, faults: &mut Faults) -> Option<Self> {
         let document = Document::read(text, faults)?;
-        let ids = Ids {
+        let mut ids = Ids {
             tenants: document.tenants.ids(NAMES_MAX, Tenant::parse, faults),
             classes: document.classes.ids(limits::CLASSES_MAX, DataClass::parse, faults),
             audiences: document.audiences.ids(NAMES_MAX, Audience::parse, faults),
             purposes: document.purposes.ids(NAMES_MAX, Purpose::parse, faults),
             regions: document.regions.ids(NAMES_MAX, Region::parse, faults),
+            maskless: BTreeSet::new(),
         };
+        let classes = document
+            .classes
+            .build(&ids.classes, faults, |id, raw, span, faults| Class::new(id, raw, span, &ids.audiences, faults));
+        ids.maskless = classes.iter().filter(|class| class.mask().is_none()).map(|class| class.id().clone()).collect();
         let principals = document.accounts.ids(limits::ACCOUNTS_MAX, principal::parse, faults);
         Some(Self {
             tenants: document.tenants.build(&ids.tenants, faults, |id, raw, _, _| Some(Described::new(id, raw))),
@@ -175,9 +180,7 @@ impl Content {
             regions: document
                 .regions
                 .build(&ids.regions, faults, |id, raw, _, faults| RegionEntry::new(id, raw, faults)),
-            classes: document
-                .classes
-                .build(&ids.classes, faults, |id, raw, span, faults| Class::new(id, raw, span, &ids.audiences, faults)),
+            classes,
             accounts: document
                 .accounts
                 .build(&principals, faults, |id, raw, span, faults| Account::new(id, raw, span, &ids, faults)),

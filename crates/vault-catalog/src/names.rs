@@ -121,6 +121,8 @@ pub(crate) struct Ids {
     pub(crate) audiences: BTreeSet<Audience>,
     pub(crate) purposes: BTreeSet<Purpose>,
     pub(crate) regions: BTreeSet<Region>,
+    /// The classes that values of are never shown as masks.
+    pub(crate) maskless: BTreeSet<DataClass>,
 }
 
 /// What one name refers to; the id that comes back shares the memory of the declared one.

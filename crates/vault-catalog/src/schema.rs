@@ -6,7 +6,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::{Map, Value, json};
-use vault_domain::limits;
+use vault_domain::{RevealLevel, limits};
 
 use crate::{
     GRANTS_MAX, NAMES_MAX,
@@ -66,6 +66,11 @@ shapes! {
     Action(_generator) = {
         let names: Vec<_> = DATA_ACTIONS.into_iter().chain(LOG_ACTIONS).map(|action| action.name()).collect();
         json_schema!({"type": "string", "enum": names})
+    };
+    /// How much of a value is shown.
+    Level(_generator) = {
+        let names: Vec<_> = RevealLevel::ALL.iter().map(|level| level.name()).collect();
+        json_schema!({"type": "string", "enum": names, "default": RevealLevel::Full.name()})
     };
     /// Actions, each once and one at least.
     Actions(generator) = list::<Action>(generator, 1);

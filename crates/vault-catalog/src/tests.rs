@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use vault_domain::{Action, limits};
+use vault_domain::{Action, RevealLevel, limits};
 use vault_format::{LuhnMode, Preserving};
 
 use crate::*;
@@ -124,7 +124,7 @@ fn grants_cover_what_they_name_and_nothing_else() {
         (Action::QueryAccessLog, "card", "pay", Some("settle"), false),
     ];
     for (action, class, audience, purpose, expected) in covered {
-        let is = account.covers_data(action, class, audience, purpose, &[]);
+        let is = account.covers_data(action, None, class, audience, purpose, &[]);
         assert_eq!(is, expected, "{action} {class} {audience} {purpose:?}");
     }
     assert!(account.covers_log(Action::QueryAccessLog, Some("settle"), &[]));
@@ -133,6 +133,42 @@ fn grants_cover_what_they_name_and_nothing_else() {
     assert!(account.covers_log(Action::GetCheckpoint, None, &[]));
     assert!(!account.covers_log(detokenize, Some("settle"), &[]));
     assert!(account.names_class(detokenize, "card") && !account.names_class(tokenize, "card"));
+}
+
+#[test]
+fn a_grant_of_masks_covers_no_more() {
+    let level = |level: &str| {
+        let mail = "[classes.masked]\nrule = \"email\"\nmask = \"email\"";
+        let account = "[accounts.\"dns:a.example\"]\ntenant = \"acme\"\nregions = [\"eu\"]\naudiences = [\"pay\"]";
+        let grant = format!("actions = [\"tokenize\", \"detokenize\"], classes = [\"masked\"]{level}");
+        let catalog = base_with(&format!("{mail}\n{account}\ngrants = [{{ {grant} }}]\n")).unwrap();
+        let account = catalog.account("dns:a.example").unwrap();
+        let covers = |action, level| account.covers_data(action, level, "masked", "pay", None);
+        assert!(covers(Action::Tokenize, None), "a level is of detokenize alone");
+        let [full, masked] =
+            [RevealLevel::Full, RevealLevel::Masked].map(|level| covers(Action::Detokenize, Some(level)));
+        assert_eq!(covers(Action::Detokenize, None), full, "what is not said is all");
+        (full, masked)
+    };
+    assert_eq!(level(""), (true, true));
+    assert_eq!(level(", level = \"full\""), (true, true));
+    assert_eq!(level(", level = \"masked\""), (false, true));
+}
+
+#[test]
+fn faults_of_levels() {
+    let fault = |grant: &str, key: &str, words| {
+        let account = "[classes.hash]\nrule = \"email\"\nformat = \"one_way\"\n[accounts.\"dns:a.example\"]\n\
+                       tenant = \"acme\"\nregions = [\"eu\"]\naudiences = [\"pay\"]\n";
+        let path = format!("accounts.\"dns:a.example\".grants[0].{key}");
+        assert_fault(&format!("{account}grants = [{{ {grant} }}]\n"), 8, &path, words);
+    };
+    let masks = "level = \"masked\"";
+    fault(&format!("actions = [\"detokenize\"], classes = [\"card\"], {masks}"), "classes[0]", "has no mask");
+    fault(&format!("actions = [\"detokenize\"], classes = [\"hash\"], {masks}"), "classes[0]", "[classes.hash]");
+    fault("actions = [\"detokenize\"], classes = [\"card\"], level = \"some\"", "level", "write \"masked\", \"full\"");
+    fault("actions = [\"tokenize\"], classes = [\"card\"], level = \"full\"", "level", "how much \"detokenize\"");
+    fault("actions = [\"query_access_log\"], level = \"full\"", "level", "how much \"detokenize\"");
 }
 
 #[test]
@@ -418,7 +454,7 @@ fn a_hundred_thousand_accounts_fit_and_one_more_does_not() {
     let catalog = Catalog::parse(&text).unwrap();
     assert_eq!(catalog.accounts().len(), limits::ACCOUNTS_MAX);
     let last = catalog.account("spiffe://x.example/ns/team/sa/099999").unwrap();
-    assert!(last.covers_data(Action::Detokenize, "card", "pay", None, &[]));
+    assert!(last.covers_data(Action::Detokenize, None, "card", "pay", None, &[]));
     text.push_str("[accounts.\"dns:a.example\"]\ntenant=\"acme\"\nregions=[\"eu\"]\n");
     assert_eq!(Catalog::parse(&text).unwrap_err().found(), 1);
 }

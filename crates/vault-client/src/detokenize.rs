@@ -3,7 +3,7 @@
 use std::{mem::take, ops::Range};
 
 use prost::Message;
-use vault_domain::{DataClass, Plaintext, RequestId, TokenText};
+use vault_domain::{DataClass, LevelAsked, Plaintext, RequestId, RevealLevel, TokenText};
 use vault_proto::v1::{self, detokenize_result::Outcome, token_service_client::TokenServiceClient};
 
 use crate::{
@@ -23,8 +23,18 @@ pub struct HeldToken {
     pub token: TokenText,
 }
 
+/// What was shown of a value.
+#[derive(Debug)]
+pub struct Revealed {
+    /// How much it is.
+    pub level: RevealLevel,
+    /// The value, or its mask.
+    pub value: Plaintext,
+}
+
 impl Client {
     /// Reveals the values of tokens: a result for each, in order. More than one request may hold go in several calls.
+    /// What comes back is whole, never a mask.
     ///
     /// # Errors
     /// When the call, or every call of the batch, was refused as a whole. If only some were, their items bear the
@@ -34,6 +44,20 @@ impl Client {
         context: &CallContext,
         items: Vec<HeldToken>,
     ) -> Result<Answer<Plaintext>, ClientError> {
+        let Answer { results, calls } = self.detokenize_as(context, LevelAsked::FULL, items).await?;
+        Ok(Answer { results: results.into_iter().map(|result| result.map(|revealed| revealed.value)).collect(), calls })
+    }
+
+    /// Reveals as much of the values of tokens as is asked for; see [`Client::detokenize`].
+    ///
+    /// # Errors
+    /// As of [`Client::detokenize`].
+    pub async fn detokenize_as(
+        &self,
+        context: &CallContext,
+        level: LevelAsked,
+        items: Vec<HeldToken>,
+    ) -> Result<Answer<Revealed>, ClientError> {
         let encoded: Vec<_> = items.into_iter().map(encode).collect();
         let measured = encoded.iter().map(|item| (item.data_class.as_str(), item.encoded_len()));
         let runs = split(measured, REQUEST_ROOM_BYTES);
@@ -51,6 +75,7 @@ impl Client {
                 audience: context.audience.as_str().to_owned(),
                 idempotency_key,
                 items,
+                level: encode_level(level),
             };
             (run, request)
         });
@@ -58,8 +83,8 @@ impl Client {
         self.batch(requests, |client, run, request| async move { client.detokenize_run(run, request).await }).await
     }
 
-    async fn detokenize_run(&self, run: Range<usize>, request: v1::DetokenizeRequest) -> CallOfBatch<Plaintext> {
-        let region = request.region.clone();
+    async fn detokenize_run(&self, run: Range<usize>, request: v1::DetokenizeRequest) -> CallOfBatch<Revealed> {
+        let (region, asked) = (request.region.clone(), request.level);
         // To reveal twice is to be logged twice, and nothing else.
         let made = self.unary(&region, request, true, |channel, request| async move {
             let mut service = TokenServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
@@ -67,7 +92,7 @@ impl Client {
         });
         made.await.of_batch(run, |answer, request_id| {
             let receipt = Receipt::read(answer.receipt.as_ref())?;
-            let results = answer.results.into_iter().map(|result| decode(result, request_id));
+            let results = answer.results.into_iter().map(|result| decode(result, asked, request_id));
             Ok((receipt, results.collect::<Result<_, _>>()?))
         })
     }
@@ -78,13 +103,39 @@ pub(crate) fn encode(item: HeldToken) -> v1::DetokenizeItem {
     v1::DetokenizeItem { data_class: item.class.as_str().to_owned(), token: item.token.into_exposed() }
 }
 
-/// The result of one item.
+/// A level as messages have it.
+pub(crate) fn encode_level(level: LevelAsked) -> i32 {
+    let level = match level {
+        LevelAsked::Exactly(RevealLevel::Full) => v1::RevealLevel::Full,
+        LevelAsked::Exactly(RevealLevel::Masked) => v1::RevealLevel::Masked,
+        LevelAsked::BestPermitted => v1::RevealLevel::BestPermitted,
+    };
+    level.into()
+}
+
+/// The result of one item, of a request for `asked`. A vault from before there were levels shows all, whatever it is
+/// asked for: that is noticed here, and not passed on as a mask.
 pub(crate) fn decode(
     result: v1::DetokenizeResult,
+    asked: i32,
     request_id: Option<RequestId>,
-) -> Result<Result<Plaintext, ClientError>, ClientError> {
+) -> Result<Result<Revealed, ClientError>, ClientError> {
     match result.outcome {
-        Some(Outcome::Revealed(mut revealed)) => Ok(Ok(Plaintext::new(take(&mut revealed.value)))),
+        Some(Outcome::Revealed(mut revealed)) => {
+            let value = Plaintext::new(take(&mut revealed.value));
+            let level = match revealed.level() {
+                v1::RevealLevel::Unspecified | v1::RevealLevel::Full => RevealLevel::Full,
+                v1::RevealLevel::Masked => RevealLevel::Masked,
+                v1::RevealLevel::BestPermitted => {
+                    return Err(ClientError::AnswerMalformed("it does not say how much of a value it shows"));
+                }
+            };
+            let best = i32::from(v1::RevealLevel::BestPermitted);
+            if asked != best && asked != encode_level(LevelAsked::Exactly(level)) {
+                return Err(ClientError::AnswerMalformed("it shows another level of a value than was asked for"));
+            }
+            Ok(Ok(Revealed { level, value }))
+        }
         Some(Outcome::Error(status)) => Ok(Err(ClientError::of_item(status, request_id))),
         None => Err(ClientError::AnswerMalformed("it has an item without a result")),
     }

@@ -34,7 +34,7 @@ pub use call::{Answer, CallContext, CallMade, Idempotency, Receipt};
 pub use client::{ANSWER_BYTES_MAX, Client};
 pub use config::{ClientConfig, Endpoint, FOLLOWED_ENDPOINTS_MAX, IN_FLIGHT_DEFAULT, IN_FLIGHT_MAX};
 pub use describe::TokenDescription;
-pub use detokenize::HeldToken;
+pub use detokenize::{HeldToken, Revealed};
 pub use error::{ClientError, Refusal, Violation};
 pub use read_audit::{AccessLogPage, AccessLogQuery, LogName, VerifiedCheckpoint};
 pub use stream::{DetokenizeStream, Detokenizing, Stream, TokenizeStream, Tokenizing};

@@ -17,14 +17,14 @@ use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status, Streaming, transport::Channel};
-use vault_domain::{Plaintext, Reason, RequestId};
+use vault_domain::{LevelAsked, Reason, RequestId};
 use vault_proto::v1::{self, token_service_client::TokenServiceClient};
 
 use crate::{
     call::{Answer, CallContext, CallMade, Idempotency, Receipt},
     client::{ANSWER_BYTES_MAX, Client},
     connect::Link,
-    detokenize::{self, HeldToken},
+    detokenize::{self, HeldToken, Revealed},
     error::{ClientError, request_id},
     split::{STREAM_MESSAGE_ROOM_BYTES, split},
     tokenize::{self, IssuedToken, NewValue, name},
@@ -46,15 +46,15 @@ impl Client {
     /// # Errors
     /// When no idempotency key can be drawn.
     pub fn tokenize_stream(&self, context: &CallContext) -> Result<TokenizeStream, ClientError> {
-        Stream::open(self, context)
+        Stream::open(self, context, v1::RevealLevel::Unspecified.into())
     }
 
-    /// Opens a stream that detokenizes. It goes to the vault with the first batch.
+    /// Opens a stream that reveals as much of values as is asked for. It goes to the vault with the first batch.
     ///
     /// # Errors
     /// When no idempotency key can be drawn.
-    pub fn detokenize_stream(&self, context: &CallContext) -> Result<DetokenizeStream, ClientError> {
-        Stream::open(self, context)
+    pub fn detokenize_stream(&self, context: &CallContext, level: LevelAsked) -> Result<DetokenizeStream, ClientError> {
+        Stream::open(self, context, detokenize::encode_level(level))
     }
 }
 
@@ -79,7 +79,7 @@ impl DetokenizeStream {
         &self,
         number: u64,
         items: Vec<HeldToken>,
-    ) -> impl Future<Output = Result<Answer<Plaintext>, ClientError>> + Send + use<> {
+    ) -> impl Future<Output = Result<Answer<Revealed>, ClientError>> + Send + use<> {
         self.send(number, items.into_iter().map(detokenize::encode).collect())
     }
 }
@@ -105,6 +105,7 @@ mod sealed {
         fn reply(reply: Self::Reply) -> (u64, Vec<Self::Result>, Option<v1::Receipt>);
         fn result(
             result: Self::Result,
+            start: &v1::StreamStart,
             request_id: Option<RequestId>,
         ) -> Result<Result<Self::Output, ClientError>, ClientError>;
         fn open(
@@ -147,6 +148,7 @@ impl sealed::Way for Tokenizing {
 
     fn result(
         result: v1::TokenizeResult,
+        _start: &v1::StreamStart,
         request_id: Option<RequestId>,
     ) -> Result<Result<IssuedToken, ClientError>, ClientError> {
         tokenize::decode(result, request_id)
@@ -166,7 +168,7 @@ impl sealed::Way for Detokenizing {
     type Request = v1::DetokenizeStreamRequest;
     type Reply = v1::DetokenizeStreamResponse;
     type Result = v1::DetokenizeResult;
-    type Output = Plaintext;
+    type Output = Revealed;
     // To reveal twice is to be logged twice, and nothing else.
     const NAMED: bool = false;
 
@@ -184,9 +186,10 @@ impl sealed::Way for Detokenizing {
 
     fn result(
         result: v1::DetokenizeResult,
+        start: &v1::StreamStart,
         request_id: Option<RequestId>,
-    ) -> Result<Result<Plaintext, ClientError>, ClientError> {
-        detokenize::decode(result, request_id)
+    ) -> Result<Result<Revealed, ClientError>, ClientError> {
+        detokenize::decode(result, start.level, request_id)
     }
 
     async fn open(
@@ -233,7 +236,7 @@ struct Sent<W: Way> {
 }
 
 impl<W: Way> Stream<W> {
-    fn open(client: &Client, context: &CallContext) -> Result<Self, ClientError> {
+    fn open(client: &Client, context: &CallContext, level: i32) -> Result<Self, ClientError> {
         let key = match &context.idempotency {
             Idempotency::Off => String::new(),
             Idempotency::Key(key) => key.as_str().to_owned(),
@@ -246,6 +249,7 @@ impl<W: Way> Stream<W> {
             reference: name(context.reference.as_ref().map(vault_domain::Reference::as_str)),
             audience: context.audience.as_str().to_owned(),
             idempotency_key: key,
+            level,
         };
         let (sender, receiver) = mpsc::unbounded_channel();
         let held = Held { client: client.clone(), start, waiting: receiver, unanswered: VecDeque::new() };
@@ -456,7 +460,8 @@ impl<W: Way> Held<W> {
             return Err(ClientError::AnswerMalformed("it answers no message that was sent"));
         };
         let ended = Receipt::read(receipt.as_ref()).and_then(|receipt| {
-            let results: Result<Vec<_>, _> = results.into_iter().map(|result| W::result(result, request_id)).collect();
+            let results = results.into_iter().map(|result| W::result(result, &self.start, request_id));
+            let results: Result<Vec<_>, _> = results.collect();
             Ok((receipt, results?))
         });
         oldest.end(ended, request_id, self.client.monotonic());

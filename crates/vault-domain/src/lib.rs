@@ -9,6 +9,7 @@ mod action;
 mod clock;
 mod entropy;
 mod ids;
+mod level;
 pub mod limits;
 mod reason;
 mod secret;
@@ -21,6 +22,7 @@ pub use ids::{
     Audience, DataClass, Generation, IdError, IdempotencyKey, KeyVersion, LogIndex, PrincipalId, Purpose, RecordNumber,
     Reference, Region, RequestId, Role, Scope, SubjectId, SubjectName, Tenant, VaultId,
 };
+pub use level::{LevelAsked, RevealLevel};
 pub use reason::{Code, Reason};
 pub use secret::{Plaintext, TokenText};
 pub use session::{Assurance, Session};

@@ -248,6 +248,14 @@ reasons! {
         "the TLS handshake failed: no client certificate, or one that is not accepted",
         "connect with TLS 1.3 and a certificate of a client CA that the configuration names";
 
+    // 105–107: how much of a value is shown
+    LevelNotPermitted = 105, "LEVEL_NOT_PERMITTED", Denied, LevelNotPermitted,
+        "this caller may be shown values of this data class as masks, not in full",
+        "ask for the level \"masked\" or \"best_permitted\", or ask the vault's operators for a grant of level \"full\"";
+    MaskUnavailable = 106, "MASK_UNAVAILABLE", FailedPrecondition, MaskUnavailable,
+        "the data class has no mask",
+        "ask for the level \"full\", or have a mask added to the class in the catalog";
+
     // 113–: what a class or a policy asks of a call beside a grant
     ReferenceRequired = 113, "REFERENCE_REQUIRED", InvalidArgument, ReferenceRequired,
         "the data class asks for a reference and the request carries none",

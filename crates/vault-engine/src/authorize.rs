@@ -1,10 +1,10 @@
 //! Who may do what: the one place where a [`Permit`] is made. Everything that touches data takes one.
 
 use vault_catalog::{Account, Catalog, Class};
-use vault_domain::{Action, Audience, DataClass, Millis, Purpose, Reason, Region, Tenant};
+use vault_domain::{Action, Audience, DataClass, LevelAsked, Millis, Purpose, Reason, Region, RevealLevel, Tenant};
 use vault_policy::{Ask, DataScope, Decision, Log, PolicyId, PolicySet};
 
-use crate::{call::Call, error::Error};
+use crate::{call::Call, error::Error, reveal::Reveal};
 
 /// The proof that policy allowed this caller an action on one data class, for one audience, purpose and region.
 ///
@@ -16,6 +16,7 @@ pub struct Permit<'a> {
     tenant: &'a Tenant,
     addressee: &'a Audience,
     region: &'a Region,
+    reveal: Option<Reveal<'a>>,
 }
 
 impl<'a> Permit<'a> {
@@ -48,6 +49,11 @@ impl<'a> Permit<'a> {
     pub fn region(&self) -> &'a Region {
         self.region
     }
+
+    /// How much of values may be shown; `None` if nothing may be opened to be shown.
+    pub(crate) fn reveal(&self) -> Option<Reveal<'a>> {
+        self.reveal
+    }
 }
 
 /// What data are asked for: the part of a request that authorization looks at.
@@ -59,6 +65,8 @@ pub(crate) struct DataRequest<'a> {
     pub(crate) purpose: Option<&'a Purpose>,
     /// Whether the caller says which order, ticket or the like it is about.
     pub(crate) has_reference: bool,
+    /// How much is to be shown; of detokenize.
+    pub(crate) level: LevelAsked,
     /// The distinct classes named; `None` for a text that can't be a class's name.
     pub(crate) classes: &'a [Option<DataClass>],
 }
@@ -98,11 +106,11 @@ pub(crate) fn authorize<'a>(
         .iter()
         .map(|class| {
             let class = class.as_ref().ok_or(Reason::DataClassUnknown)?;
-            let decision = decide(policies, call, request, class, now);
-            note(&mut deciding, &decision);
             let known = catalog.class(class.as_str());
+            let decided = decide(policies, call, request, class, now);
+            note(&mut deciding, &decided.decision);
             let lacks_purpose = request.purpose.is_none() && known.is_some_and(Class::purpose_required);
-            match decision.reason() {
+            match decided.reason {
                 // Who was granted the class for any purpose may know that one is missing.
                 Some(_) if lacks_purpose && account.names_class(request.action, class.as_str()) => {
                     return Err(Reason::PurposeRequired);
@@ -116,21 +124,59 @@ pub(crate) fn authorize<'a>(
                 return Err(Reason::ReferenceRequired);
             }
             let addressee = class.addressee(request.audience).ok_or(Reason::AccessDenied)?;
+            let reveal = match decided.level {
+                Some(RevealLevel::Full) => Some(Reveal::Full),
+                Some(RevealLevel::Masked) => Some(Reveal::Masked(class.mask().ok_or(Reason::MaskUnavailable)?)),
+                None => None,
+            };
             let (action, region) = (request.action, request.region);
-            Ok(Permit { action, class, tenant: account.tenant(), addressee, region })
+            Ok(Permit { action, class, tenant: account.tenant(), addressee, region, reveal })
         })
         .collect();
     Ok(Authorized { permits, policies: deciding })
 }
 
-fn decide(policies: &PolicySet, call: &Call, request: &DataRequest<'_>, class: &DataClass, now: Millis) -> Decision {
+/// The decision that counts for a class, and what follows from it.
+struct Decided {
+    decision: Decision,
+    /// Why it is refused; more than the decision says if less could have been asked for.
+    reason: Option<Reason>,
+    /// How much may be shown, if anything is.
+    level: Option<RevealLevel>,
+}
+
+fn decide(policies: &PolicySet, call: &Call, request: &DataRequest<'_>, class: &DataClass, now: Millis) -> Decided {
     let scope = DataScope { class, audience: request.audience, region: request.region };
-    let ask = match request.action {
-        Action::Tokenize => Ask::Tokenize(scope),
-        Action::Describe => Ask::Describe(scope),
-        _ => Ask::Detokenize(scope),
+    let decided = |ask: Ask<'_>| {
+        let decision = policies.decide(&call.asks(ask, request.purpose, now));
+        Decided { reason: decision.reason(), decision, level: ask.level() }
     };
-    policies.decide(&call.asks(ask, request.purpose, now))
+    match request.action {
+        Action::Tokenize => decided(Ask::Tokenize(scope)),
+        Action::Describe => decided(Ask::Describe(scope)),
+        _ => {
+            let has_mask = policies.catalog().class(class.as_str()).is_some_and(|class| class.mask().is_some());
+            decide_level(request.level, has_mask, |level| decided(Ask::Detokenize(scope, level)))
+        }
+    }
+}
+
+/// Decides on what is asked for. Who asks for all and may be shown a mask is told so, and is not shown the mask; who asks
+/// for the best gets it.
+fn decide_level(asked: LevelAsked, has_mask: bool, decide: impl Fn(RevealLevel) -> Decided) -> Decided {
+    if asked == LevelAsked::MASKED {
+        return decide(RevealLevel::Masked);
+    }
+    let full = decide(RevealLevel::Full);
+    if full.reason.is_none() || !has_mask {
+        return full;
+    }
+    let masked = decide(RevealLevel::Masked);
+    match (masked.reason, asked) {
+        (Some(_), _) => full,
+        (None, LevelAsked::BestPermitted) => masked,
+        (None, LevelAsked::Exactly(_)) => Decided { reason: Some(Reason::LevelNotPermitted), ..full },
+    }
 }
 
 /// The proof that policy allowed this caller to read a log.

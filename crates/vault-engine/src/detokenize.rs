@@ -5,12 +5,13 @@ use std::ops::Range;
 use vault_catalog::{Catalog, Format};
 use vault_crypto::CallRandom;
 use vault_domain::{
-    Action, Audience, DataClass, Millis, Plaintext, Purpose, Reason, RecordNumber, Reference, Region, TokenText, limits,
+    Action, Audience, DataClass, LevelAsked, Millis, Plaintext, Purpose, Reason, RecordNumber, Reference, Region,
+    TokenText, limits,
 };
 use vault_format::{Numerals, OpaqueToken, Parts, UuidToken};
 use vault_journal::Receipt;
 use vault_keys::{ClassKeys, Digest16, Finding, Presented, Record, Way};
-use vault_ledger::TokenHash;
+use vault_ledger::{Outcome, TokenHash};
 use vault_store::table::{Records, States, Tokens};
 
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
     evidence::{About, Evidence, ItemEvidence},
     idempotency::{Part, Repeat, RequestHash, StoredOutcome},
     region::RegionVault,
+    reveal::{Reveal, Revealed},
     token::{self, ClassKeySet, StoredRecords, record_number_row},
 };
 
@@ -36,6 +38,8 @@ pub struct DetokenizeRequest {
     pub reference: Option<Reference>,
     /// The audience that the caller belongs to.
     pub audience: Audience,
+    /// How much of the values is to be shown.
+    pub level: LevelAsked,
     /// What was sent together, and what the caller calls it; together all of the items.
     pub parts: Vec<Part>,
     /// The distinct classes named, at most `limits::REQUEST_CLASSES_MAX`; `None` for a text that is no class's name.
@@ -55,7 +59,7 @@ pub struct DetokenizeItem {
 /// The answer: one result for each item, and where the log holds the call.
 pub struct Detokenized {
     /// In the order of the request.
-    pub results: Vec<Result<Plaintext, Error>>,
+    pub results: Vec<Result<Revealed, Error>>,
     /// Where the log holds the entry.
     pub receipt: Receipt,
 }
@@ -130,7 +134,7 @@ impl Engine {
         asked.reference = request.reference.as_ref();
         asked.audience = Some(&request.audience);
         asked.classes = &request.classes;
-        let authorized = match self.authorize_data(&scope, &asked, &request.region, &request.audience) {
+        let authorized = match self.authorize_data(&scope, &asked, &request.region, &request.audience, request.level) {
             Ok(authorized) => authorized,
             Err(error) => return Err(self.refuse(&scope, &asked, error).await),
         };
@@ -180,8 +184,9 @@ impl Engine {
             .iter()
             .zip(&request.items)
             .map(|(checked, item)| {
-                checked.evidence(item.class, || {
-                    let permit = permits.get(item.class).and_then(|permit| permit.as_ref().ok());
+                let permit = permits.get(item.class).and_then(|permit| permit.as_ref().ok());
+                let done = permit.and_then(Permit::reveal).map_or(Outcome::Done, Reveal::outcome);
+                checked.evidence(item.class, done, || {
                     let format = permit.map(|permit| permit.class().format());
                     vault.keys.token_hash(scope.account.tenant(), &token::as_issued(item.token.expose(), format))
                 })
@@ -306,8 +311,8 @@ fn locate_opaque(catalog: &Catalog, keys: &ClassKeys, permit: &Permit<'_>, text:
 enum Checked {
     /// May be opened: the place among the records read.
     Reveal(usize, RecordNumber),
-    /// Was computed from its token.
-    Computed(Plaintext),
+    /// Was computed from its token: what may be shown of it.
+    Computed(Revealed),
     /// Could be computed from its token, which nobody asked for.
     Computable,
     /// Refused; the record that it led to, if the token was that record's.
@@ -399,16 +404,26 @@ fn check_one(
 }
 
 impl Checked {
-    fn evidence(&self, class: usize, token_hash: impl FnOnce() -> Digest16) -> ItemEvidence {
+    /// What the log says of the item: `done` of one that is carried out.
+    fn evidence(&self, class: usize, done: Outcome, token_hash: impl FnOnce() -> Digest16) -> ItemEvidence {
         let (outcome, number) = match self {
-            Self::Reveal(_, number) => (None, Some(*number)),
-            Self::Computed(_) | Self::Computable => (None, None),
-            Self::Refused(error, number) => (Some(error.reason()), *number),
+            Self::Reveal(_, number) => (done, Some(*number)),
+            Self::Computed(_) | Self::Computable => (done, None),
+            Self::Refused(error, number) => (Outcome::Refused(error.reason()), *number),
         };
-        let about = match (number, outcome) {
+        let about = match (number, outcome.refused()) {
             (Some(number), _) => About::Record(number),
             // Of an item that was refused before its token was looked at, the log keeps nothing of the token.
-            (None, Some(Reason::AccessDenied | Reason::DataClassUnknown | Reason::PurposeRequired)) => About::Nothing,
+            (
+                None,
+                Some(
+                    Reason::AccessDenied
+                    | Reason::DataClassUnknown
+                    | Reason::PurposeRequired
+                    | Reason::LevelNotPermitted
+                    | Reason::MaskUnavailable,
+                ),
+            ) => About::Nothing,
             (None, _) => About::Token(TokenHash(token_hash())),
         };
         ItemEvidence { class, outcome, about }
@@ -420,7 +435,7 @@ impl Checked {
         permits: &[Result<Permit<'_>, Reason>],
         class: usize,
         stored: &StoredRecords,
-    ) -> Result<Plaintext, Error> {
+    ) -> Result<Revealed, Error> {
         let row = match self {
             Self::Reveal(row, _) => row,
             Self::Computed(value) => return Ok(value),
@@ -464,24 +479,26 @@ impl Checked {
 
 /// Computes the value of a token that stands for itself. Any text of the domain has one: what breaks the rule of the
 /// class was never given a token.
-fn compute(permit: &Permit<'_>, keys: &ClassKeys, numerals: Numerals, mut parts: Parts) -> Result<Plaintext, Error> {
-    if permit.action() != Action::Detokenize {
-        return Err(Error::new(Reason::Internal));
-    }
+fn compute(permit: &Permit<'_>, keys: &ClassKeys, numerals: Numerals, mut parts: Parts) -> Result<Revealed, Error> {
+    let reveal = reveal(permit)?;
     token::permute(keys, permit.addressee(), Way::ToValue, numerals, &mut parts)?;
     let value = Plaintext::new(std::mem::take(&mut *parts.into_value()));
     match permit.class().rule().validate(value.expose()) {
-        Ok(()) => Ok(value),
+        Ok(()) => Ok(reveal.release(value)),
         Err(_) => Err(Error::new(Reason::TokenUnknown)),
     }
 }
 
 /// Opens one record. Takes the permit, as everything does that touches data.
-fn open_permitted(permit: &Permit<'_>, keys: &ClassKeys, record: &Record<'_>) -> Result<Plaintext, Error> {
-    if permit.action() != Action::Detokenize {
-        return Err(Error::new(Reason::Internal));
-    }
-    Ok(keys.open(record, permit.addressee())?.value)
+fn open_permitted(permit: &Permit<'_>, keys: &ClassKeys, record: &Record<'_>) -> Result<Revealed, Error> {
+    let reveal = reveal(permit)?;
+    Ok(reveal.release(keys.open(record, permit.addressee())?.value))
+}
+
+/// How much a permit to detokenize lets out.
+fn reveal<'a>(permit: &Permit<'a>) -> Result<Reveal<'a>, Error> {
+    let reveal = permit.reveal().filter(|_| permit.action() == Action::Detokenize);
+    reveal.ok_or(Error::new(Reason::Internal))
 }
 
 /// The keyed hash of the request in its canonical form.
@@ -492,6 +509,11 @@ fn request_hash(vault: &RegionVault, request: &DetokenizeRequest, items: Range<u
     hash.field(request.audience.as_str().as_bytes());
     hash.field(request.purpose.as_ref().map_or("", Purpose::as_str).as_bytes());
     hash.field(request.reference.as_ref().map_or("", Reference::as_str).as_bytes());
+    // Two fields follow for each item: an odd one more can't be taken for another request. A request for all stays what
+    // it was before there were levels.
+    if request.level != LevelAsked::FULL {
+        hash.field(request.level.name().as_bytes());
+    }
     for item in items {
         let class = request.classes.get(item.class).and_then(Option::as_ref);
         hash.field(class.map_or("", DataClass::as_str).as_bytes());

@@ -2,7 +2,7 @@
 
 use vault_catalog::Account;
 use vault_crypto::CallRandom;
-use vault_domain::{Action, Audience, Reason, Region};
+use vault_domain::{Action, Audience, LevelAsked, Reason, Region};
 use vault_journal::Submission;
 use vault_store::Batch;
 
@@ -119,22 +119,18 @@ impl Engine {
         Ok(())
     }
 
-    /// Decides on the data that a call asks for.
+    /// Decides on the data that a call asks for; `level` counts where values are shown.
     pub(crate) fn authorize_data<'a>(
         &'a self,
         scope: &Scope<'a>,
         asked: &Evidence<'a>,
         region: &'a Region,
         audience: &'a Audience,
+        level: LevelAsked,
     ) -> Result<Authorized<'a>, Error> {
-        let request = DataRequest {
-            action: asked.action,
-            region,
-            audience,
-            purpose: asked.purpose,
-            has_reference: asked.reference.is_some(),
-            classes: asked.classes,
-        };
+        let Evidence { action, purpose, classes, .. } = *asked;
+        let has_reference = asked.reference.is_some();
+        let request = DataRequest { action, region, audience, purpose, has_reference, level, classes };
         authorize(&scope.rules.policies, asked.call, scope.account, &request, self.clock.wall())
     }
 }

@@ -8,7 +8,8 @@ use vault_domain::{
 };
 use vault_keys::{RegionKeys, SealingCall};
 use vault_ledger::{
-    EntryBuilder, EntryHead, EntrySalt, EntrySealer, LedgerError, People, PolicySetFingerprint, SealedPart, TokenHash,
+    EntryBuilder, EntryHead, EntrySalt, EntrySealer, LedgerError, Outcome, People, PolicySetFingerprint, SealedPart,
+    TokenHash,
 };
 use vault_policy::PolicyId;
 
@@ -19,8 +20,8 @@ use crate::{call::Call, error::Error};
 pub(crate) struct ItemEvidence {
     /// Which of the request's classes.
     pub(crate) class: usize,
-    /// Why it was refused.
-    pub(crate) outcome: Option<Reason>,
+    /// How it ended.
+    pub(crate) outcome: Outcome,
     /// What it was about.
     pub(crate) about: About,
 }
@@ -90,9 +91,9 @@ impl<'a> Evidence<'a> {
     fn decision(&self) -> Decision {
         let outcomes = || self.items.iter().map(|item| item.outcome);
         let nothing_asked = self.items.is_empty() && self.reason.is_none();
-        if nothing_asked || self.reason.is_none() && outcomes().any(|outcome| outcome.is_none()) {
+        if nothing_asked || self.reason.is_none() && outcomes().any(|outcome| outcome.refused().is_none()) {
             Decision::Allowed
-        } else if self.reason.into_iter().chain(outcomes().flatten()).any(is_denial) {
+        } else if self.reason.into_iter().chain(outcomes().filter_map(Outcome::refused)).any(is_denial) {
             Decision::Denied
         } else {
             Decision::Failed
@@ -146,7 +147,7 @@ impl<'a> Evidence<'a> {
         let unknown = DataClass::parse(UNKNOWN_CLASS).ok();
         for (class, outcome) in self.groups() {
             let alike = || self.items.iter().filter(move |item| (item.class, item.outcome) == (class, outcome));
-            let known = outcome != Some(Reason::DataClassUnknown);
+            let known = outcome != Outcome::Refused(Reason::DataClassUnknown);
             let name = self.classes.get(class).and_then(Option::as_ref).filter(|_| known);
             let Some(name) = name.or(unknown.as_ref()) else { continue };
             let records = alike().filter_map(|item| match item.about {
@@ -164,7 +165,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// The distinct pairs of class and outcome, in the order in which they first appear.
-    fn groups(&self) -> Vec<(usize, Option<Reason>)> {
+    fn groups(&self) -> Vec<(usize, Outcome)> {
         let mut groups = Vec::new();
         for item in self.items {
             let group = (item.class, item.outcome);

@@ -89,7 +89,7 @@ pub(crate) enum StoredOutcome {
 impl StoredOutcome {
     /// The outcome of an item that makes no record.
     pub(crate) fn of(item: &ItemEvidence) -> Self {
-        match (item.outcome, item.about) {
+        match (item.outcome.refused(), item.about) {
             (None, About::Record(number)) => Self::Record { number, created: false },
             (Some(reason), _) => Self::Refused(reason),
             (None, About::Token(hash)) => Self::computed(&hash),

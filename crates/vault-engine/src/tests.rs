@@ -6,8 +6,8 @@ use tempfile::TempDir;
 use vault_catalog::Catalog;
 use vault_crypto::CallRandom;
 use vault_domain::{
-    Action, Audience, DataClass, IdempotencyKey, ManualClock, Millis, Plaintext, PrincipalId, Purpose, Reason, Region,
-    RequestId, SystemEntropy, TokenText, VaultId,
+    Action, Audience, DataClass, IdempotencyKey, LevelAsked, ManualClock, Millis, Plaintext, PrincipalId, Purpose,
+    Reason, Region, RequestId, SystemEntropy, TokenText, VaultId,
 };
 
 use vault_journal::Submission;
@@ -117,6 +117,7 @@ fn tokens(class: &str, audience: &str, purpose: &str, tokens: &[&str]) -> Detoke
         purpose: Some(Purpose::parse(purpose).unwrap()),
         reference: None,
         audience: Audience::parse(audience).unwrap(),
+        level: LevelAsked::FULL,
         parts: vec![Part { items: tokens.len(), name: None }],
         classes: vec![DataClass::parse(class).ok()],
         items: tokens
@@ -134,7 +135,7 @@ async fn tokenize(engine: &Engine, class: &str, audience: &str, value: &str) -> 
 async fn reveal(engine: &Engine, who: &str, request: DetokenizeRequest) -> Result<Plaintext, Reason> {
     let answer = engine.detokenize(&call(engine, who), &request).await;
     let result = answer.and_then(|answer| answer.results.into_iter().next().unwrap());
-    result.map_err(|error| error.reason())
+    result.map(|revealed| revealed.value).map_err(|error| error.reason())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use vault_crypto::CallRandom;
 use vault_domain::{
-    Action, Audience, DataClass, IdError, Millis, Plaintext, Purpose, Reason, Reference, Region, SubjectName,
-    TokenText, limits,
+    Action, Audience, DataClass, IdError, LevelAsked, Millis, Plaintext, Purpose, Reason, Reference, Region,
+    SubjectName, TokenText, limits,
 };
 use vault_journal::Receipt;
 use vault_keys::Digest16;
@@ -90,7 +90,8 @@ impl Engine {
         asked.reference = request.reference.as_ref();
         asked.audience = Some(&request.audience);
         asked.classes = &request.classes;
-        let authorized = match self.authorize_data(&scope, &asked, &request.region, &request.audience) {
+        let authorized = match self.authorize_data(&scope, &asked, &request.region, &request.audience, LevelAsked::FULL)
+        {
             Ok(authorized) => authorized,
             Err(error) => return Err(self.refuse(&scope, &asked, error).await),
         };

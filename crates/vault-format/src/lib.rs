@@ -7,6 +7,7 @@
 
 mod base62;
 mod luhn;
+mod mask;
 mod mod97;
 mod one_way;
 mod permuted;
@@ -17,6 +18,7 @@ mod token;
 mod uuid;
 mod validate;
 
+pub use mask::{Bound, Ends, Mask, PCI_FIRST_MAX, PCI_LAST_MAX};
 pub use one_way::one_way_text;
 pub use permuted::{Numerals, PERMUTED_BYTES_MAX, Parts, Permuted};
 pub use preserve::{Alphabet, DRAW_TRIES_MAX, LuhnMode, Preserving, Reserved, Template};

@@ -39,7 +39,7 @@
 //! | bytes | field |
 //! |---|---|
 //! | text8 | data class |
-//! | 2 | outcome: 0 done, else the reason |
+//! | 2 | outcome: 0 done, 0x8000 done with masks of the values, else the reason |
 //! | 4 | items, at least 1 and at least as many as are listed |
 //! | 2 | number of runs of record numbers, in the order of the items |
 //! | compact, once or twice each | the runs, as the module `numbers` lays them out: at most 8 bytes for each number |
@@ -81,6 +81,9 @@ const LOG_TIME_OFFSET: usize = 1;
 const PEOPLE_NONE: u8 = 0;
 const PEOPLE_SEALED: u8 = 1;
 const PEOPLE_CLEAR: u8 = 2;
+/// Outcomes that are no reasons.
+const OUTCOME_DONE: u16 = 0;
+const OUTCOME_MASKED: u16 = 0x8000;
 
 /// One entry, decoded. [`Entry::decode`] and [`Entry::encode`] are each other's inverse.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,14 +132,44 @@ pub struct EntryHead {
 pub struct Group {
     /// Their data class.
     pub class: DataClass,
-    /// Why they were refused; `None` for items that were done.
-    pub outcome: Option<Reason>,
+    /// How they ended.
+    pub outcome: Outcome,
     /// How many items: the listed ones and those that are only counted.
     pub items: u32,
     /// The records of those that have one, in the order of the items.
     pub numbers: NumberRuns,
     /// Keyed hashes of the tokens of those that have none, in the order of the items.
     pub token_hashes: Vec<TokenHash>,
+}
+
+/// How items ended. Numbers of reasons stay below that of [`Outcome::Masked`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// They were done: made, described, or revealed in full.
+    Done,
+    /// Masks of their values were revealed.
+    Masked,
+    /// They were refused.
+    Refused(Reason),
+}
+
+impl Outcome {
+    /// Why the items were refused, if they were.
+    #[must_use]
+    pub fn refused(self) -> Option<Reason> {
+        match self {
+            Self::Done | Self::Masked => None,
+            Self::Refused(reason) => Some(reason),
+        }
+    }
+
+    fn number(self) -> u16 {
+        match self {
+            Self::Done => OUTCOME_DONE,
+            Self::Masked => OUTCOME_MASKED,
+            Self::Refused(reason) => reason as u16,
+        }
+    }
 }
 
 impl Group {
@@ -226,7 +259,11 @@ fn read_head(from: &mut Reader<'_>) -> Result<EntryHead, LedgerError> {
 
 fn read_group(from: &mut Reader<'_>) -> Result<Group, LedgerError> {
     let class = DataClass::parse(from.text8("data class")?);
-    let outcome = read_reason(from, "outcome")?;
+    let outcome = match from.u16()? {
+        OUTCOME_DONE => Outcome::Done,
+        OUTCOME_MASKED => Outcome::Masked,
+        number => Outcome::Refused(Reason::from_number(number).ok_or(LedgerError::FieldInvalid { field: "outcome" })?),
+    };
     let items = from.u32()?;
     let numbers = NumberRuns::read(from)?;
     let hashes = from.u16()?;

@@ -38,7 +38,7 @@ fn check_entry(name: &str, entry: &Entry) {
     assert_eq!(Entry::decode(&bytes).as_ref(), Ok(entry));
 }
 
-fn group(class: &str, outcome: Option<Reason>, items: u32, numbers: &[u64], hashes: &[u8]) -> Group {
+fn group(class: &str, outcome: Outcome, items: u32, numbers: &[u64], hashes: &[u8]) -> Group {
     Group {
         class: DataClass::parse(class).unwrap(),
         outcome,
@@ -54,7 +54,7 @@ fn tokenize() -> Entry {
         log_time: Millis(1_790_000_000_200),
         head: head(Action::Tokenize, Decision::Allowed),
         policies: vec![PolicyId::parse("checkout-writes-cards").unwrap()],
-        groups: vec![group("card_number", None, 3, &[65_536, 65_537, 65_538], &[])],
+        groups: vec![group("card_number", Outcome::Done, 3, &[65_536, 65_537, 65_538], &[])],
         people: SealedPart::Sealed(sealed()),
     }
 }
@@ -62,13 +62,20 @@ fn tokenize() -> Entry {
 /// Two classes: items that were done, an expired one, one of another class, and tokens that led to no record.
 fn detokenize_mixed() -> Entry {
     let groups = vec![
-        group("card_number", None, 4, &[900, 901, 17, (1 << 56) - 1], &[]),
-        group("card_number", Some(Reason::TokenExpired), 1, &[40_000], &[]),
-        group("card_number", Some(Reason::TokenUnknown), 2, &[], &[0xc1, 0xc2]),
-        group("iban", Some(Reason::TokenCheckFailed), 5, &[], &[]),
-        group("iban", Some(Reason::TokenOfAnotherClass), 1, &[18], &[]),
+        group("card_number", Outcome::Done, 4, &[900, 901, 17, (1 << 56) - 1], &[]),
+        group("card_number", Outcome::Refused(Reason::TokenExpired), 1, &[40_000], &[]),
+        group("card_number", Outcome::Refused(Reason::TokenUnknown), 2, &[], &[0xc1, 0xc2]),
+        group("iban", Outcome::Refused(Reason::TokenCheckFailed), 5, &[], &[]),
+        group("iban", Outcome::Refused(Reason::TokenOfAnotherClass), 1, &[18], &[]),
     ];
     Entry { groups, ..detokenize(1_790_000_000_300, [0]) }
+}
+
+/// Two classes of one call: masks of the one, all of the other.
+fn detokenize_masked() -> Entry {
+    let groups =
+        vec![group("card_number", Outcome::Masked, 2, &[900, 901], &[]), group("email", Outcome::Done, 1, &[17], &[])];
+    Entry { groups, ..detokenize(1_790_000_000_350, [0]) }
 }
 
 /// A call that was refused as a whole.
@@ -105,6 +112,7 @@ fn node_aggregated() -> Entry {
 fn entries() {
     check_entry("entry-v1-tokenize", &tokenize());
     check_entry("entry-v1-detokenize-mixed", &detokenize_mixed());
+    check_entry("entry-v1-detokenize-masked", &detokenize_masked());
     check_entry("entry-v1-refused", &refused());
     check_entry("entry-v1-node-aggregated", &node_aggregated());
 }

@@ -83,7 +83,7 @@ pub(crate) fn detokenize(log_time: u64, numbers: impl IntoIterator<Item = u64>) 
     let numbers: NumberRuns = numbers.into_iter().map(number).collect();
     let group = Group {
         class: DataClass::parse("card_number").unwrap(),
-        outcome: None,
+        outcome: Outcome::Done,
         items: u32::try_from(numbers.total()).unwrap(),
         numbers,
         token_hashes: Vec::new(),
@@ -116,17 +116,23 @@ fn reason() -> impl Strategy<Value = Option<Reason>> {
     option::of(select(Reason::ALL))
 }
 
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![Just(Outcome::Done), Just(Outcome::Masked), select(Reason::ALL).prop_map(Outcome::Refused)]
+}
+
 fn millis() -> impl Strategy<Value = Millis> {
     prop_oneof![0..16_u64, 0..=Millis::MAX.0].prop_map(Millis)
 }
 
 fn group() -> impl Strategy<Value = Group> {
-    (name(), reason(), numbers(), token_hashes(), 0..3_u32).prop_map(|(class, outcome, numbers, token_hashes, more)| {
-        let numbers: NumberRuns = numbers.into_iter().map(number).collect();
-        let listed = u32::try_from(numbers.total()).unwrap() + u32::try_from(token_hashes.len()).unwrap();
-        let class = DataClass::parse(&class).unwrap();
-        Group { class, outcome, items: (listed + more).max(1), numbers, token_hashes }
-    })
+    (name(), outcome(), numbers(), token_hashes(), 0..3_u32).prop_map(
+        |(class, outcome, numbers, token_hashes, more)| {
+            let numbers: NumberRuns = numbers.into_iter().map(number).collect();
+            let listed = u32::try_from(numbers.total()).unwrap() + u32::try_from(token_hashes.len()).unwrap();
+            let class = DataClass::parse(&class).unwrap();
+            Group { class, outcome, items: (listed + more).max(1), numbers, token_hashes }
+        },
+    )
 }
 
 fn any_head() -> impl Strategy<Value = EntryHead> {

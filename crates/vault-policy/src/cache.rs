@@ -15,7 +15,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use sha2::{Digest as _, Sha256};
-use vault_domain::{Assurance, Purpose, Session, Tenant, limits};
+use vault_domain::{Assurance, Purpose, RevealLevel, Session, Tenant, limits};
 
 use crate::{
     decision::Decision,
@@ -27,10 +27,10 @@ use crate::{
 /// Slots that one key may lie in.
 const WAYS: usize = 4;
 
-/// The longest key: the action's byte, and five names, each behind a byte that no name holds; what the access token
-/// says, as a hash, and what else policies read, each behind a byte that says whether it is there.
+/// The longest key: the bytes of action and level, and five names, each behind a byte that no name holds; what the access
+/// token says, as a hash, and what else policies read, each behind a byte that says whether it is there.
 const KEY_BYTES_MAX: usize =
-    1 + 5 + limits::PRINCIPAL_BYTES_MAX + 3 * limits::NAME_BYTES_MAX + limits::REGION_BYTES_MAX + 33 + 17 + 9;
+    2 + 5 + limits::PRINCIPAL_BYTES_MAX + 3 * limits::NAME_BYTES_MAX + limits::REGION_BYTES_MAX + 33 + 17 + 9;
 
 /// Everything that a policy can read of a request, in one place on the stack.
 pub(crate) struct Key {
@@ -43,14 +43,19 @@ impl Key {
     pub(crate) fn of(request: &Request<'_>, reads: Reads) -> Self {
         // Names are not empty, so an empty one stands for none; no region is called as the node's log is.
         let (class, audience, region) = match request.ask {
-            Ask::Tokenize(scope) | Ask::Detokenize(scope) | Ask::Describe(scope) => {
+            Ask::Tokenize(scope) | Ask::Detokenize(scope, _) | Ask::Describe(scope) => {
                 (scope.class.as_str(), scope.audience.as_str(), scope.region.as_str())
             }
             Ask::QueryAccessLog(log) | Ask::GetCheckpoint(log) => ("", "", log.name()),
         };
         let purpose = request.purpose.map_or("", Purpose::as_str);
         let mut key = Self { bytes: [0; KEY_BYTES_MAX], length: 0, hash: 0 };
-        key.push(&[request.ask.action() as u8]);
+        let level = match request.ask.level() {
+            None => 0,
+            Some(RevealLevel::Masked) => 1,
+            Some(RevealLevel::Full) => 2,
+        };
+        key.push(&[request.ask.action() as u8, level]);
         for name in [request.principal.as_str(), class, audience, purpose, region] {
             key.push(&[0]);
             key.push(name.as_bytes());

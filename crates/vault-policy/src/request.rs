@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use vault_domain::{Action, Audience, DataClass, Millis, PrincipalId, Purpose, Region, Session};
+use vault_domain::{Action, Audience, DataClass, Millis, PrincipalId, Purpose, Region, RevealLevel, Session};
 
 /// One question: may this principal do this, for this purpose?
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +33,8 @@ pub struct Circumstances<'a> {
 pub enum Ask<'a> {
     /// To make tokens.
     Tokenize(DataScope<'a>),
-    /// To be shown values.
-    Detokenize(DataScope<'a>),
+    /// To be shown values, this much of them.
+    Detokenize(DataScope<'a>, RevealLevel),
     /// To be told of tokens, but not their values.
     Describe(DataScope<'a>),
     /// To read the log.
@@ -64,12 +64,21 @@ pub enum Log<'a> {
 }
 
 impl Ask<'_> {
+    /// How much of values is to be shown; None for what shows no values.
+    #[must_use]
+    pub fn level(&self) -> Option<RevealLevel> {
+        match self {
+            Self::Detokenize(_, level) => Some(*level),
+            Self::Tokenize(_) | Self::Describe(_) | Self::QueryAccessLog(_) | Self::GetCheckpoint(_) => None,
+        }
+    }
+
     /// The word for it.
     #[must_use]
     pub fn action(&self) -> Action {
         match self {
             Self::Tokenize(_) => Action::Tokenize,
-            Self::Detokenize(_) => Action::Detokenize,
+            Self::Detokenize(..) => Action::Detokenize,
             Self::Describe(_) => Action::Describe,
             Self::QueryAccessLog(_) => Action::QueryAccessLog,
             Self::GetCheckpoint(_) => Action::GetCheckpoint,

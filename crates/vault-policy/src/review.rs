@@ -7,7 +7,9 @@
 use std::{collections::BTreeSet, fmt};
 
 use vault_catalog::Account;
-use vault_domain::{Action, Assurance, Audience, DataClass, Millis, PrincipalId, Purpose, Region, Scope, Session};
+use vault_domain::{
+    Action, Assurance, Audience, DataClass, Millis, PrincipalId, Purpose, Region, RevealLevel, Scope, Session,
+};
 
 use crate::{
     PolicySet,
@@ -35,6 +37,8 @@ pub struct Access {
     pub region: Option<Region>,
     /// For which purpose; None where none is stated.
     pub purpose: Option<Purpose>,
+    /// How much is shown; of detokenize alone.
+    pub level: Option<RevealLevel>,
 }
 
 /// Why a review is not made.
@@ -148,7 +152,8 @@ impl PolicySet {
                 if !reached {
                     doubts.push(Doubt::GrantUnreachable(account.principal().clone(), at + 1));
                 }
-                if grant.actions().contains(&Action::Detokenize) && grant.purposes().is_none() {
+                let is_for_reveals = grant.actions().contains(&Action::Detokenize);
+                if is_for_reveals && grant.purposes().is_none() && grant.level() == RevealLevel::Full {
                     let open = grant.classes().iter().cloned();
                     doubts.extend(open.map(|class| Doubt::RevealForAnyPurpose(account.principal().clone(), class)));
                 }
@@ -186,7 +191,7 @@ impl PolicySet {
             let grants = catalog.accounts().flat_map(|account| account.grants());
             grants.map(|grant| self.breadth(grant)).fold(0, usize::saturating_add)
         } else {
-            let data = vault_catalog::DATA_ACTIONS.len().saturating_mul(scopes);
+            let data = (vault_catalog::DATA_ACTIONS.len() + 1).saturating_mul(scopes);
             let logs = vault_catalog::LOG_ACTIONS.len().saturating_mul(catalog.regions().len() + 1);
             data.saturating_add(logs).saturating_mul(purposes).saturating_mul(catalog.accounts().len())
         };
@@ -212,7 +217,8 @@ impl PolicySet {
         } else {
             grant.classes().len() * grant.audiences().len() * self.catalog().regions().len()
         };
-        grant.actions().len().saturating_mul(scopes).saturating_mul(purposes)
+        // At the most: of detokenize, each level is asked for.
+        (grant.actions().len() + 1).saturating_mul(scopes).saturating_mul(purposes)
     }
 
     /// What a grant covers.
@@ -265,17 +271,33 @@ impl PolicySet {
                 let (class, audience, purposes) = (class.clone(), audience.clone(), purposes.clone());
                 places.clone().into_iter().flat_map(move |region| {
                     let (class, audience) = (class.clone(), audience.clone());
-                    purposes.clone().into_iter().map(move |purpose| Access {
-                        principal: account.principal().clone(),
-                        action: *action,
-                        class: class.clone(),
-                        audience: audience.clone(),
-                        region: region.clone(),
-                        purpose,
+                    let levels = self.levels(*action, class.as_ref());
+                    let principal = account.principal();
+                    purposes.clone().into_iter().flat_map(move |purpose| {
+                        let (class, audience, region) = (class.clone(), audience.clone(), region.clone());
+                        levels.clone().into_iter().map(move |level| Access {
+                            principal: principal.clone(),
+                            action: *action,
+                            class: class.clone(),
+                            audience: audience.clone(),
+                            region: region.clone(),
+                            purpose: purpose.clone(),
+                            level,
+                        })
                     })
                 })
             })
         })
+    }
+
+    /// How much an action can show of values of a class: a mask only where it has one.
+    fn levels(&self, action: Action, class: Option<&DataClass>) -> Vec<Option<RevealLevel>> {
+        let class = class.and_then(|class| self.catalog().class(class.as_str()));
+        match (action, class.and_then(vault_catalog::Class::mask)) {
+            (Action::Detokenize, Some(_)) => RevealLevel::ALL.iter().copied().map(Some).collect(),
+            (Action::Detokenize, None) => vec![Some(RevealLevel::Full)],
+            _ => vec![None],
+        }
     }
 
     fn allows(&self, access: &Access, circumstances: Circumstances<'_>) -> bool {
@@ -301,7 +323,7 @@ impl Access {
                 let scope = DataScope { class, audience, region };
                 match action {
                     Action::Tokenize => Ask::Tokenize(scope),
-                    Action::Detokenize => Ask::Detokenize(scope),
+                    Action::Detokenize => Ask::Detokenize(scope, self.level.unwrap_or(RevealLevel::Full)),
                     Action::Describe => Ask::Describe(scope),
                     _ => return None,
                 }

@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 use vault_catalog::Catalog;
-use vault_domain::{Action, Audience, Code, DataClass, PrincipalId, Purpose, Reason, Region};
+use vault_domain::{Action, Audience, Code, DataClass, PrincipalId, Purpose, Reason, Region, RevealLevel};
 
 use crate::*;
+
+mod levels;
 
 const CATALOG: &str = r#"
 [tenants.acme]
@@ -108,7 +110,7 @@ impl Names<'_> {
                 Ask::Tokenize(DataScope { class, audience, region })
             }
             (Action::Detokenize, (Ok(class), Ok(audience), Some(region))) => {
-                Ask::Detokenize(DataScope { class, audience, region })
+                Ask::Detokenize(DataScope { class, audience, region }, RevealLevel::Full)
             }
             (Action::QueryAccessLog, _) => Ask::QueryAccessLog(region.as_ref().map_or(Log::Node, Log::Region)),
             (Action::GetCheckpoint, _) => Ask::GetCheckpoint(region.as_ref().map_or(Log::Node, Log::Region)),

@@ -36,6 +36,7 @@ pub(crate) struct Vocabulary {
     determinism: EntityTypeName,
     credential: EntityTypeName,
     role: EntityTypeName,
+    level: EntityTypeName,
     action: EntityTypeName,
 }
 
@@ -59,6 +60,7 @@ impl Vocabulary {
             determinism: name("Determinism")?,
             credential: name("Credential")?,
             role: name("Role")?,
+            level: name("Level")?,
             action: name("Action")?,
         })
     }
@@ -77,10 +79,15 @@ impl Vocabulary {
         let action = request.ask.action();
         let scopes = request.circumstances.session.map_or(&[][..], |session| &session.scopes);
         let (granted, resource) = match request.ask {
-            Ask::Tokenize(scope) | Ask::Detokenize(scope) | Ask::Describe(scope) => {
+            Ask::Tokenize(scope) | Ask::Detokenize(scope, _) | Ask::Describe(scope) => {
                 let class = self.data(catalog, &scope, &mut context)?;
                 let (class_name, audience) = (scope.class.as_str(), scope.audience.as_str());
-                (account.covers_data(action, class_name, audience, purpose, scopes), self.class_entity(class))
+                let level = request.ask.level();
+                if let Some(level) = level {
+                    context.push(("level".to_owned(), name(&self.level, level.name())));
+                }
+                let granted = account.covers_data(action, level, class_name, audience, purpose, scopes);
+                (granted, self.class_entity(class))
             }
             Ask::QueryAccessLog(log) | Ask::GetCheckpoint(log) => {
                 self.log(catalog, log, &mut context)?;

@@ -9,7 +9,7 @@ use tokio::{
 };
 use vault_client::{CallContext, Client, ClientConfig, Endpoint, HeldToken, Idempotency, NewValue};
 use vault_domain::{
-    Audience, DataClass, IdempotencyKey, Plaintext, Purpose, Region, SystemClock, SystemEntropy, TokenText,
+    Audience, DataClass, IdempotencyKey, LevelAsked, Plaintext, Purpose, Region, SystemClock, SystemEntropy, TokenText,
 };
 use vault_tests::{
     requests::{card, email},
@@ -94,7 +94,7 @@ async fn a_stream_that_is_cut_again_and_again_ends_as_one_that_was_not() {
     drop(stream);
     assert_eq!(tokens.len(), 800);
     let payments = client(&vault, Role::Payments, address).await;
-    let stream = payments.detokenize_stream(&context("settlement", Idempotency::Automatic)).unwrap();
+    let stream = payments.detokenize_stream(&context("settlement", Idempotency::Automatic), LevelAsked::FULL).unwrap();
     let class = DataClass::parse("email").unwrap();
     let held = |token: &TokenText| HeldToken { class: class.clone(), token: TokenText::new(token.expose().to_owned()) };
     let batches: Vec<_> =
@@ -103,7 +103,7 @@ async fn a_stream_that_is_cut_again_and_again_ends_as_one_that_was_not() {
     let mut revealed = Vec::new();
     for batch in batches {
         let answer = batch.await.unwrap();
-        revealed.extend(answer.results.into_iter().map(|result| result.unwrap().into_exposed()));
+        revealed.extend(answer.results.into_iter().map(|result| result.unwrap().value.into_exposed()));
     }
     assert_eq!(revealed, (0..800).map(|n| email(n).into_bytes()).collect::<Vec<_>>());
     drop((stream, loader, payments));

@@ -51,7 +51,8 @@ async fn new_rules_hold_from_the_next_call_on_and_can_be_taken_back() {
     assert_eq!(reveal().await.unwrap().values(), [email(1).into_bytes()]);
 
     // Who is added may call, without a restart; who is taken away may not.
-    let without = |text: String| text.replace("[accounts.\"spiffe://test.tokenvault/payments\"]", "[accounts.\"dns:x\"]");
+    let without =
+        |text: String| text.replace("[accounts.\"spiffe://test.tokenvault/payments\"]", "[accounts.\"dns:x\"]");
     apply(&vault, without, "").await.unwrap();
     reveal().await.unwrap_err().is(Code::Unauthenticated, "PRINCIPAL_UNKNOWN");
     apply(&vault, |text| text, "").await.unwrap();
@@ -63,9 +64,9 @@ async fn new_rules_hold_from_the_next_call_on_and_can_be_taken_back() {
     for scope in ["eu", "us", "node"] {
         let entries = vault.stored_log(scope).decoded();
         let fingerprint = |entry: &vault_ledger::Entry| {
-            entry.head().policy_set.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+            entry.head.policy_set.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
         };
-        let of = |action| entries.iter().filter(move |entry| entry.head().action == action);
+        let of = |action| entries.iter().filter(move |entry| entry.head.action == action);
         let changes: Vec<String> = of(Action::ApplyPolicies).map(fingerprint).collect();
         assert_eq!(changes.len(), 4, "{scope}: one for each change, none where nothing changed");
         assert!(applied.now.starts_with(&changes[0]) && applied.before.starts_with(&changes[1]), "{scope}");
@@ -115,7 +116,8 @@ async fn a_class_that_is_added_while_it_serves_keeps_its_settings_from_its_first
 
     // A catalog that gives it another format is refused, while it serves and at the next start.
     let path = vault.directory().join("catalog.toml");
-    let changed = granted(fs::read_to_string(&path).unwrap()).replace("[classes.badge]", "[classes.badge]\nformat = \"uuid\"");
+    let changed =
+        granted(fs::read_to_string(&path).unwrap()).replace("[classes.badge]", "[classes.badge]\nformat = \"uuid\"");
     let refused = apply(&vault, |_| changed.clone(), "").await.unwrap_err();
     assert!(matches!(&refused, ApplyError::ClassChanged(class) if class.as_str() == "badge"), "{refused}");
     assert!(refused.to_string().contains("takes a restart"), "{refused}");

@@ -78,7 +78,9 @@ async fn a_request_to_detokenize_of_the_wrong_form_is_refused_by_name() {
     vault.secrets().plant(b"4929831700526640");
     let token = vault.give("email", [email(1)]).await.remove(0);
     let payments = vault.caller(Role::Payments).await;
-    let own: [Row<v1::DetokenizeRequest>; 2] = [
+    let own: [Row<v1::DetokenizeRequest>; 4] = [
+        (|request| request.level = 4, INVALID, "level"),
+        (|request| request.level = -1, INVALID, "level"),
         (
             |request| request.items = vec![request.items[0].clone(); 1001],
             (Code::InvalidArgument, "BATCH_TOO_LARGE"),

@@ -2,6 +2,7 @@
 
 mod grants;
 mod isolation;
+mod levels;
 mod opacity;
 mod race;
 mod residency;

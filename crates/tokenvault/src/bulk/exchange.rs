@@ -5,18 +5,20 @@ use std::{future::Future, pin::Pin};
 
 use vault_client::{
     Answer, CallContext, CallMade, Client, ClientError, DetokenizeStream, HeldToken, Idempotency, IssuedToken,
-    NewValue, TokenizeStream,
+    NewValue, Revealed, TokenizeStream,
 };
-use vault_domain::{IdempotencyKey, Plaintext, TokenText};
+use vault_domain::{IdempotencyKey, Plaintext, RevealLevel, TokenText};
 use zeroize::Zeroizing;
 
-use crate::bulk::{Direction, rows::Item};
+use crate::bulk::{Direction, Job, rows::Item};
 
 /// What stands in a value's place.
 pub(crate) struct Replacement {
     pub(crate) value: Zeroizing<Vec<u8>>,
     /// Whether it is a token that is new.
     pub(crate) created: bool,
+    /// Whether it is a mask.
+    pub(crate) masked: bool,
 }
 
 /// The results of the items of one batch, and the messages that carried it.
@@ -38,16 +40,12 @@ pub(crate) type Exchanging = Pin<Box<dyn Future<Output = Result<Exchanged, Clien
 impl Exchange {
     /// Opens the stream of a job. What is sent again under the same key and number, by whichever process, is answered
     /// as the first time for as long as the vault remembers the key.
-    pub(crate) fn open(
-        client: &Client,
-        direction: Direction,
-        mut context: CallContext,
-        key: Option<IdempotencyKey>,
-    ) -> Result<Self, ClientError> {
-        context.idempotency = key.map_or(Idempotency::Automatic, Idempotency::Key);
-        Ok(match direction {
+    pub(crate) fn open(client: &Client, job: &Job, key: Option<IdempotencyKey>) -> Result<Self, ClientError> {
+        let idempotency = key.map_or(Idempotency::Automatic, Idempotency::Key);
+        let context = CallContext { idempotency, ..job.context.clone() };
+        Ok(match job.direction {
             Direction::Tokenize => Self::Tokenize(client.tokenize_stream(&context)?),
-            Direction::Detokenize => Self::Detokenize(client.detokenize_stream(&context)?),
+            Direction::Detokenize => Self::Detokenize(client.detokenize_stream(&context, job.level)?),
         })
     }
 
@@ -63,6 +61,7 @@ impl Exchange {
                 let answer = stream.tokenize(number, items.into_iter().map(value).collect());
                 let replacement = |issued: IssuedToken| Replacement {
                     created: issued.created,
+                    masked: false,
                     value: Zeroizing::new(issued.token.into_exposed().into_bytes()),
                 };
                 Box::pin(async move { exchanged(answer.await?, replacement) })
@@ -74,8 +73,11 @@ impl Exchange {
                     token: TokenText::new(std::str::from_utf8(&item.value).unwrap_or("?").to_owned()),
                 };
                 let answer = stream.detokenize(number, items.into_iter().map(held).collect());
-                let replacement =
-                    |value: Plaintext| Replacement { created: false, value: Zeroizing::new(value.into_exposed()) };
+                let replacement = |revealed: Revealed| Replacement {
+                    created: false,
+                    masked: revealed.level == RevealLevel::Masked,
+                    value: Zeroizing::new(revealed.value.into_exposed()),
+                };
                 Box::pin(async move { exchanged(answer.await?, replacement) })
             }
         }

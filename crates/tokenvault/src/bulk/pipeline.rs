@@ -190,6 +190,7 @@ where
                 statistics.column(place.column, |column| {
                     column.values += 1;
                     column.created += u64::from(replacement.created);
+                    column.masked += u64::from(replacement.masked);
                 });
             }
         }

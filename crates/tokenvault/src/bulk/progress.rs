@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::{Value, json};
 use vault_client::CallMade;
-use vault_domain::{Entropy, IdempotencyKey, Millis, limits};
+use vault_domain::{Entropy, IdempotencyKey, LevelAsked, Millis, limits};
 use vault_ledger::TreeHash;
 
 use crate::{
@@ -193,8 +193,10 @@ impl Progress {
         }
         let options = options(job, files);
         let now_given = options.as_object().into_iter().flatten();
-        let others = now_given.filter(|(name, value)| self.options.get(*name) != Some(value));
-        let was = |name: &String| format!("{name} was {}", self.options.get(name).unwrap_or(&Value::Null));
+        let (unsaid, all) = (Value::Null, Value::from(LevelAsked::FULL.name()));
+        let before = |name: &str| self.options.get(name).unwrap_or(if name == LEVEL { &all } else { &unsaid });
+        let others = now_given.filter(|(name, value)| before(name) != *value);
+        let was = |name: &String| format!("{name} was {}", before(name));
         let others: Vec<_> = others.map(|(name, _)| was(name)).collect();
         if !others.is_empty() {
             return Err(Failure::usage(format!(
@@ -258,6 +260,9 @@ impl Progress {
     }
 }
 
+/// The option that jobs of older versions did not have: they asked for all.
+const LEVEL: &str = "--level";
+
 /// The name of a job's stream.
 fn stream_key(job: &str) -> String {
     format!("bulk-{job}")
@@ -269,7 +274,7 @@ fn options(job: &Job, files: &Files<'_>) -> Value {
         job.shape.columns.iter().map(|rule| format!("{}={}", rule.name, rule.class.as_str())).collect();
     let context = &job.context;
     let rejects = files::place(files.rejects).unwrap_or_else(|| files.rejects.to_owned());
-    json!({
+    let mut options = json!({
         "command": match job.direction {
             Direction::Tokenize => "bulk tokenize",
             Direction::Detokenize => "bulk detokenize",
@@ -283,5 +288,9 @@ fn options(job: &Job, files: &Files<'_>) -> Value {
         "--purpose": context.purpose.as_ref().map(vault_domain::Purpose::as_str),
         "--reference": context.reference.as_ref().map(vault_domain::Reference::as_str),
         "--rejects": rejects.to_string_lossy(),
-    })
+    });
+    if let (Direction::Detokenize, Some(options)) = (job.direction, options.as_object_mut()) {
+        options.insert(LEVEL.to_owned(), job.level.name().into());
+    }
+    options
 }

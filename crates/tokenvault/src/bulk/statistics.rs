@@ -20,6 +20,8 @@ pub(crate) struct ColumnCounts {
     pub(crate) created: u64,
     /// Values that the vault refused.
     pub(crate) refused: u64,
+    /// Values of which a mask was revealed.
+    pub(crate) masked: u64,
 }
 
 /// Counts of a job, over all its runs but for what is said of a run. `rows_in` is the sum of `rows_out` and
@@ -92,7 +94,7 @@ impl Statistics {
 
     /// What the next run of an unfinished job goes on counting from.
     pub(crate) fn keep(&self) -> Value {
-        let columns: Vec<_> = self.columns.iter().map(|c| json!([c.values, c.created, c.refused])).collect();
+        let columns: Vec<_> = self.columns.iter().map(|c| json!([c.values, c.created, c.refused, c.masked])).collect();
         json!({
             "rows_in": self.rows_in,
             "rows_out": self.rows_out,
@@ -114,8 +116,13 @@ impl Statistics {
         let number = |name: &str| kept.get(name)?.as_u64();
         let column = |column: &Value| {
             let counts = column.as_array()?.iter().map(Value::as_u64).collect::<Option<Vec<_>>>()?;
-            let [values, created, refused] = counts.try_into().ok()?;
-            Some(ColumnCounts { values, created, refused })
+            // A job that an older version began counts no masks, and has none.
+            let (values, created, refused, masked) = match *counts {
+                [values, created, refused] => (values, created, refused, 0),
+                [values, created, refused, masked] => (values, created, refused, masked),
+                _ => return None,
+            };
+            Some(ColumnCounts { values, created, refused, masked })
         };
         let refusals = kept.get("refusals")?.as_object()?.iter();
         Some(Self {
@@ -171,9 +178,15 @@ impl Statistics {
                 "values": counts.values,
                 "refused": counts.refused,
             });
-            if let (Direction::Tokenize, Some(column)) = (direction, column.as_object_mut()) {
-                column.insert("created".to_owned(), json!(counts.created));
-                column.insert("given_again".to_owned(), json!(counts.values - counts.created));
+            match (direction, column.as_object_mut()) {
+                (Direction::Tokenize, Some(column)) => {
+                    column.insert("created".to_owned(), json!(counts.created));
+                    column.insert("given_again".to_owned(), json!(counts.values - counts.created));
+                }
+                (Direction::Detokenize, Some(column)) => {
+                    column.insert("masked".to_owned(), json!(counts.masked));
+                }
+                (_, None) => {}
             }
             column
         });
@@ -222,7 +235,7 @@ mod tests {
         counted.rows_in = 7;
         counted.values = 12;
         counted.count_rejected("VALUE_REJECTED");
-        counted.column(1, |column| *column = ColumnCounts { values: 5, created: 4, refused: 1 });
+        counted.column(1, |column| *column = ColumnCounts { values: 5, created: 4, refused: 1, masked: 2 });
         counted.column(9, |_| panic!("there is no such column"));
         let read = Statistics::kept(&counted.keep()).unwrap();
         assert_eq!(read.keep(), counted.keep());

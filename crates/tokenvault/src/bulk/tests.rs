@@ -48,6 +48,7 @@ impl Desk {
         };
         let job = Job {
             direction: Direction::Tokenize,
+            level: vault_domain::LevelAsked::FULL,
             context,
             shape: Shape { format, delimiter: b',', keep_empty: false, columns },
             overwrite: false,
@@ -90,7 +91,11 @@ impl Desk {
                 sent.len()
             };
             let results = items.into_iter().map(|item| {
-                answering(&item.value).map(|value| Replacement { value: Zeroizing::new(value), created: true })
+                answering(&item.value).map(|value| Replacement {
+                    value: Zeroizing::new(value),
+                    created: true,
+                    masked: false,
+                })
             });
             let results: Vec<_> = results.collect();
             let open = open.clone();

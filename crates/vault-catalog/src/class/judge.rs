@@ -8,6 +8,7 @@ use vault_domain::{Assurance, Audience, DataClass};
 use super::{
     Class, Determinism, FixedSettings, Format, RuleName, STEP_UP_SECONDS_MAX, Shared, StepUp, TTL_SECONDS_MAX,
     format::{check_domain, check_room, format},
+    mask::mask,
     rule::rule,
 };
 use crate::{
@@ -36,6 +37,7 @@ impl Class {
             _ => determinism(raw.determinism.as_ref(), faults),
         };
         let shared = determinism.and_then(|determinism| shared(determinism, &raw, &span, audiences, faults));
+        let mask = mask(rule_name.zip(made.as_ref()), format, &raw, faults);
         let ((rule_name, rule), format) = rule_name.zip(made).zip(format)?;
         let room = match format {
             Format::FormatPreserving(preserving) => check_room(&preserving, rule_name, rule.bytes_max()),
@@ -58,6 +60,7 @@ impl Class {
             determinism,
             fixed: FixedSettings::new(rule_name, spelling.as_deref(), format, determinism),
             shared: shared?,
+            mask: mask?,
             purpose_required: raw.purpose_required.unwrap_or(true),
             reference_required: raw.reference_required.unwrap_or(false),
             step_up: step_up?,

@@ -8,6 +8,7 @@ use vault_format::{DATE_YEAR_MAX, DATE_YEAR_MIN, PATTERN_BYTES_MAX};
 use super::{
     Determinism, RuleName, STEP_UP_SECONDS_MAX, TTL_SECONDS_MAX,
     format::{ALPHABETS, FORMATS, LUHN, NUMERALS, RANGES},
+    mask::MASKS,
     rule::{CONTROLS, HYPHENS, SPELLINGS},
 };
 use crate::schema::shapes;
@@ -32,6 +33,8 @@ shapes! {
     /// When the same value has the same token.
     DeterminismWord(_generator) =
         word_or_first(&Determinism::ALL.iter().map(|determinism| determinism.name()).collect::<Vec<_>>());
+    /// What of a value is shown.
+    MaskWord(_generator) = word(&names(&MASKS));
     /// A length of values.
     Length(_generator) = json_schema!({"type": "integer", "minimum": 1, "maximum": limits::VALUE_BYTES_MAX});
     /// A number of characters that stay.
@@ -112,7 +115,12 @@ pub(crate) fn keys_of_rules(schema: &mut Schema) {
         "then": {"required": ["audiences"], "properties": {"audiences": {"minItems": 1}}},
         "else": {"properties": {"audiences": false}},
     });
-    schema.insert("allOf".to_owned(), rules.chain([shared]).collect());
+    let masked = json!({
+        "if": {"properties": {"mask": {"const": "pattern"}}, "required": ["mask"]},
+        "then": {"required": ["mask_pattern"]},
+        "else": {"properties": {"mask_pattern": false}},
+    });
+    schema.insert("allOf".to_owned(), rules.chain([shared, masked]).collect());
 }
 
 #[cfg(test)]

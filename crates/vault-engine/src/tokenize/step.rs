@@ -6,7 +6,7 @@ use vault_catalog::{Determinism, Format};
 use vault_domain::{Millis, Reason, RecordNumber, SubjectId, TokenText, limits};
 use vault_format::{Template, one_way_text};
 use vault_keys::{DeterminismScope, Digest16, Way};
-use vault_ledger::TokenHash;
+use vault_ledger::{Outcome, TokenHash};
 use vault_store::{Snapshot, table::Values};
 
 use super::{Issued, TokenizeItem, TokenizeRequest};
@@ -35,11 +35,13 @@ pub(super) enum Step {
 impl Step {
     pub(super) fn evidence(&self, class: usize) -> ItemEvidence {
         match self {
-            Self::Done(_, number) => ItemEvidence { class, outcome: None, about: About::Record(*number) },
-            Self::Computed(_, hash) => ItemEvidence { class, outcome: None, about: About::Token(*hash) },
-            Self::Refused(error) => ItemEvidence { class, outcome: Some(error.reason()), about: About::Nothing },
+            Self::Done(_, number) => ItemEvidence { class, outcome: Outcome::Done, about: About::Record(*number) },
+            Self::Computed(_, hash) => ItemEvidence { class, outcome: Outcome::Done, about: About::Token(*hash) },
+            Self::Refused(error) => {
+                ItemEvidence { class, outcome: Outcome::Refused(error.reason()), about: About::Nothing }
+            }
             Self::Fresh(_) | Self::SameAs(_) => {
-                ItemEvidence { class, outcome: Some(Reason::Internal), about: About::Nothing }
+                ItemEvidence { class, outcome: Outcome::Refused(Reason::Internal), about: About::Nothing }
             }
         }
     }

@@ -3,7 +3,8 @@
 use vault_domain::{DataClass, Reason, RecordNumber, limits};
 
 use super::{
-    ENTRY_VERSION, EntryHead, Group, NumberRun, PEOPLE_CLEAR, PEOPLE_NONE, PEOPLE_SEALED, SealedPart, TokenHash,
+    ENTRY_VERSION, EntryHead, Group, NumberRun, Outcome, PEOPLE_CLEAR, PEOPLE_NONE, PEOPLE_SEALED, SealedPart,
+    TokenHash,
     ids::PolicyId,
     numbers::RunWriter,
     people::{CIPHERTEXT_BYTES_MAX, PEOPLE_BYTES_MAX},
@@ -69,7 +70,7 @@ impl EntryBuilder {
     pub fn group(
         &mut self,
         class: &DataClass,
-        outcome: Option<Reason>,
+        outcome: Outcome,
         items: u32,
         numbers: impl IntoIterator<Item = RecordNumber>,
         token_hashes: impl IntoIterator<Item = TokenHash>,
@@ -146,13 +147,13 @@ fn put_policies<P: AsRef<str>>(out: &mut Vec<u8>, policies: impl IntoIterator<It
 fn put_group(
     out: &mut Vec<u8>,
     class: &DataClass,
-    outcome: Option<Reason>,
+    outcome: Outcome,
     items: u32,
     runs: impl Iterator<Item = NumberRun>,
     token_hashes: impl IntoIterator<Item = TokenHash>,
 ) -> Result<(), LedgerError> {
     put_text8(out, class.as_str(), "data class")?;
-    put_reason(out, outcome);
+    out.extend_from_slice(&outcome.number().to_be_bytes());
     out.extend_from_slice(&items.to_be_bytes());
 
     let mut writer = RunWriter::default();

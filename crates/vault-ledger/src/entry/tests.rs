@@ -98,6 +98,25 @@ fn every_flipped_bit_changes_the_leaf_and_what_still_decodes_says_something_else
 }
 
 #[test]
+fn no_reason_has_the_number_of_a_mask() {
+    assert!(Reason::ALL.iter().all(|reason| (1..OUTCOME_MASKED).contains(&(*reason as u16))));
+    let of_masks = |outcome: [u8; 2]| {
+        let mut entry = detokenize(7, [4711]);
+        entry.groups[0].outcome = Outcome::Masked;
+        let mut bytes = entry.encode().unwrap();
+        let class = bytes.windows(11).position(|window| window == b"card_number").unwrap();
+        assert_eq!(bytes[class + 11..class + 13], [0x80, 0]);
+        bytes[class + 11..class + 13].copy_from_slice(&outcome);
+        Entry::decode(&bytes).map(|entry| entry.groups[0].outcome)
+    };
+    assert_eq!(of_masks([0x80, 0]), Ok(Outcome::Masked));
+    assert_eq!(of_masks([0, 0]), Ok(Outcome::Done));
+    for unknown in [[0x80, 1], [0xff, 0xff]] {
+        assert_eq!(of_masks(unknown), Err(LedgerError::FieldInvalid { field: "outcome" }));
+    }
+}
+
+#[test]
 fn an_unknown_version_is_named() {
     let mut bytes = detokenize(7, [1]).encode().unwrap();
     bytes[0] = 9;
@@ -230,7 +249,13 @@ fn a_thousand_items_in_400_groups_always_fit() {
         left -= items;
         let hashes = vec![TokenHash([0xff; 16]); items];
         builder
-            .group(&longest_class(index), Some(Reason::AccessDenied), u32::try_from(items).unwrap(), [], hashes)
+            .group(
+                &longest_class(index),
+                Outcome::Refused(Reason::AccessDenied),
+                u32::try_from(items).unwrap(),
+                [],
+                hashes,
+            )
             .unwrap();
     }
     assert_eq!(left, 0);
@@ -246,11 +271,11 @@ fn what_does_not_fit_is_refused_and_goes_into_another_entry() {
     let mut builder = largest_head();
     for index in 0..1000 {
         let class = longest_class(index);
-        if let Err(refused) = builder.group(&class, None, 1, [], [hash]) {
+        if let Err(refused) = builder.group(&class, Outcome::Done, 1, [], [hash]) {
             assert_eq!(refused, LedgerError::EntryTooLarge);
             entries.push(builder.finish(&largest_people()).unwrap());
             builder = largest_head();
-            builder.group(&class, None, 1, [], [hash]).unwrap();
+            builder.group(&class, Outcome::Done, 1, [], [hash]).unwrap();
         }
     }
     entries.push(builder.finish(&largest_people()).unwrap());
@@ -264,7 +289,8 @@ fn what_does_not_fit_is_refused_and_goes_into_another_entry() {
 #[test]
 fn what_the_builder_took_can_always_be_finished() {
     let mut builder = largest_head();
-    let taken = (0..1000).take_while(|&index| builder.group(&longest_class(index), None, 1, [], []).is_ok()).count();
+    let taken =
+        (0..1000).take_while(|&index| builder.group(&longest_class(index), Outcome::Done, 1, [], []).is_ok()).count();
     let entry = Entry::decode(&builder.finish(&largest_people()).unwrap()).unwrap();
     assert_eq!(entry.groups.len(), taken);
     assert!((GROUPS_ALWAYS_FIT..1000).contains(&taken), "{taken}");
@@ -274,8 +300,8 @@ fn what_the_builder_took_can_always_be_finished() {
 fn a_group_that_never_ends_is_stopped_and_leaves_no_trace() {
     let mut builder = EntryBuilder::new(&head(Action::Detokenize, Decision::Allowed), ["p"]).unwrap();
     let endless = (0..).map(|i| number(i * 2));
-    assert_eq!(builder.group(&class("a"), None, u32::MAX, endless, []), Err(LedgerError::EntryTooLarge));
-    builder.group(&class("b"), None, 1, [number(1)], []).unwrap();
+    assert_eq!(builder.group(&class("a"), Outcome::Done, u32::MAX, endless, []), Err(LedgerError::EntryTooLarge));
+    builder.group(&class("b"), Outcome::Done, 1, [number(1)], []).unwrap();
     let entry = Entry::decode(&builder.finish(&SealedPart::None).unwrap()).unwrap();
     assert_eq!(entry.groups.iter().map(|group| group.class.as_str()).collect::<Vec<_>>(), ["b"]);
 }

@@ -10,7 +10,7 @@ fn entry() -> Entry {
     let hash = TokenHash([0xee; 16]);
     let iban = Group {
         class: DataClass::parse("iban").unwrap(),
-        outcome: Some(vault_domain::Reason::TokenUnknown),
+        outcome: crate::Outcome::Refused(vault_domain::Reason::TokenUnknown),
         items: 2,
         numbers: crate::NumberRuns::default(),
         token_hashes: vec![hash],

@@ -68,7 +68,8 @@ fn every_field_is_part_of_the_key() {
                     classes.iter().flat_map(|class| audiences.iter().map(move |audience| (class, audience)))
                 {
                     let scope = DataScope { class, audience, region };
-                    asks.extend([Ask::Tokenize(scope), Ask::Detokenize(scope)]);
+                    asks.extend([Ask::Tokenize(scope), Ask::Describe(scope)]);
+                    asks.extend(RevealLevel::ALL.iter().map(|level| Ask::Detokenize(scope, *level)));
                 }
             }
             for ask in asks {

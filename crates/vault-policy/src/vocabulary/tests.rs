@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use vault_catalog::RuleName;
-use vault_domain::{Assurance, Audience, Purpose, Region, Role, Scope, Session};
+use vault_domain::{Assurance, Audience, Purpose, Region, RevealLevel, Role, Scope, Session};
 
 use super::*;
 use crate::{SCHEMA, request::Circumstances};
@@ -91,7 +91,8 @@ fn facts_conform_to_the_schema() {
                 logs.into_iter().flat_map(|log| [Ask::QueryAccessLog(log), Ask::GetCheckpoint(log)]).collect();
             for class in catalog.classes() {
                 let scope = DataScope { class: class.id(), audience: &audience, region: &region };
-                asks.extend([Ask::Tokenize(scope), Ask::Detokenize(scope)]);
+                asks.extend([Ask::Tokenize(scope), Ask::Describe(scope)]);
+                asks.extend(RevealLevel::ALL.iter().map(|level| Ask::Detokenize(scope, *level)));
             }
             for ask in asks {
                 let request = Request { principal: account.principal(), purpose, ask, circumstances };
@@ -105,5 +106,5 @@ fn facts_conform_to_the_schema() {
     }
     let rules: BTreeSet<_> = catalog.classes().map(|class| class.rule_name()).collect();
     assert_eq!(rules.len(), RuleName::ALL.len(), "a class of every rule");
-    assert_eq!(checked, 2 * 2 * 2 * (4 + 2 * 17));
+    assert_eq!(checked, 2 * 2 * 2 * (4 + 4 * 17));
 }

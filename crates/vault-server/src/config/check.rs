@@ -72,22 +72,7 @@ impl Config {
         }
         match self.engine() {
             Err(error) => findings.push(finding(Severity::Error, "catalog", error.to_string())),
-            Ok(engine) => {
-                let catalog = engine.policies.catalog();
-                findings.push(finding(
-                    Severity::Note,
-                    "catalog",
-                    format!(
-                        "{} data classes, {} audiences, {} accounts, {} policies; fingerprint {}",
-                        catalog.classes().len(),
-                        catalog.audiences().len(),
-                        catalog.accounts().len(),
-                        engine.policies.policy_ids().len(),
-                        catalog.fingerprint()
-                    ),
-                ));
-                findings.extend(doubts(&engine.policies, now));
-            }
+            Ok(engine) => findings.extend(about_policies(&engine.policies, now)),
         }
         if let Ok(metadata) = std::fs::metadata(&self.tls.key)
             && metadata.permissions().mode() & 0o077 != 0
@@ -132,17 +117,39 @@ impl Config {
     }
 }
 
-/// What catalog and policies come to, but hardly mean.
-fn doubts(policies: &PolicySet, now: Millis) -> Vec<Finding> {
-    let finding = |severity, text| Finding { severity, subject: "policies", text };
-    let doubts = match policies.doubts(now) {
-        Ok(doubts) => doubts,
+/// What there is to say of catalog and policies that can be used: what they are, what of it is hardly meant, and where
+/// they go beyond what PCI DSS asks for.
+fn about_policies(policies: &PolicySet, now: Millis) -> Vec<Finding> {
+    let finding = |severity, subject, text| Finding { severity, subject, text };
+    let catalog = policies.catalog();
+    let text = format!(
+        "{} data classes, {} audiences, {} accounts, {} policies; fingerprint {}",
+        catalog.classes().len(),
+        catalog.audiences().len(),
+        catalog.accounts().len(),
+        policies.policy_ids().len(),
+        catalog.fingerprint()
+    );
+    let mut findings = vec![finding(Severity::Note, "catalog", text)];
+    findings.extend(catalog.classes().filter(|class| class.is_mask_beyond_pci()).map(|class| {
+        let text = format!(
+            "masks of the class {:?} show more of a card number than its first 6 and last 4 digits \
+             (mask_beyond_pci = true): PCI DSS 3.4.1 asks for a documented need",
+            class.id().as_str()
+        );
+        finding(Severity::Warning, "catalog", text)
+    }));
+    match policies.doubts(now) {
+        Ok(doubts) => findings.extend(doubts.iter().map(|doubt| {
+            let severity = if doubt.is_warning() { Severity::Warning } else { Severity::Note };
+            finding(severity, "policies", doubt.to_string())
+        })),
         Err(too_many) => {
-            return vec![finding(Severity::Note, format!("not looked for grants that open nothing: {too_many}"))];
+            let text = format!("not looked for grants that open nothing: {too_many}");
+            findings.push(finding(Severity::Note, "policies", text));
         }
-    };
-    let severity = |warning| if warning { Severity::Warning } else { Severity::Note };
-    doubts.iter().map(|doubt| finding(severity(doubt.is_warning()), doubt.to_string())).collect()
+    }
+    findings
 }
 
 /// Whether a variable is one of those that Kubernetes sets in every container for a service called `tokenvault`.

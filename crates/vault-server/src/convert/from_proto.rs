@@ -3,8 +3,8 @@
 use std::mem::take;
 
 use vault_domain::{
-    Action, Audience, DataClass, Decision, IdempotencyKey, Millis, Plaintext, PrincipalId, Purpose, Reason, Reference,
-    Region, SubjectName, TokenText, limits,
+    Action, Audience, DataClass, Decision, IdempotencyKey, LevelAsked, Millis, Plaintext, PrincipalId, Purpose, Reason,
+    Reference, Region, SubjectName, TokenText, limits,
 };
 use vault_engine::{
     AccessLogQuery, DetokenizeItem, DetokenizeRequest, Error, Part, RequestName, TokenizeItem, TokenizeRequest,
@@ -28,8 +28,8 @@ pub fn tokenize(message: &mut v1::TokenizeRequest) -> Result<TokenizeRequest, Er
 /// With the first rule that it breaks; the message may have been emptied in part by then.
 pub fn detokenize(message: &mut v1::DetokenizeRequest) -> Result<DetokenizeRequest, Error> {
     check_count(message.items.len())?;
-    let v1::DetokenizeRequest { region, purpose, reference, audience, idempotency_key, items } = message;
-    let about = About::parse(region, purpose, reference, audience, idempotency_key)?;
+    let v1::DetokenizeRequest { region, purpose, reference, audience, idempotency_key, items, level } = message;
+    let about = About::parse(region, purpose, reference, audience, idempotency_key)?.at(*level)?;
     about.detokenize(vec![(None, take(items))])
 }
 
@@ -44,9 +44,12 @@ pub fn describe(message: &mut v1::DescribeTokensRequest) -> Result<DetokenizeReq
 }
 
 /// Parses what holds for a whole stream.
-pub(crate) fn start(message: &v1::StreamStart) -> Result<About, Error> {
-    let v1::StreamStart { region, purpose, reference, audience, idempotency_key } = message;
-    About::parse(region, purpose, reference, audience, idempotency_key)
+pub(crate) fn start(message: &v1::StreamStart, action: Action) -> Result<About, Error> {
+    let v1::StreamStart { region, purpose, reference, audience, idempotency_key, level } = message;
+    if action != Action::Detokenize && *level != i32::from(v1::RevealLevel::Unspecified) {
+        return Err(Error::field("level", "says how much Detokenize shows: leave it out"));
+    }
+    About::parse(region, purpose, reference, audience, idempotency_key)?.at(*level)
 }
 
 /// What requests for data say beside their items.
@@ -57,6 +60,7 @@ pub(crate) struct About {
     reference: Option<Reference>,
     audience: Audience,
     idempotency_key: Option<IdempotencyKey>,
+    level: LevelAsked,
 }
 
 impl About {
@@ -67,7 +71,19 @@ impl About {
             reference: optional(reference, Reference::parse)?,
             audience: Audience::parse(audience)?,
             idempotency_key: optional(key, IdempotencyKey::parse)?,
+            level: LevelAsked::FULL,
         })
+    }
+
+    /// The same, with how much is asked for.
+    fn at(self, level: i32) -> Result<Self, Error> {
+        let level = match v1::RevealLevel::try_from(level) {
+            Ok(v1::RevealLevel::Unspecified | v1::RevealLevel::Full) => LevelAsked::FULL,
+            Ok(v1::RevealLevel::Masked) => LevelAsked::MASKED,
+            Ok(v1::RevealLevel::BestPermitted) => LevelAsked::BestPermitted,
+            Err(_) => return Err(Error::field("level", "must be one of the levels in the contract")),
+        };
+        Ok(Self { level, ..self })
     }
 
     /// The region.
@@ -99,8 +115,8 @@ impl About {
             Ok(DetokenizeItem { class, token: TokenText::new(take(&mut item.token)) })
         });
         let items = items.collect::<Result<_, Error>>()?;
-        let Self { region, purpose, reference, audience, .. } = self.clone();
-        Ok(DetokenizeRequest { region, purpose, reference, audience, parts, classes: classes.list, items })
+        let Self { region, purpose, reference, audience, level, .. } = self.clone();
+        Ok(DetokenizeRequest { region, purpose, reference, audience, level, parts, classes: classes.list, items })
     }
 
     fn parts<I>(&self, messages: &[Message<I>]) -> Vec<Part> {

@@ -1,8 +1,9 @@
 //! Domain types to messages.
 
-use vault_domain::{Plaintext, Reason};
+use vault_domain::{Action, Reason, RevealLevel};
 use vault_engine::{
-    AccessLogPage, Described, Detokenized, Entry, Error, FoundEntry, Group, Issued, People, Receipt, Tokenized,
+    AccessLogPage, Described, Detokenized, Entry, Error, FoundEntry, Group, Issued, Outcome, People, Receipt, Revealed,
+    Tokenized,
 };
 use vault_proto::v1;
 
@@ -35,10 +36,16 @@ pub(crate) fn detokenized(answer: Detokenized, origin: &str) -> v1::DetokenizeRe
 }
 
 /// The result of one item of Detokenize.
-pub(crate) fn revealed(result: Result<Plaintext, Error>) -> v1::DetokenizeResult {
+pub(crate) fn revealed(result: Result<Revealed, Error>) -> v1::DetokenizeResult {
     use v1::detokenize_result::Outcome;
     let outcome = match result {
-        Ok(value) => Outcome::Revealed(v1::ValueRevealed { value: value.into_exposed() }),
+        Ok(Revealed { level, value }) => {
+            let level = match level {
+                RevealLevel::Full => v1::RevealLevel::Full,
+                RevealLevel::Masked => v1::RevealLevel::Masked,
+            };
+            Outcome::Revealed(v1::ValueRevealed { value: value.into_exposed(), level: level.into() })
+        }
         Err(error) => Outcome::Error(item_status(&error)),
     };
     v1::DetokenizeResult { outcome: Some(outcome) }
@@ -97,15 +104,21 @@ fn entry(found: FoundEntry, origin: &str) -> v1::AccessLogEntry {
         audience: text(head.audience),
         policy_ids: policies.iter().map(|policy| policy.as_ref().to_owned()).collect(),
         policy_version: hex(&head.policy_set.0),
-        items: groups.iter().map(items).collect(),
+        items: groups.iter().map(|group| items(group, head.action)).collect(),
         count: head.count.get().into(),
     }
 }
 
-fn items(group: &Group) -> v1::AccessLogItems {
+fn items(group: &Group, action: Action) -> v1::AccessLogItems {
+    let level = match (group.outcome, action) {
+        (Outcome::Masked, _) => RevealLevel::Masked.name(),
+        (Outcome::Done, Action::Detokenize) => RevealLevel::Full.name(),
+        (Outcome::Done | Outcome::Refused(_), _) => "",
+    };
     v1::AccessLogItems {
         data_class: group.class.to_string(),
-        outcome: group.outcome.map_or("ok", Reason::name).to_owned(),
+        outcome: group.outcome.refused().map_or("ok", Reason::name).to_owned(),
+        level: level.to_owned(),
         count: group.items,
         record_numbers: group.numbers.numbers().map(|number| number.get()).collect(),
         token_hashes: group.token_hashes.iter().map(|hash| hash.0.to_vec()).collect(),

@@ -481,7 +481,7 @@ impl<V: Verb> Running<V> {
     fn check(&mut self, start: Option<&v1::StreamStart>, sequence: u64, items: usize) -> Result<bool, Error> {
         let is_first = self.about.is_none();
         match (start, is_first) {
-            (Some(start), true) => self.about = Some(Arc::new(from_proto::start(start)?)),
+            (Some(start), true) => self.about = Some(Arc::new(from_proto::start(start, V::ACTION)?)),
             (None, true) => return Err(Error::field("start", "must stand in the first message of a stream")),
             (Some(_), false) => return Err(Error::field("start", "must stand in the first message alone")),
             (None, false) => {}
