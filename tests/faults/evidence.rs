@@ -105,7 +105,8 @@ impl Evidence {
             });
             assert_eq!(self.levels[0][at].0.as_slice(), receipt.leaf_hash, "entry {at} is another one");
             let entry = Entry::decode(bytes).unwrap();
-            let done: u32 = entry.groups.iter().filter(|group| group.outcome.is_none()).map(|group| group.items).sum();
+            let done: u32 =
+                entry.groups.iter().filter(|group| group.outcome.refused().is_none()).map(|group| group.items).sum();
             assert_eq!(
                 (entry.head.action.name(), entry.head.decision, usize::try_from(done).unwrap()),
                 (answered.action, Decision::Allowed, answered.done),

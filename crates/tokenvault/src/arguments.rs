@@ -119,7 +119,7 @@ pub(crate) enum BulkCommand {
     /// Replace the values in columns of a file by tokens: CSV or JSON Lines
     Tokenize(BulkArguments),
     /// Replace the tokens in columns of a file by their values: CSV or JSON Lines
-    Detokenize(Box<RevealArguments>),
+    Detokenize(RevealArguments),
 }
 
 #[derive(Debug, Subcommand)]

@@ -77,7 +77,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Tokenize(arguments) => tokenize::run(arguments).await,
         Command::Detokenize(arguments) => detokenize::run(*arguments).await,
         Command::Bulk(BulkCommand::Tokenize(arguments)) => bulk::tokenize(arguments).await,
-        Command::Bulk(BulkCommand::Detokenize(arguments)) => bulk::detokenize(*arguments).await,
+        Command::Bulk(BulkCommand::Detokenize(arguments)) => bulk::detokenize(arguments).await,
         Command::Audit(AuditCommand::Query(arguments)) => audit::query(*arguments).await,
         Command::Audit(AuditCommand::Checkpoint(arguments)) => audit::checkpoint(*arguments).await,
         Command::Token(TokenCommand::Describe(arguments)) => describe::run(*arguments).await,

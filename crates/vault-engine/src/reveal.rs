@@ -38,3 +38,22 @@ impl Reveal<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vault_format::Bound;
+
+    use super::*;
+
+    #[test]
+    fn what_is_masked_leaves_as_its_mask_and_is_called_so() {
+        let mask = Mask::last4(false, Bound::Pci);
+        let value = || Plaintext::new(b"4012888888881881".to_vec());
+        let masked = Reveal::Masked(&mask).release(value());
+        assert_eq!((masked.level, masked.value.expose()), (RevealLevel::Masked, b"************1881".as_slice()));
+        assert_eq!(Reveal::Masked(&mask).outcome(), Outcome::Masked);
+        let full = Reveal::Full.release(value());
+        assert_eq!((full.level, full.value.expose()), (RevealLevel::Full, b"4012888888881881".as_slice()));
+        assert_eq!(Reveal::Full.outcome(), Outcome::Done);
+    }
+}

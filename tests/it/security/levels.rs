@@ -28,7 +28,7 @@ async fn ask(
     vault: &TestVault,
     role: Role,
     request: &v1::DetokenizeRequest,
-) -> (Vec<u8>, Vec<Result<(RevealLevel, String), Refusal>>) {
+) -> (Vec<u8>, Vec<Result<(RevealLevel, String), Box<Refusal>>>) {
     request.items.iter().for_each(|item| vault.secrets().plant(item.token.as_bytes()));
     let caller = vault.caller(role).await;
     let reply = caller.connection().post(DETOKENIZE, &request.encode_to_vec()).await.unwrap();
@@ -36,7 +36,7 @@ async fn ask(
     let answer = v1::DetokenizeResponse::decode(&reply.body[5..]).unwrap();
     let results = answer.results.into_iter().map(|result| match result.outcome.unwrap() {
         Outcome::Revealed(revealed) => Ok((revealed.level(), String::from_utf8(revealed.value.clone()).unwrap())),
-        Outcome::Error(status) => Err(Refusal::of_item(&status)),
+        Outcome::Error(status) => Err(Box::new(Refusal::of_item(&status))),
     });
     (reply.body.to_vec(), results.collect())
 }
