@@ -143,7 +143,7 @@ fn a_grant_of_masks_covers_no_more() {
         let grant = format!("actions = [\"tokenize\", \"detokenize\"], classes = [\"masked\"]{level}");
         let catalog = base_with(&format!("{mail}\n{account}\ngrants = [{{ {grant} }}]\n")).unwrap();
         let account = catalog.account("dns:a.example").unwrap();
-        let covers = |action, level| account.covers_data(action, level, "masked", "pay", None);
+        let covers = |action, level| account.covers_data(action, level, "masked", "pay", None, &[]);
         assert!(covers(Action::Tokenize, None), "a level is of detokenize alone");
         let [full, masked] =
             [RevealLevel::Full, RevealLevel::Masked].map(|level| covers(Action::Detokenize, Some(level)));
