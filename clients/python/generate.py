@@ -23,7 +23,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 OUT = HERE / "src" / "tokenvault" / "v1"
 PACKAGE = "tokenvault/v1/"
 
-MODULE = '''"""The messages of {name}. Made by clients/python/generate.py; change the contract, not this file."""
+MODULE = '''"""The messages of {name}.
+
+Made by clients/python/generate.py: change the contract, not this file.
+"""
 
 import base64
 
@@ -76,7 +79,8 @@ def generate(proto):
         if grpc_tools.protoc.main(["protoc", *where, *outputs, *files]) != 0:
             raise SystemExit("protoc refuses the contract")
         described = descriptor_pb2.FileDescriptorSet.FromString((folder / "set").read_bytes())
-        modules = {"__init__.py": '"""The messages of the contract, made from proto/ by clients/python/generate.py."""\n'}
+        opening = '"""The messages of the contract, made from proto/ by clients/python/generate.py."""\n'
+        modules = {"__init__.py": opening}
         for file in described.file:
             name = pathlib.PurePosixPath(file.name).stem + "_pb2"
             modules[f"{name}.py"] = render(file)

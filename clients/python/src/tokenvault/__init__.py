@@ -7,8 +7,8 @@
         answer = vault.tokenize(context, [NewValue("card_number", "4111111111111111")])
         token = answer.get_all()[0].token
 
-`tokenvault.aio` has the same for asyncio. Nothing here decides about access, nothing keeps a value longer than its call,
-and nothing that holds a value or a token shows it when printed.
+`tokenvault.aio` has the same for asyncio. Nothing here decides about access, nothing keeps a value longer than its
+call, and nothing that holds a value or a token shows it when printed.
 """
 
 from ._audit import NODE, AccessLogEntry, AccessLogPage, AccessLogQuery, Checkpoint

@@ -46,8 +46,8 @@ def attempt_metadata(token: Optional[str]) -> Metadata:
 def pause(attempts: int, asked: Optional[float]) -> float:
     """The pause after this many attempts, in seconds.
 
-    It is what the vault asks for, and between half and all of our own on top, so that clients that were refused together
-    do not come back together.
+    It is what the vault asks for, and between half and all of our own on top, so that clients that were refused
+    together do not come back together.
     """
     own: float = min(_PAUSE_MAX, _PAUSE_FIRST * float(2 ** min(attempts - 1, 16)))
     return (asked or 0.0) + own * random.uniform(0.5, 1.0)

@@ -106,9 +106,7 @@ class Client:
             yield from page.entries
             asked = next_page(asked, page)
 
-    def checkpoint(
-        self, log: str, *, pinned: Optional[str] = None, deadline: Optional[float] = None
-    ) -> Checkpoint:
+    def checkpoint(self, log: str, *, pinned: Optional[str] = None, deadline: Optional[float] = None) -> Checkpoint:
         """The newest checkpoint of a region's log, or of the node's (`NODE`).
 
         Its signature is checked by `pinned`, a verifier key that was got by another way. Without one it is checked by

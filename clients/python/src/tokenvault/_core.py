@@ -1,7 +1,7 @@
 """The way that every call takes, written once for threads and for tasks.
 
-It is written as coroutines over `Io`. The asyncio client awaits them; in the blocking client every method of `Io` blocks
-where it stands, so that a coroutine never waits and `run` takes it to its end in one go.
+It is written as coroutines over `Io`. The asyncio client awaits them; in the blocking client every method of `Io`
+blocks where it stands, so that a coroutine never waits and `run` takes it to its end in one go.
 """
 
 from __future__ import annotations
@@ -210,8 +210,8 @@ class Core:
         seconds = min(self.config.deadline, _CONNECT_DEADLINE_MS / 1000)
         if not await self.io.ready(link.channel, seconds):
             raise ConnectError(
-                f"can't connect to {link.endpoint} within {seconds:g} s; is it the vault's, is its certificate from the "
-                "configured CA, and does the key belong to the client certificate?"
+                f"can't connect to {link.endpoint} within {seconds:g} s; does the vault listen there, is its certificate "
+                "from the configured CA, and does the key belong to the client certificate?"
             )
 
     async def token(self, seconds: float) -> Optional[str]:

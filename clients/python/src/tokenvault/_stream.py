@@ -1,7 +1,7 @@
 """Streams: many batches over one call, each answered by itself, in order. What both kinds of client know of one.
 
-What was not answered when a stream broke is sent again on a new one, under the same key and numbers, so that no token is
-made twice. A stream that fails for good raises from the first batch without an answer.
+What was not answered when a stream broke is sent again on a new one, under the same key and numbers, so that no token
+is made twice. A stream that fails for good raises from the first batch without an answer.
 """
 
 from __future__ import annotations

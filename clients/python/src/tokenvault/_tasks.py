@@ -123,9 +123,7 @@ class AsyncStream(Generic[T], AsyncIterator[Answer[T]]):
         except TokenvaultError as unavailable:
             link.breaker.untold()
             return unavailable.with_traceback(None)
-        multi = link.channel.stream_stream(
-            held.path, request_serializer=Sealed.open, response_deserializer=Sealed
-        )
+        multi = link.channel.stream_stream(held.path, request_serializer=Sealed.open, response_deserializer=Sealed)
         held.opened()
         self._link = link
         self._call = call = multi(metadata=attempt_metadata(token))
@@ -219,7 +217,7 @@ class AsyncStream(Generic[T], AsyncIterator[Answer[T]]):
 
 
 async def _either(batches: Batches[I]) -> AsyncIterator[Iterable[I]]:
-    """Batches of an iterator of either kind. One that is not asynchronous is taken where it stands, so it must not block."""
+    """Batches of an iterator of either kind. One that is not asynchronous is taken on the loop: it must not block."""
     if isinstance(batches, AsyncIterable):
         async for items in batches:
             yield items

@@ -138,9 +138,7 @@ class _Engine(Generic[I, T]):
         except TokenvaultError as unavailable:
             link.breaker.untold()
             return unavailable.with_traceback(None)
-        multi = link.channel.stream_stream(
-            held.path, request_serializer=Sealed.open, response_deserializer=Sealed
-        )
+        multi = link.channel.stream_stream(held.path, request_serializer=Sealed.open, response_deserializer=Sealed)
         with self._changed:
             self._generation += 1
             generation = self._generation

@@ -101,7 +101,7 @@ class Verb(Generic[I, T]):
         """The key of one request or one stream; empty where there is none."""
         if isinstance(context.idempotency, str):
             if not context.idempotency:
-                raise ConfigurationError("the idempotency key must not be empty; Idempotency.OFF says that there is none")
+                raise ConfigurationError("the idempotency key must not be empty; Idempotency.OFF stands for none")
             return context.idempotency
         if context.idempotency is Idempotency.AUTOMATIC and self.is_named:
             return secrets.token_hex(16)

@@ -97,7 +97,7 @@ class AsyncClient:
     async def checkpoint(
         self, log: str, *, pinned: Optional[str] = None, deadline: Optional[float] = None
     ) -> Checkpoint:
-        """The newest checkpoint of a region's log, or of the node's, verified by `pinned` or by the vault's own word."""
+        """The newest checkpoint of a region's log, or of the node's, verified; see `tokenvault.Client.checkpoint`."""
         return await self._core.checkpoint(log, pinned, deadline)
 
 

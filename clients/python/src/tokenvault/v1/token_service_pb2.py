@@ -1,4 +1,7 @@
-"""The messages of tokenvault/v1/token_service.proto. Made by clients/python/generate.py; change the contract, not this file."""
+"""The messages of tokenvault/v1/token_service.proto.
+
+Made by clients/python/generate.py: change the contract, not this file.
+"""
 
 import base64
 
