@@ -210,8 +210,8 @@ class Core:
         seconds = min(self.config.deadline, _CONNECT_DEADLINE_MS / 1000)
         if not await self.io.ready(link.channel, seconds):
             raise ConnectError(
-                f"can't connect to {link.endpoint} within {seconds:g} s; does the vault listen there, is its certificate "
-                "from the configured CA, and does the key belong to the client certificate?"
+                f"can't connect to {link.endpoint} within {seconds:g} s; does the vault listen there, is its "
+                "certificate from the configured CA, and does the key belong to the client certificate?"
             )
 
     async def token(self, seconds: float) -> Optional[str]:

@@ -18,6 +18,14 @@ STATUS_DETAILS = "grpc-status-details-bin"
 
 _CODES: Dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
+# What gRPC's own library and proxies say when a connection breaks; INTERNAL stands for streams that were reset.
+_OF_TRANSPORT = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.INTERNAL,
+)
+
 _M = TypeVar("_M", bound=Message)
 
 
@@ -220,15 +228,16 @@ def of_item(status: status_pb2.Status, request_id: Optional[str]) -> Refused:
 def of_call(error: Any, deadline: float) -> TokenvaultError:
     """Reads the error of a call that had this deadline. `error` is gRPC's, of a thread's or of a task's call."""
     code: grpc.StatusCode = error.code()
-    request_id = request_id_of(error.initial_metadata()) or request_id_of(error.trailing_metadata())
+    # The metadata of an answer's beginning do not count: its end is somebody else's when the connection breaks.
+    request_id = request_id_of(error.trailing_metadata())
     status = _status(error)
     by_vault = bool(request_id) or _detail(status, error_details_pb2.ErrorInfo).domain == DOMAIN
     if by_vault:
-        return of_item(status, request_id)
+        return of_item(status, request_id or request_id_of(error.initial_metadata()))
     problem = " ".join((error.details() or "it says no more").split())
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded(deadline)
-    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED):
+    if code in _OF_TRANSPORT:
         alert = _alert(problem)
         if alert:
             return CertificateRefused(
