@@ -37,7 +37,11 @@ def test_values_become_tokens_and_tokens_values(vault, client_of):
 
 def test_a_refused_item_stops_no_other(vault, client_of):
     loader = client_of(vault.config("loader"))
-    values = [NewValue("card_number", "4111111111111112"), NewValue("email", EMAIL), NewValue("card_number", "x" * 70000)]
+    values = [
+        NewValue("card_number", "4111111111111112"),
+        NewValue("email", EMAIL),
+        NewValue("card_number", "x" * 70000),
+    ]
     answer = loader.tokenize(PUT, values)
     broken, email, large = answer.results
     assert isinstance(broken.error, tokenvault.ValueRejected) and broken.error.rule == "luhn"

@@ -61,7 +61,12 @@ class Verb(Generic[I, T]):
         return f"{self.path}Stream"
 
     def encoded(self, items: Iterable[I]) -> Hidden[Any]:
-        return Hidden(self.encode(item) for item in items)
+        try:
+            return Hidden(self.encode(item) for item in items)
+        except ConfigurationError as error:
+            # Without the frames below, which hold the value.
+            wrong = error.with_traceback(None)
+        raise wrong
 
     def runs(self, encoded: Sequence[Any], room: int) -> List[range]:
         return split(((item.data_class, item.ByteSize()) for item in encoded), room)
@@ -158,8 +163,11 @@ def parse(kind: Any, answer: Sealed) -> Any:
 
 
 def _value(item: NewValue) -> v1.TokenizeItem:
-    subject = "" if item.subject is None else text_bytes(item.subject, "the subject").decode()
-    return v1.TokenizeItem(data_class=item.data_class, value=value_bytes(item.value), subject=subject)
+    return v1.TokenizeItem(
+        data_class=item.data_class,
+        value=value_bytes(item.value),
+        subject=text_bytes(item.subject or "", "the subject").decode(),
+    )
 
 
 def _token(item: HeldToken) -> v1.DetokenizeItem:
