@@ -12,6 +12,7 @@ mod items;
 mod man;
 mod offline;
 mod passphrase;
+mod python;
 mod serve;
 mod served;
 mod shell;

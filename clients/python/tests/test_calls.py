@@ -202,13 +202,16 @@ def test_who_is_not_trusted_is_told_apart(vault, own_vault, client_of):
     config = own_vault.config("loader")
     stranger = vault.config("loader")
     config = dataclasses.replace(config, certificate=stranger.certificate, key=stranger.key)
-    with pytest.raises((tokenvault.CertificateRefused, tokenvault.TransportError), match="client certificate"):
+    with pytest.raises(tokenvault.CertificateRefused):
         client_of(config).tokenize(PUT, emails(1))
+    # A key of another certificate.
+    with pytest.raises(tokenvault.ConfigurationError, match="does not belong"):
+        client_of(dataclasses.replace(stranger, key=own_vault.config("loader").key)).tokenize(PUT, emails(1))
     # A vault of another authority: we refuse it, before anything is sent.
     config = dataclasses.replace(stranger, endpoint=own_vault.endpoint, deadline=2.0)
     with pytest.raises(tokenvault.ConnectError):
         client_of(config).connect()
-    with pytest.raises(tokenvault.TokenvaultError):
+    with pytest.raises(tokenvault.ConnectError):
         client_of(config).tokenize(PUT, emails(1))
 
 

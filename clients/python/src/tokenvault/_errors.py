@@ -47,8 +47,6 @@ class ConfigurationError(TokenvaultError):
 class ConnectError(TokenvaultError):
     """There is no connection to the vault; nothing was sent."""
 
-    is_passing = True
-
 
 class TransportError(TokenvaultError):
     """The connection broke, or something between us and the vault answered in its place."""
@@ -238,13 +236,7 @@ def of_call(error: Any, deadline: float) -> TokenvaultError:
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded(deadline)
     if code in _OF_TRANSPORT:
-        alert = _alert(problem)
-        if alert:
-            return CertificateRefused(
-                f"the vault refuses the client certificate (TLS alert {alert}): show one of a client CA that it is "
-                "configured with"
-            )
-        return TransportError(f"no answer from the vault: {problem}")
+        return _of_handshake(problem) or TransportError(f"no answer from the vault: {problem}")
     return of_item(status, request_id)
 
 
@@ -286,10 +278,18 @@ def _seconds(retry: error_details_pb2.RetryInfo) -> float:
     return max(0.0, float(retry.retry_delay.seconds) + float(retry.retry_delay.nanos) / 1e9)
 
 
-def _alert(problem: str) -> Optional[str]:
-    """The TLS alert by which the server has ended the handshake, as gRPC's texts name it."""
-    for word in problem.replace(":", " ").split():
-        for prefix in ("TLSV1_ALERT_", "SSLV3_ALERT_", "TLSV13_ALERT_"):
-            if word.startswith(prefix):
-                return word[len(prefix) :].lower()
+def _of_handshake(problem: str) -> Optional[TokenvaultError]:
+    """What gRPC's texts tell of a connection that was not made, where trying again is of no use.
+
+    In TLS 1.3 the server refuses our certificate by an alert after our side of the handshake is done; gRPC calls that
+    alert corrupted data.
+    """
+    if "TSI_DATA_CORRUPTED" in problem:
+        return CertificateRefused(
+            "the vault refuses the client certificate: show one of a client CA that it is configured with"
+        )
+    if "CERTIFICATE_VERIFY_FAILED" in problem:
+        return ConnectError("the server's certificate is from none of the configured authorities; nothing was sent")
+    if "Failed to create security handshaker" in problem:
+        return ConfigurationError("the client key does not belong to the client certificate, or one of them is broken")
     return None

@@ -35,9 +35,10 @@ class AsyncStream(Generic[T], AsyncIterator[Answer[T]]):
         self._link: Optional[Link] = None
         self._tasks: List[asyncio.Task[None]] = []
         self._broken: Optional[TokenvaultError] = None
-        self._room = asyncio.Event()
-        self._unsent = asyncio.Event()
-        self._news = asyncio.Event()
+        # Made where the loop runs: before Python 3.10 an event belongs to the loop in which it was made.
+        self._room: asyncio.Event
+        self._unsent: asyncio.Event
+        self._news: asyncio.Event
 
     @property
     def answered(self) -> int:
@@ -78,16 +79,16 @@ class AsyncStream(Generic[T], AsyncIterator[Answer[T]]):
     async def _wait(self, waits_since: float) -> Optional[Answer[T]]:
         """Waits for an answer. None if the stream has broken, or is to be opened."""
         held = self._held
+        if self._feeder is None and not self._is_closed:
+            self._room, self._unsent, self._news = asyncio.Event(), asyncio.Event(), asyncio.Event()
+            self._feeder = asyncio.ensure_future(self._feed())
         while True:
-            self._news.clear()
             answer = held.next_answer()
             if answer is not None:
                 self._room.set()
                 return answer
             if self._is_closed:
                 raise StopAsyncIteration
-            if self._feeder is None:
-                self._feeder = asyncio.ensure_future(self._feed())
             if held.is_over():
                 await self.aclose()
                 if held.fault is not None:
@@ -99,6 +100,7 @@ class AsyncStream(Generic[T], AsyncIterator[Answer[T]]):
             if left is not None and left <= 0:
                 await self.aclose()
                 raise held.late()
+            self._news.clear()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._news.wait(), left)
 
@@ -143,7 +145,8 @@ class AsyncStream(Generic[T], AsyncIterator[Answer[T]]):
             link.breaker.untold()
         for task in tasks:
             task.cancel()
-        self._news.set()
+        if self._feeder is not None:
+            self._news.set()
         return tasks
 
     async def _feed(self) -> None:

@@ -16,7 +16,7 @@ import grpc
 from ._attempt import attempt_metadata
 from ._core import Link, run
 from ._errors import TokenvaultError, TransportError, of_call, request_id_of
-from ._items import Answer, Sealed
+from ._items import Answer, Hidden, Sealed
 from ._stream import Held
 
 I = TypeVar("I")  # noqa: E741
@@ -164,8 +164,10 @@ class _Engine(Generic[I, T]):
         fault: Optional[BaseException] = None
         try:
             for items in self._batches:
+                # Items may come lazily, from elsewhere; nobody else has to wait for them.
+                batch = Hidden(items)
                 with self._changed:
-                    self.held.hand_over(items)
+                    self.held.hand_over(batch)
                     self._changed.notify_all()
                     while not self.held.has_room() and not self._is_closed:
                         self._changed.wait()
