@@ -113,10 +113,8 @@ class Wire:
         self.port = self._listening.getsockname()[1]
         self._lock = threading.Lock()
         self._pairs = []
-        self._carried = 0
-        # After how many bytes of answers all connections are cut, and whether answers are held back.
-        self._cut_after = None
-        self._holds = threading.Event()
+        # The connections on which answers are lost.
+        self._deaf = set()
         self.cuts = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -133,17 +131,15 @@ class Wire:
                 end.shutdown(socket.SHUT_RDWR)
         self.cuts += 1
 
-    def cut_after(self, answered_bytes):
-        """Cuts all connections once when so many more bytes have come back, and loses the last of them.
-
-        An answer has some 300, what HTTP/2 says for itself has fewer than 100.
-        """
-        self._carried = 0
-        self._cut_after = answered_bytes
-
     def hold(self):
-        """Lets no answer through any more, and keeps the connections."""
-        self._holds.set()
+        """Loses all answers on the connections that there are, and keeps the connections."""
+        with self._lock:
+            self._deaf.update(near for near, _ in self._pairs)
+
+    def lose(self, seconds=0.2):
+        """Loses all answers for a while, then cuts all connections; those made after that are whole."""
+        self.hold()
+        threading.Timer(seconds, self.cut).start()
 
     def close(self):
         self._listening.close()
@@ -166,14 +162,8 @@ class Wire:
     def _carry(self, source, sink, is_answer):
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
-                if is_answer and self._holds.is_set():
+                if is_answer and sink in self._deaf:
                     continue
-                if is_answer and self._cut_after is not None:
-                    self._carried += len(data)
-                    if self._carried > self._cut_after:
-                        self._cut_after = None
-                        self.cut()
-                        break
                 sink.sendall(data)
         for end in (source, sink):
             with contextlib.suppress(OSError):
