@@ -9,7 +9,6 @@ itself would write ties an installation to the one or two major versions of prot
 """
 
 import argparse
-import base64
 import importlib.resources
 import pathlib
 import sys
@@ -28,12 +27,10 @@ MODULE = '''"""The messages of {name}.
 Made by clients/python/generate.py: change the contract, not this file.
 """
 
-import base64
-
 from google.protobuf import descriptor_pool, message_factory
 {imports}
 DESCRIPTOR = descriptor_pool.Default().AddSerializedFile(
-    base64.b64decode(
+    bytes.fromhex(
 {descriptor}
     )
 )
@@ -52,7 +49,7 @@ def render(file):
             field.ClearField("json_name")
         for oneof in message.nested_type:
             raise SystemExit(f"{file.name}: {message.name}.{oneof.name}: a message within a message is not foreseen")
-    encoded = base64.b64encode(file.SerializeToString(deterministic=True)).decode()
+    encoded = file.SerializeToString(deterministic=True).hex()
     descriptor = "\n".join(f'        "{line}"' for line in textwrap.wrap(encoded, 100))
     imports = "".join(f"import {module_of(name)}  # noqa: F401\n" for name in file.dependency)
     names = [
