@@ -11,7 +11,7 @@ import grpc
 from ._attempt import Metadata
 from ._audit import AccessLogPage, AccessLogQuery, Checkpoint, next_page
 from ._config import ClientConfig
-from ._core import Core, Io, run
+from ._connections import Connections, Io, run
 from ._items import Answer, CallContext, HeldToken, IssuedToken, NewValue, Revealed, Sealed, TokenDescription
 from ._stream import Held
 from ._threads import Stream
@@ -29,22 +29,22 @@ class Client:
     """
 
     def __init__(self, config: ClientConfig) -> None:
-        self._core = Core(config, _Io())
+        self._connections = Connections(config, _Io())
 
     def __repr__(self) -> str:
-        return f"Client({self._core.config.endpoint!r})"
+        return f"Client({self._connections.config.endpoint!r})"
 
     def connect(self) -> Client:
         """Connects now, and raises ConnectError if the vault can't be reached or its certificate is not trusted.
 
         That ours is not shows at the first call: TLS 1.3 lets a client finish before the server has looked.
         """
-        run(self._core.connect())
+        run(self._connections.connect())
         return self
 
     def close(self) -> None:
         """Closes all connections. Calls that are under way end with an error."""
-        for channel in self._core.close():
+        for channel in self._connections.close():
             channel.close()
 
     def __enter__(self) -> Client:
@@ -60,19 +60,19 @@ class Client:
 
         Raises when every call of the batch was refused as a whole; if only some were, their items bear the error.
         """
-        return run(self._core.batch(TOKENIZE, context, items, deadline))
+        return run(self._connections.batch(TOKENIZE, context, items, deadline))
 
     def detokenize(
         self, context: CallContext, items: Iterable[HeldToken], *, deadline: Optional[float] = None
     ) -> Answer[Revealed]:
         """Reveals the values of tokens: a result for each, in order. See `tokenize`."""
-        return run(self._core.batch(DETOKENIZE, context, items, deadline))
+        return run(self._connections.batch(DETOKENIZE, context, items, deadline))
 
     def describe_tokens(
         self, context: CallContext, items: Iterable[HeldToken], *, deadline: Optional[float] = None
     ) -> Answer[TokenDescription]:
         """Asks what is known of tokens beside their values: a result for each, in order. See `tokenize`."""
-        return run(self._core.batch(DESCRIBE, context, items, deadline))
+        return run(self._connections.batch(DESCRIBE, context, items, deadline))
 
     def tokenize_stream(
         self, context: CallContext, batches: Iterable[Iterable[NewValue]], *, first_number: int = 0
@@ -84,17 +84,17 @@ class Client:
         batch has `first_number`, each further one the next. The deadline holds for every batch, the attempts for every
         stretch without an answer. A stream that fails for good raises; see `Stream.answered`.
         """
-        return Stream(Held(self._core, TOKENIZE, context, first_number), batches)
+        return Stream(Held(self._connections, TOKENIZE, context, first_number), batches)
 
     def detokenize_stream(
         self, context: CallContext, batches: Iterable[Iterable[HeldToken]], *, first_number: int = 0
     ) -> Stream[Revealed]:
         """Reveals a long row of batches over one call; see `tokenize_stream`."""
-        return Stream(Held(self._core, DETOKENIZE, context, first_number), batches)
+        return Stream(Held(self._connections, DETOKENIZE, context, first_number), batches)
 
     def query_access_log(self, query: AccessLogQuery, *, deadline: Optional[float] = None) -> AccessLogPage:
         """Asks the log of a region for one page. The question itself becomes an entry."""
-        return run(self._core.query(query, deadline))
+        return run(self._connections.query(query, deadline))
 
     def access_log(
         self, query: AccessLogQuery, *, deadline: Optional[float] = None
@@ -112,7 +112,7 @@ class Client:
         Its signature is checked by `pinned`, a verifier key that was got by another way. Without one it is checked by
         the key that the vault states itself, which shows no more than that the answer is whole.
         """
-        return run(self._core.checkpoint(log, pinned, deadline))
+        return run(self._connections.checkpoint(log, pinned, deadline))
 
 
 class _Io(Io):

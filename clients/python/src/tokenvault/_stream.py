@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Deque, Generic, Iterable, List, Optional, TypeVar
 
 from ._attempt import log, pause
-from ._core import Core, Link
+from ._connections import Connections, Link
 from ._errors import (
     CircuitOpen,
     ConfigurationError,
@@ -61,10 +61,10 @@ class _Message(Generic[T]):
 class Held(Generic[I, T]):
     """What is known of a stream, apart from threads and tasks."""
 
-    def __init__(self, core: Core, verb: Verb[I, T], context: CallContext, first_number: int) -> None:
+    def __init__(self, connections: Connections, verb: Verb[I, T], context: CallContext, first_number: int) -> None:
         if not 0 <= first_number <= _NUMBER_MAX:
             raise ConfigurationError("the number of the first batch must not be negative, nor above 2^52")
-        self.core = core
+        self.connections = connections
         self.verb = verb
         self.start = verb.start(context)
         self.number = first_number
@@ -88,7 +88,7 @@ class Held(Generic[I, T]):
 
     def has_room(self) -> bool:
         """Whether another batch may be handed over."""
-        return len(self._batches) < self.core.config.stream_window
+        return len(self._batches) < self.connections.config.stream_window
 
     def has_unanswered(self) -> bool:
         return bool(self._unanswered)
@@ -157,15 +157,15 @@ class Held(Generic[I, T]):
         """
         if not self._unanswered:
             return None
-        return max(self._unanswered[0].since, waits_since) + self.core.config.deadline - time.monotonic()
+        return max(self._unanswered[0].since, waits_since) + self.connections.config.deadline - time.monotonic()
 
     def late(self) -> TokenvaultError:
-        return DeadlineExceeded(self.core.config.deadline)
+        return DeadlineExceeded(self.connections.config.deadline)
 
     def judge(self, link: Link, error: TokenvaultError) -> TokenvaultError:
         """Notes why a stream broke; gives what it means for the next one."""
-        link.judge(error, self.core.config.deadline)
-        if self.core.follow(self.region, error) is not None:
+        link.judge(error, self.connections.config.deadline)
+        if self.connections.follow(self.region, error) is not None:
             return TransportError("the region is served elsewhere")
         return link.explain(error)
 
@@ -181,7 +181,7 @@ class Held(Generic[I, T]):
         is_passing = error.is_passing or (isinstance(error, Refused) and error.reason in _PASSING_REASONS)
         may_repeat = not self.verb.is_named or bool(self.start.idempotency_key)
         is_turned_away = isinstance(error, CircuitOpen) and not self._unanswered[0].attempts
-        if not may_repeat or not is_passing or is_turned_away or self._failures >= self.core.config.attempts_max:
+        if not may_repeat or not is_passing or is_turned_away or self._failures >= self.connections.config.attempts_max:
             raise error
         waits = pause(self._failures, error.retry_after)
         log.debug("%s: broken: %s; again in %.3f s", self.path, type(error).__name__, waits)

@@ -10,7 +10,7 @@ from typing import Any, AsyncIterable, AsyncIterator, Generic, Iterable, List, O
 import grpc
 
 from ._attempt import attempt_metadata
-from ._core import Link
+from ._connections import Link
 from ._errors import TokenvaultError, TransportError, of_call, request_id_of
 from ._items import Answer, Sealed
 from ._stream import Held
@@ -115,13 +115,13 @@ class AsyncStream(Generic[T], AsyncIterator[Answer[T]]):
     async def _open(self) -> Optional[TokenvaultError]:
         """Opens a stream; says why there is none."""
         held = self._held
-        link = held.core.link_for(held.region)
+        link = held.connections.link_for(held.region)
         try:
             link.breaker.admit()
         except TokenvaultError as refused:
             return refused.with_traceback(None)
         try:
-            token = await held.core.token(held.core.config.deadline)
+            token = await held.connections.token(held.connections.config.deadline)
         except TokenvaultError as unavailable:
             link.breaker.untold()
             return unavailable.with_traceback(None)
@@ -199,8 +199,8 @@ class AsyncStream(Generic[T], AsyncIterator[Answer[T]]):
             error = malformed.with_traceback(None)
             call.cancel()
         except grpc.RpcError as failed:
-            error = of_call(failed, held.core.config.deadline)
-            held.core.token_refused(token, error)
+            error = of_call(failed, held.connections.config.deadline)
+            held.connections.token_refused(token, error)
         except asyncio.CancelledError:
             if call is self._call:
                 # Not by us: gRPC ends so what was cancelled elsewhere, by a channel that is closed for instance.

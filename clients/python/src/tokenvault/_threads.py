@@ -14,7 +14,7 @@ from typing import Any, Generic, Iterable, Iterator, Optional, Type, TypeVar
 import grpc
 
 from ._attempt import attempt_metadata
-from ._core import Link, run
+from ._connections import Link, run
 from ._errors import TokenvaultError, TransportError, of_call, request_id_of
 from ._items import Answer, Hidden, Sealed
 from ._stream import Held
@@ -128,13 +128,13 @@ class _Engine(Generic[I, T]):
     def _open(self) -> Optional[TokenvaultError]:
         """Opens a stream; says why there is none."""
         held = self.held
-        link = held.core.link_for(held.region)
+        link = held.connections.link_for(held.region)
         try:
             link.breaker.admit()
         except TokenvaultError as refused:
             return refused.with_traceback(None)
         try:
-            token = run(held.core.token(held.core.config.deadline))
+            token = run(held.connections.token(held.connections.config.deadline))
         except TokenvaultError as unavailable:
             link.breaker.untold()
             return unavailable.with_traceback(None)
@@ -214,8 +214,8 @@ class _Engine(Generic[I, T]):
             error = malformed.with_traceback(None)
             call.cancel()
         except grpc.RpcError as failed:
-            error = of_call(failed, held.core.config.deadline)
-            held.core.token_refused(token, error)
+            error = of_call(failed, held.connections.config.deadline)
+            held.connections.token_refused(token, error)
         with self._changed:
             if generation != self._generation:
                 return

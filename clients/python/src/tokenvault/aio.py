@@ -11,7 +11,7 @@ import grpc.aio
 from ._attempt import Metadata
 from ._audit import AccessLogPage, AccessLogQuery, Checkpoint, next_page
 from ._config import ClientConfig
-from ._core import Core, Io
+from ._connections import Connections, Io
 from ._items import Answer, CallContext, HeldToken, IssuedToken, NewValue, Revealed, Sealed, TokenDescription
 from ._stream import Held
 from ._tasks import AsyncStream, Batches
@@ -28,19 +28,19 @@ class AsyncClient:
     """A client of one vault, for the tasks of one event loop. See `tokenvault.Client`, whose calls these are."""
 
     def __init__(self, config: ClientConfig) -> None:
-        self._core = Core(config, _Io())
+        self._connections = Connections(config, _Io())
 
     def __repr__(self) -> str:
-        return f"AsyncClient({self._core.config.endpoint!r})"
+        return f"AsyncClient({self._connections.config.endpoint!r})"
 
     async def connect(self) -> AsyncClient:
         """Connects now, and raises ConnectError if the vault can't be reached or its certificate is not trusted."""
-        await self._core.connect()
+        await self._connections.connect()
         return self
 
     async def close(self) -> None:
         """Closes all connections. Calls that are under way end with an error."""
-        for channel in self._core.close():
+        for channel in self._connections.close():
             await channel.close()
 
     async def __aenter__(self) -> AsyncClient:
@@ -53,35 +53,35 @@ class AsyncClient:
         self, context: CallContext, items: Iterable[NewValue], *, deadline: Optional[float] = None
     ) -> Answer[IssuedToken]:
         """Tokenizes values: a result for each, in order."""
-        return await self._core.batch(TOKENIZE, context, items, deadline)
+        return await self._connections.batch(TOKENIZE, context, items, deadline)
 
     async def detokenize(
         self, context: CallContext, items: Iterable[HeldToken], *, deadline: Optional[float] = None
     ) -> Answer[Revealed]:
         """Reveals the values of tokens: a result for each, in order."""
-        return await self._core.batch(DETOKENIZE, context, items, deadline)
+        return await self._connections.batch(DETOKENIZE, context, items, deadline)
 
     async def describe_tokens(
         self, context: CallContext, items: Iterable[HeldToken], *, deadline: Optional[float] = None
     ) -> Answer[TokenDescription]:
         """Asks what is known of tokens beside their values: a result for each, in order."""
-        return await self._core.batch(DESCRIBE, context, items, deadline)
+        return await self._connections.batch(DESCRIBE, context, items, deadline)
 
     def tokenize_stream(
         self, context: CallContext, batches: Batches[NewValue], *, first_number: int = 0
     ) -> AsyncStream[IssuedToken]:
         """Tokenizes a long row of batches over one call; gives their answers in order."""
-        return AsyncStream(Held(self._core, TOKENIZE, context, first_number), batches)
+        return AsyncStream(Held(self._connections, TOKENIZE, context, first_number), batches)
 
     def detokenize_stream(
         self, context: CallContext, batches: Batches[HeldToken], *, first_number: int = 0
     ) -> AsyncStream[Revealed]:
         """Reveals a long row of batches over one call; gives their answers in order."""
-        return AsyncStream(Held(self._core, DETOKENIZE, context, first_number), batches)
+        return AsyncStream(Held(self._connections, DETOKENIZE, context, first_number), batches)
 
     async def query_access_log(self, query: AccessLogQuery, *, deadline: Optional[float] = None) -> AccessLogPage:
         """Asks the log of a region for one page. The question itself becomes an entry."""
-        return await self._core.query(query, deadline)
+        return await self._connections.query(query, deadline)
 
     async def access_log(
         self, query: AccessLogQuery, *, deadline: Optional[float] = None
@@ -98,7 +98,7 @@ class AsyncClient:
         self, log: str, *, pinned: Optional[str] = None, deadline: Optional[float] = None
     ) -> Checkpoint:
         """The newest checkpoint of a region's log, or of the node's, verified; see `tokenvault.Client.checkpoint`."""
-        return await self._core.checkpoint(log, pinned, deadline)
+        return await self._connections.checkpoint(log, pinned, deadline)
 
 
 class _Io(Io):

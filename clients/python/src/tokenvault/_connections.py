@@ -148,7 +148,7 @@ class Made(Generic[T]):
     seconds: float
 
 
-class Core:
+class Connections:
     """The connections of a client, and the way of a call through them."""
 
     def __init__(self, config: ClientConfig, io: Io) -> None:
