@@ -14,6 +14,7 @@ mod levels;
 mod man;
 mod offline;
 mod passphrase;
+mod python;
 mod serve;
 mod served;
 mod shell;

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Prints the folder that holds what a client in Python needs, and fetches it first if it is not there yet.
+# Prints the folder that holds what a client in Python needs, or what another file of requirements names, and fetches it
+# first if it is not there yet: packages.sh [REQUIREMENTS]
 set -euo pipefail
+example="$(cd "$(dirname "$0")/../.." && pwd)/docs/examples/python-service/requirements.txt"
+requirements=$(realpath "${1:-$example}")
 cd "$(dirname "$0")"
 
-requirements=../../docs/examples/python-service/requirements.txt
 python=$(python3 -c 'import platform, sys; print(f"{sys.implementation.cache_tag}-{platform.machine()}")')
-key=$(sha256sum "$requirements" | cut -c1-12)
+# Other files build on the example's.
+key=$(cat "$requirements" "$example" | sha256sum | cut -c1-12)
 out="${XDG_CACHE_HOME:-$HOME/.cache}/tokenvault/python-$key/$python"
 if [ -d "$out" ]; then printf '%s\n' "$out"; exit 0; fi
 
-echo "python: fetching what docs/examples/python-service/requirements.txt names into $out (11 MB)" >&2
+echo "python: fetching what $(basename "$requirements") names into $out" >&2
 work=$(mktemp -d "${TMPDIR:-/tmp}/python.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 ../../.ci/pip.sh install --quiet --no-deps --require-hashes --only-binary :all: \

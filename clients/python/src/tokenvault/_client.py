@@ -1,0 +1,151 @@
+"""The blocking client. It may be shared by threads."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Coroutine, Iterable, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar
+
+import grpc
+
+from ._attempt import Metadata
+from ._audit import AccessLogPage, AccessLogQuery, Checkpoint, next_page
+from ._config import ClientConfig
+from ._connections import Connections, Io, run
+from ._items import Answer, CallContext, HeldToken, IssuedToken, NewValue, Revealed, Sealed, TokenDescription
+from ._stream import Held
+from ._threads import Stream
+from ._tokens import TokenSource
+from ._verb import DESCRIBE, DETOKENIZE, TOKENIZE
+from .v1 import audit_service_pb2 as audit_v1
+
+R = TypeVar("R")
+
+
+class Client:
+    """A client of one vault, for threads. It connects with its first call, and anew by itself when that breaks.
+
+    `deadline` of a call is in seconds, all its attempts included; the configuration's where it is None.
+    """
+
+    def __init__(self, config: ClientConfig) -> None:
+        self._connections = Connections(config, _Io())
+
+    def __repr__(self) -> str:
+        return f"Client({self._connections.config.endpoint!r})"
+
+    def connect(self) -> Client:
+        """Connects now, and raises ConnectError if the vault can't be reached or its certificate is not trusted.
+
+        That ours is not shows at the first call: TLS 1.3 lets a client finish before the server has looked.
+        """
+        run(self._connections.connect())
+        return self
+
+    def close(self) -> None:
+        """Closes all connections. Calls that are under way end with an error."""
+        for channel in self._connections.close():
+            channel.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], *_: Any) -> None:
+        self.close()
+
+    def tokenize(
+        self, context: CallContext, items: Iterable[NewValue], *, deadline: Optional[float] = None
+    ) -> Answer[IssuedToken]:
+        """Tokenizes values: a result for each, in order. More than one request may hold go in several calls.
+
+        Raises when every call of the batch was refused as a whole; if only some were, their items bear the error.
+        """
+        return run(self._connections.batch(TOKENIZE, context, items, deadline))
+
+    def detokenize(
+        self, context: CallContext, items: Iterable[HeldToken], *, deadline: Optional[float] = None
+    ) -> Answer[Revealed]:
+        """Reveals the values of tokens: a result for each, in order. See `tokenize`."""
+        return run(self._connections.batch(DETOKENIZE, context, items, deadline))
+
+    def describe_tokens(
+        self, context: CallContext, items: Iterable[HeldToken], *, deadline: Optional[float] = None
+    ) -> Answer[TokenDescription]:
+        """Asks what is known of tokens beside their values: a result for each, in order. See `tokenize`."""
+        return run(self._connections.batch(DESCRIBE, context, items, deadline))
+
+    def tokenize_stream(
+        self, context: CallContext, batches: Iterable[Iterable[NewValue]], *, first_number: int = 0
+    ) -> Stream[IssuedToken]:
+        """Tokenizes a long row of batches over one call; gives their answers in order.
+
+        What was not answered when the stream broke is sent again, under the same key, and makes no token twice. With a
+        key of the caller, the same number means the same batch, also on another stream and after a restart: the first
+        batch has `first_number`, each further one the next. The deadline holds for every batch, the attempts for every
+        stretch without an answer. A stream that fails for good raises; see `Stream.answered`.
+        """
+        return Stream(Held(self._connections, TOKENIZE, context, first_number), batches)
+
+    def detokenize_stream(
+        self, context: CallContext, batches: Iterable[Iterable[HeldToken]], *, first_number: int = 0
+    ) -> Stream[Revealed]:
+        """Reveals a long row of batches over one call; see `tokenize_stream`."""
+        return Stream(Held(self._connections, DETOKENIZE, context, first_number), batches)
+
+    def query_access_log(self, query: AccessLogQuery, *, deadline: Optional[float] = None) -> AccessLogPage:
+        """Asks the log of a region for one page. The question itself becomes an entry."""
+        return run(self._connections.query(query, deadline))
+
+    def access_log(
+        self, query: AccessLogQuery, *, deadline: Optional[float] = None
+    ) -> Iterator[audit_v1.AccessLogEntry]:
+        """All entries that match, newest first, page by page; each page is a question of its own."""
+        asked: Optional[AccessLogQuery] = query
+        while asked is not None:
+            page = self.query_access_log(asked, deadline=deadline)
+            yield from page.entries
+            asked = next_page(asked, page)
+
+    def checkpoint(self, log: str, *, pinned: Optional[str] = None, deadline: Optional[float] = None) -> Checkpoint:
+        """The newest checkpoint of a region's log, or of the node's (`NODE`).
+
+        Its signature is checked by `pinned`, a verifier key that was got by another way. Without one it is checked by
+        the key that the vault states itself, which shows no more than that the answer is whole.
+        """
+        return run(self._connections.checkpoint(log, pinned, deadline))
+
+
+class _Io(Io):
+    """Everything blocks where it stands."""
+
+    def channel(self, target: str, credentials: grpc.ChannelCredentials, options: Sequence[Tuple[str, Any]]) -> Any:
+        return grpc.secure_channel(target, credentials, options)
+
+    async def ready(self, channel: Any, seconds: float) -> bool:
+        waiting = grpc.channel_ready_future(channel)
+        try:
+            waiting.result(seconds)
+        except grpc.FutureTimeoutError:
+            return False
+        finally:
+            waiting.cancel()
+        return True
+
+    async def unary(
+        self, channel: Any, path: str, request: Sealed, seconds: float, metadata: Metadata
+    ) -> Tuple[Sealed, Any]:
+        multi = channel.unary_unary(path, request_serializer=Sealed.open, response_deserializer=Sealed)
+        answer, call = multi.with_call(request, timeout=seconds, metadata=metadata)
+        return answer, call.initial_metadata()
+
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def token(self, source: TokenSource, seconds: float) -> str:
+        return source.token(seconds)
+
+    async def together(self, calls: Sequence[Callable[[], Coroutine[Any, Any, R]]], at_once: int) -> List[R]:
+        if len(calls) <= 1:
+            return [await call() for call in calls]
+        with ThreadPoolExecutor(min(at_once, len(calls)), "tokenvault-call") as pool:
+            return list(pool.map(lambda call: run(call()), calls))

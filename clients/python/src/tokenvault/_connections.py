@@ -1,0 +1,346 @@
+"""The way that every call takes, written once for threads and for tasks.
+
+It is written as coroutines over `Io`. The asyncio client awaits them; in the blocking client every method of `Io`
+blocks where it stands, so that a coroutine never waits and `run` takes it to its end in one go.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import (
+    Any,
+    Callable,
+    Coroutine,
+    Dict,
+    Generic,
+    Iterable,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+    TypeVar,
+    Union,
+)
+
+import grpc
+
+from . import _audit as audit
+from ._attempt import DEADLINE_TELLING, Breaker, Metadata, attempt_metadata, log, pause
+from ._config import ClientConfig, Endpoint, check_deadline
+from ._errors import (
+    CircuitOpen,
+    ConfigurationError,
+    ConnectError,
+    DeadlineExceeded,
+    Refused,
+    TokenUnavailable,
+    TokenvaultError,
+    TransportError,
+    WrongRegion,
+    of_call,
+    request_id_of,
+)
+from ._items import Answer, CallContext, CallMade, ItemResult, Receipt, Sealed
+from ._tokens import TokenSource
+from ._verb import Verb, parse
+
+I = TypeVar("I")  # noqa: E741
+R = TypeVar("R")
+T = TypeVar("T")
+
+#: The largest answer that is read, in bytes: as many of the largest values as one request may ask for.
+ANSWER_BYTES_MAX = 1000 * ((64 << 10) + 1024)
+# Milliseconds that TCP and TLS may take together.
+_CONNECT_DEADLINE_MS = 5000
+# Regions that may be followed elsewhere: as many as a vault can have.
+_REGIONS_MAX = 16
+
+_OPTIONS: Sequence[Tuple[str, Any]] = (
+    # Repeats are decided here, where it is known which call may be repeated.
+    ("grpc.enable_retries", 0),
+    # Values go to the vault by no detour, and nobody else says how.
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.service_config_disable_resolution", 1),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_receive_message_length", ANSWER_BYTES_MAX),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", _CONNECT_DEADLINE_MS),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+)
+
+
+class Io:
+    """What differs between threads and tasks."""
+
+    def channel(self, target: str, credentials: grpc.ChannelCredentials, options: Sequence[Tuple[str, Any]]) -> Any:
+        """A channel, which connects with its first call."""
+        raise NotImplementedError
+
+    async def ready(self, channel: Any, seconds: float) -> bool:
+        """Waits until the channel is connected; says whether it is."""
+        raise NotImplementedError
+
+    async def unary(
+        self, channel: Any, path: str, request: Sealed, seconds: float, metadata: Metadata
+    ) -> Tuple[Sealed, Any]:
+        """One request; gives the answer and its metadata, or raises grpc.RpcError."""
+        raise NotImplementedError
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    async def token(self, source: TokenSource, seconds: float) -> str:
+        raise NotImplementedError
+
+    async def together(self, calls: Sequence[Callable[[], Coroutine[Any, Any, R]]], at_once: int) -> List[R]:
+        """Makes calls, several at once; gives their results in order."""
+        raise NotImplementedError
+
+
+def run(call: Coroutine[Any, Any, R]) -> R:
+    """Takes a coroutine to its end whose Io blocks."""
+    try:
+        call.send(None)
+    except StopIteration as ended:
+        result: R = ended.value
+        return result
+    raise AssertionError("an Io that blocks does not wait")
+
+
+@dataclass
+class Link:
+    """A connection, and what is known of it."""
+
+    endpoint: Endpoint
+    channel: Any
+    breaker: Breaker
+    has_answered: bool = False
+
+    def judge(self, error: Optional[TokenvaultError], seconds: float) -> None:
+        """Notes how an attempt ended that had so many seconds."""
+        is_silence = isinstance(error, TransportError)
+        if isinstance(error, TokenUnavailable) or (isinstance(error, DeadlineExceeded) and seconds < DEADLINE_TELLING):
+            self.breaker.untold()
+        elif is_silence or isinstance(error, DeadlineExceeded):
+            self.breaker.failed()
+        else:
+            self.has_answered = self.has_answered or error is None or isinstance(error, Refused)
+            self.breaker.answered()
+
+    def explain(self, error: TokenvaultError) -> TokenvaultError:
+        """Makes more of a broken connection that never gave an answer."""
+        if isinstance(error, TransportError) and not self.has_answered:
+            return TransportError(f"{error}, before there was any; does the vault accept this client certificate?")
+        return error
+
+
+@dataclass
+class Made(Generic[T]):
+    """How a call ended, and what is known of it."""
+
+    outcome: Union[T, TokenvaultError]
+    request_id: Optional[str]
+    attempts: int
+    seconds: float
+
+
+class Connections:
+    """The connections of a client, and the way of a call through them."""
+
+    def __init__(self, config: ClientConfig, io: Io) -> None:
+        self.config = config
+        self.io = io
+        self._home = Endpoint.parse(config.endpoint)
+        self._followed = {Endpoint.parse(text) for text in config.followed}
+        self._elsewhere = {region: Endpoint.parse(text) for region, text in config.regions.items()}
+        self._lock = threading.Lock()
+        self._links: Dict[Tuple[Endpoint, bool], Link] = {}
+        self._is_closed = False
+
+    def link_for(self, region: str) -> Link:
+        """The connection for calls of a region."""
+        with self._lock:
+            endpoint = self._elsewhere.get(region)
+            return self._link(endpoint or self._home, is_home=endpoint is None)
+
+    def follow(self, region: str, error: TokenvaultError) -> Optional[Link]:
+        """The connection that a refusal sends calls for a region to, if that is allowed."""
+        # A token of another region is refused by the same reason; such a call was not meant for there.
+        if not isinstance(error, WrongRegion) or error.region != region:
+            return None
+        try:
+            endpoint = Endpoint.parse(error.endpoint)
+        except ConfigurationError:
+            return None
+        with self._lock:
+            full = len(self._elsewhere) >= _REGIONS_MAX
+            if endpoint not in self._followed or region in self._elsewhere or full:
+                return None
+            self._elsewhere[region] = endpoint
+            log.debug("calls for %s go to %s", region, endpoint)
+            return self._link(endpoint, is_home=False)
+
+    def _link(self, endpoint: Endpoint, is_home: bool) -> Link:
+        if self._is_closed:
+            raise ConfigurationError("the client is closed")
+        link = self._links.get((endpoint, is_home))
+        if link is None:
+            options = list(_OPTIONS)
+            if is_home and self.config.server_name:
+                options.append(("grpc.ssl_target_name_override", self.config.server_name))
+            credentials = grpc.ssl_channel_credentials(self.config.ca, self.config.key, self.config.certificate)
+            link = Link(endpoint, self.io.channel(endpoint.target, credentials, options), Breaker(str(endpoint)))
+            self._links[endpoint, is_home] = link
+        return link
+
+    def close(self) -> List[Any]:
+        """Takes no more calls; gives the channels, to be closed."""
+        with self._lock:
+            self._is_closed = True
+            links, self._links = list(self._links.values()), {}
+        return [link.channel for link in links]
+
+    async def connect(self) -> None:
+        """Connects to the configured endpoint."""
+        link = self.link_for("")
+        seconds = min(self.config.deadline, _CONNECT_DEADLINE_MS / 1000)
+        if not await self.io.ready(link.channel, seconds):
+            raise ConnectError(
+                f"can't connect to {link.endpoint} within {seconds:g} s; does the vault listen there, is its "
+                "certificate from the configured CA, and does the key belong to the client certificate?"
+            )
+
+    async def token(self, seconds: float) -> Optional[str]:
+        """The access token to show now."""
+        source = self.config.token_source
+        return None if source is None else await self.io.token(source, seconds)
+
+    def token_refused(self, token: Optional[str], error: Optional[TokenvaultError]) -> None:
+        """Tells the source of a token that the vault does not know who shows it."""
+        is_unknown = isinstance(error, Refused) and error.code == grpc.StatusCode.UNAUTHENTICATED
+        if self.config.token_source is not None and token is not None and is_unknown:
+            self.config.token_source.refused(token)
+
+    async def unary(
+        self, region: str, path: str, request: Sealed, repeatable: bool, deadline: Optional[float]
+    ) -> Made[Sealed]:
+        """Makes one logical call for a region, with its deadline and its repeats."""
+        seconds = check_deadline(self.config.deadline if deadline is None else deadline)
+        begun = time.monotonic()
+        attempts = 0
+        while True:
+            attempts += 1
+            outcome, request_id = await self._attempt(region, path, request, begun + seconds, seconds)
+            now = time.monotonic()
+            if isinstance(outcome, Sealed):
+                return Made(outcome, request_id, attempts, now - begun)
+            waits = pause(attempts, outcome.retry_after)
+            # A call that begins while an endpoint is left alone has no claim to wait for it.
+            is_turned_away = isinstance(outcome, CircuitOpen) and attempts == 1
+            gives_up = attempts >= self.config.attempts_max or now + waits >= begun + seconds or is_turned_away
+            if not repeatable or not outcome.is_passing or gives_up:
+                return Made(outcome, outcome.request_id, attempts, now - begun)
+            log.debug("%s: attempt %d: %s; again in %.3f s", path, attempts, type(outcome).__name__, waits)
+            await self.io.sleep(waits)
+
+    async def _attempt(
+        self, region: str, path: str, request: Sealed, ends: float, seconds: float
+    ) -> Tuple[Union[Sealed, TokenvaultError], Optional[str]]:
+        """One attempt; where the vault sends it on and that is allowed, one more, there."""
+        outcome, request_id = await self._on(self.link_for(region), path, request, ends, seconds)
+        link = self.follow(region, outcome) if isinstance(outcome, TokenvaultError) else None
+        if link is None:
+            return outcome, request_id
+        return await self._on(link, path, request, ends, seconds)
+
+    async def _on(
+        self, link: Link, path: str, request: Sealed, ends: float, seconds: float
+    ) -> Tuple[Union[Sealed, TokenvaultError], Optional[str]]:
+        """One request on one connection. Errors are returned: they are raised where no frame holds a value."""
+        try:
+            link.breaker.admit()
+        except CircuitOpen as refused:
+            return refused.with_traceback(None), None
+        token: Optional[str] = None
+        left = 0.0
+        is_told = False
+        try:
+            left = ends - time.monotonic()
+            if left <= 0:
+                return DeadlineExceeded(seconds), None
+            token = await self.token(left)
+            left = max(0.001, ends - time.monotonic())
+            answer, metadata = await self.io.unary(link.channel, path, request, left, attempt_metadata(token))
+            link.judge(None, left)
+            is_told = True
+            return answer, request_id_of(metadata)
+        except TokenUnavailable as unavailable:
+            return unavailable.with_traceback(None), None
+        except grpc.RpcError as failed:
+            error = of_call(failed, seconds)
+            self.token_refused(token, error)
+            link.judge(error, left)
+            is_told = True
+            return link.explain(error), error.request_id
+        finally:
+            if not is_told:
+                link.breaker.untold()
+
+    async def batch(
+        self, verb: Verb[I, T], context: CallContext, items: Iterable[I], deadline: Optional[float]
+    ) -> Answer[T]:
+        """Makes the calls of a batch, several at once; raises the first call's error when none has succeeded."""
+        requests = verb.requests(context, items)
+        calls = [self._call_of_batch(verb, context.region, *request, deadline) for request in requests]
+        made = await self.io.together(calls, self.config.in_flight_max)
+        if made and all(call.error is not None for call, _ in made):
+            raise made[0][0].error or AssertionError("it was just there")
+        results = [result for _, results in made for result in results]
+        return Answer(results, [call for call, _ in made])
+
+    def _call_of_batch(
+        self,
+        verb: Verb[I, T],
+        region: str,
+        run: range,
+        request: Sealed,
+        repeatable: bool,
+        deadline: Optional[float],
+    ) -> Callable[[], Coroutine[Any, Any, Tuple[CallMade, List[ItemResult[T]]]]]:
+        async def call() -> Tuple[CallMade, List[ItemResult[T]]]:
+            made = await self.unary(region, verb.path, request, repeatable, deadline)
+            receipt: Optional[Receipt] = None
+            results: List[ItemResult[T]] = []
+            error: Optional[TokenvaultError] = None
+            if isinstance(made.outcome, TokenvaultError):
+                error = made.outcome
+            else:
+                try:
+                    receipt, results = verb.read(made.outcome, len(run), made.request_id)
+                except TokenvaultError as malformed:
+                    error = malformed.with_traceback(None)
+            if error is not None:
+                results = [ItemResult.failed(error) for _ in run]
+            return CallMade(run, receipt, error, made.request_id, made.attempts, made.seconds), results
+
+        return call
+
+    async def query(self, query: audit.AccessLogQuery, deadline: Optional[float]) -> audit.AccessLogPage:
+        """Asks the log of a region."""
+        made = await self.unary(query.region, audit.QUERY_PATH, audit.encode(query), True, deadline)
+        return audit.page(parse(audit.QUERY_ANSWER, _outcome(made)))
+
+    async def checkpoint(self, log_name: str, pinned: Optional[str], deadline: Optional[float]) -> audit.Checkpoint:
+        """The newest checkpoint of a log, verified."""
+        made = await self.unary(log_name, audit.CHECKPOINT_PATH, audit.encode_checkpoint(log_name), True, deadline)
+        return audit.verified(parse(audit.CHECKPOINT_ANSWER, _outcome(made)), log_name, pinned)
+
+
+def _outcome(made: Made[Sealed]) -> Sealed:
+    if isinstance(made.outcome, TokenvaultError):
+        raise made.outcome
+    return made.outcome

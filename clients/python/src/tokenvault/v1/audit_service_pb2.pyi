@@ -1,0 +1,125 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Receipt(_message.Message):
+    __slots__ = ("origin", "index", "leaf_hash")
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    LEAF_HASH_FIELD_NUMBER: _ClassVar[int]
+    origin: str
+    index: int
+    leaf_hash: bytes
+    def __init__(self, origin: _Optional[str] = ..., index: _Optional[int] = ..., leaf_hash: _Optional[bytes] = ...) -> None: ...
+
+class QueryAccessLogRequest(_message.Message):
+    __slots__ = ("region", "purpose", "reference", "from_ms", "until_ms", "principal", "action", "decision", "data_class", "token", "page_size", "page_token")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    FROM_MS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    region: str
+    purpose: str
+    reference: str
+    from_ms: int
+    until_ms: int
+    principal: str
+    action: str
+    decision: str
+    data_class: str
+    token: str
+    page_size: int
+    page_token: str
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., from_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., principal: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., data_class: _Optional[str] = ..., token: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class QueryAccessLogResponse(_message.Message):
+    __slots__ = ("entries", "next_page_token", "log_size", "receipt")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    LOG_SIZE_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[AccessLogEntry]
+    next_page_token: str
+    log_size: int
+    receipt: Receipt
+    def __init__(self, entries: _Optional[_Iterable[_Union[AccessLogEntry, _Mapping[str, object]]]] = ..., next_page_token: _Optional[str] = ..., log_size: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ...) -> None: ...
+
+class AccessLogEntry(_message.Message):
+    __slots__ = ("receipt", "log_time_ms", "wall_time_ms", "request_id", "tenant", "principal", "certificate_sha256", "source", "action", "decision", "reason", "purpose", "reference", "audience", "policy_ids", "policy_version", "items", "count")
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    LOG_TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    WALL_TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    POLICY_IDS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    receipt: Receipt
+    log_time_ms: int
+    wall_time_ms: int
+    request_id: str
+    tenant: str
+    principal: str
+    certificate_sha256: str
+    source: str
+    action: str
+    decision: str
+    reason: str
+    purpose: str
+    reference: str
+    audience: str
+    policy_ids: _containers.RepeatedScalarFieldContainer[str]
+    policy_version: str
+    items: _containers.RepeatedCompositeFieldContainer[AccessLogItems]
+    count: int
+    def __init__(self, receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ..., log_time_ms: _Optional[int] = ..., wall_time_ms: _Optional[int] = ..., request_id: _Optional[str] = ..., tenant: _Optional[str] = ..., principal: _Optional[str] = ..., certificate_sha256: _Optional[str] = ..., source: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., reason: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., policy_ids: _Optional[_Iterable[str]] = ..., policy_version: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AccessLogItems, _Mapping[str, object]]]] = ..., count: _Optional[int] = ...) -> None: ...
+
+class AccessLogItems(_message.Message):
+    __slots__ = ("data_class", "outcome", "count", "record_numbers", "token_hashes")
+    DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    RECORD_NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_HASHES_FIELD_NUMBER: _ClassVar[int]
+    data_class: str
+    outcome: str
+    count: int
+    record_numbers: _containers.RepeatedScalarFieldContainer[int]
+    token_hashes: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, data_class: _Optional[str] = ..., outcome: _Optional[str] = ..., count: _Optional[int] = ..., record_numbers: _Optional[_Iterable[int]] = ..., token_hashes: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class GetCheckpointRequest(_message.Message):
+    __slots__ = ("region",)
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    region: str
+    def __init__(self, region: _Optional[str] = ...) -> None: ...
+
+class GetCheckpointResponse(_message.Message):
+    __slots__ = ("checkpoint", "verifier_key")
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    VERIFIER_KEY_FIELD_NUMBER: _ClassVar[int]
+    checkpoint: str
+    verifier_key: str
+    def __init__(self, checkpoint: _Optional[str] = ..., verifier_key: _Optional[str] = ...) -> None: ...

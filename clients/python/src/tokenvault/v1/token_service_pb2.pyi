@@ -1,0 +1,203 @@
+from google.rpc import status_pb2 as _status_pb2
+from tokenvault.v1 import audit_service_pb2 as _audit_service_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class TokenizeRequest(_message.Message):
+    __slots__ = ("region", "purpose", "reference", "audience", "idempotency_key", "items")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    region: str
+    purpose: str
+    reference: str
+    audience: str
+    idempotency_key: str
+    items: _containers.RepeatedCompositeFieldContainer[TokenizeItem]
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., items: _Optional[_Iterable[_Union[TokenizeItem, _Mapping[str, object]]]] = ...) -> None: ...
+
+class TokenizeItem(_message.Message):
+    __slots__ = ("data_class", "value", "subject")
+    DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    data_class: str
+    value: bytes
+    subject: str
+    def __init__(self, data_class: _Optional[str] = ..., value: _Optional[bytes] = ..., subject: _Optional[str] = ...) -> None: ...
+
+class TokenizeResponse(_message.Message):
+    __slots__ = ("results", "receipt")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[TokenizeResult]
+    receipt: _audit_service_pb2.Receipt
+    def __init__(self, results: _Optional[_Iterable[_Union[TokenizeResult, _Mapping[str, object]]]] = ..., receipt: _Optional[_Union[_audit_service_pb2.Receipt, _Mapping[str, object]]] = ...) -> None: ...
+
+class TokenizeResult(_message.Message):
+    __slots__ = ("issued", "error")
+    ISSUED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    issued: TokenIssued
+    error: _status_pb2.Status
+    def __init__(self, issued: _Optional[_Union[TokenIssued, _Mapping[str, object]]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping[str, object]]] = ...) -> None: ...
+
+class TokenIssued(_message.Message):
+    __slots__ = ("token", "created", "expires_at_ms")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    created: bool
+    expires_at_ms: int
+    def __init__(self, token: _Optional[str] = ..., created: _Optional[bool] = ..., expires_at_ms: _Optional[int] = ...) -> None: ...
+
+class DetokenizeRequest(_message.Message):
+    __slots__ = ("region", "purpose", "reference", "audience", "idempotency_key", "items")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    region: str
+    purpose: str
+    reference: str
+    audience: str
+    idempotency_key: str
+    items: _containers.RepeatedCompositeFieldContainer[DetokenizeItem]
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., items: _Optional[_Iterable[_Union[DetokenizeItem, _Mapping[str, object]]]] = ...) -> None: ...
+
+class DetokenizeItem(_message.Message):
+    __slots__ = ("data_class", "token")
+    DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    data_class: str
+    token: str
+    def __init__(self, data_class: _Optional[str] = ..., token: _Optional[str] = ...) -> None: ...
+
+class DetokenizeResponse(_message.Message):
+    __slots__ = ("results", "receipt")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[DetokenizeResult]
+    receipt: _audit_service_pb2.Receipt
+    def __init__(self, results: _Optional[_Iterable[_Union[DetokenizeResult, _Mapping[str, object]]]] = ..., receipt: _Optional[_Union[_audit_service_pb2.Receipt, _Mapping[str, object]]] = ...) -> None: ...
+
+class DetokenizeResult(_message.Message):
+    __slots__ = ("revealed", "error")
+    REVEALED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    revealed: ValueRevealed
+    error: _status_pb2.Status
+    def __init__(self, revealed: _Optional[_Union[ValueRevealed, _Mapping[str, object]]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping[str, object]]] = ...) -> None: ...
+
+class ValueRevealed(_message.Message):
+    __slots__ = ("value",)
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    value: bytes
+    def __init__(self, value: _Optional[bytes] = ...) -> None: ...
+
+class DescribeTokensRequest(_message.Message):
+    __slots__ = ("region", "purpose", "reference", "audience", "items")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    region: str
+    purpose: str
+    reference: str
+    audience: str
+    items: _containers.RepeatedCompositeFieldContainer[DetokenizeItem]
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., items: _Optional[_Iterable[_Union[DetokenizeItem, _Mapping[str, object]]]] = ...) -> None: ...
+
+class DescribeTokensResponse(_message.Message):
+    __slots__ = ("results", "receipt")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[DescribeTokenResult]
+    receipt: _audit_service_pb2.Receipt
+    def __init__(self, results: _Optional[_Iterable[_Union[DescribeTokenResult, _Mapping[str, object]]]] = ..., receipt: _Optional[_Union[_audit_service_pb2.Receipt, _Mapping[str, object]]] = ...) -> None: ...
+
+class DescribeTokenResult(_message.Message):
+    __slots__ = ("described", "error")
+    DESCRIBED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    described: TokenDescription
+    error: _status_pb2.Status
+    def __init__(self, described: _Optional[_Union[TokenDescription, _Mapping[str, object]]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping[str, object]]] = ...) -> None: ...
+
+class TokenDescription(_message.Message):
+    __slots__ = ("format", "stored", "created_at_ms", "expires_at_ms")
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    STORED_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    format: str
+    stored: bool
+    created_at_ms: int
+    expires_at_ms: int
+    def __init__(self, format: _Optional[str] = ..., stored: _Optional[bool] = ..., created_at_ms: _Optional[int] = ..., expires_at_ms: _Optional[int] = ...) -> None: ...
+
+class StreamStart(_message.Message):
+    __slots__ = ("region", "purpose", "reference", "audience", "idempotency_key")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    region: str
+    purpose: str
+    reference: str
+    audience: str
+    idempotency_key: str
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class TokenizeStreamRequest(_message.Message):
+    __slots__ = ("start", "sequence", "items")
+    START_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    start: StreamStart
+    sequence: int
+    items: _containers.RepeatedCompositeFieldContainer[TokenizeItem]
+    def __init__(self, start: _Optional[_Union[StreamStart, _Mapping[str, object]]] = ..., sequence: _Optional[int] = ..., items: _Optional[_Iterable[_Union[TokenizeItem, _Mapping[str, object]]]] = ...) -> None: ...
+
+class TokenizeStreamResponse(_message.Message):
+    __slots__ = ("sequence", "results", "receipt")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    results: _containers.RepeatedCompositeFieldContainer[TokenizeResult]
+    receipt: _audit_service_pb2.Receipt
+    def __init__(self, sequence: _Optional[int] = ..., results: _Optional[_Iterable[_Union[TokenizeResult, _Mapping[str, object]]]] = ..., receipt: _Optional[_Union[_audit_service_pb2.Receipt, _Mapping[str, object]]] = ...) -> None: ...
+
+class DetokenizeStreamRequest(_message.Message):
+    __slots__ = ("start", "sequence", "items")
+    START_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    start: StreamStart
+    sequence: int
+    items: _containers.RepeatedCompositeFieldContainer[DetokenizeItem]
+    def __init__(self, start: _Optional[_Union[StreamStart, _Mapping[str, object]]] = ..., sequence: _Optional[int] = ..., items: _Optional[_Iterable[_Union[DetokenizeItem, _Mapping[str, object]]]] = ...) -> None: ...
+
+class DetokenizeStreamResponse(_message.Message):
+    __slots__ = ("sequence", "results", "receipt")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    results: _containers.RepeatedCompositeFieldContainer[DetokenizeResult]
+    receipt: _audit_service_pb2.Receipt
+    def __init__(self, sequence: _Optional[int] = ..., results: _Optional[_Iterable[_Union[DetokenizeResult, _Mapping[str, object]]]] = ..., receipt: _Optional[_Union[_audit_service_pb2.Receipt, _Mapping[str, object]]] = ...) -> None: ...
