@@ -97,18 +97,20 @@ class AccessLogEntry(_message.Message):
     def __init__(self, receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ..., log_time_ms: _Optional[int] = ..., wall_time_ms: _Optional[int] = ..., request_id: _Optional[str] = ..., tenant: _Optional[str] = ..., principal: _Optional[str] = ..., certificate_sha256: _Optional[str] = ..., source: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., reason: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., policy_ids: _Optional[_Iterable[str]] = ..., policy_version: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AccessLogItems, _Mapping[str, object]]]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class AccessLogItems(_message.Message):
-    __slots__ = ("data_class", "outcome", "count", "record_numbers", "token_hashes")
+    __slots__ = ("data_class", "outcome", "count", "record_numbers", "token_hashes", "level")
     DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     RECORD_NUMBERS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_HASHES_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
     data_class: str
     outcome: str
     count: int
     record_numbers: _containers.RepeatedScalarFieldContainer[int]
     token_hashes: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, data_class: _Optional[str] = ..., outcome: _Optional[str] = ..., count: _Optional[int] = ..., record_numbers: _Optional[_Iterable[int]] = ..., token_hashes: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    level: str
+    def __init__(self, data_class: _Optional[str] = ..., outcome: _Optional[str] = ..., count: _Optional[int] = ..., record_numbers: _Optional[_Iterable[int]] = ..., token_hashes: _Optional[_Iterable[bytes]] = ..., level: _Optional[str] = ...) -> None: ...
 
 class GetCheckpointRequest(_message.Message):
     __slots__ = ("region",)

@@ -38,6 +38,8 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AUDIT_UNAVAILABLE: _ClassVar[Reason]
     RECORD_CORRUPT: _ClassVar[Reason]
     INTERNAL: _ClassVar[Reason]
+    LEVEL_NOT_PERMITTED: _ClassVar[Reason]
+    MASK_UNAVAILABLE: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 FIELD_INVALID: Reason
 BATCH_EMPTY: Reason
@@ -70,3 +72,5 @@ SHUTTING_DOWN: Reason
 AUDIT_UNAVAILABLE: Reason
 RECORD_CORRUPT: Reason
 INTERNAL: Reason
+LEVEL_NOT_PERMITTED: Reason
+MASK_UNAVAILABLE: Reason

@@ -1,12 +1,24 @@
 from google.rpc import status_pb2 as _status_pb2
 from tokenvault.v1 import audit_service_pb2 as _audit_service_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class RevealLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REVEAL_LEVEL_UNSPECIFIED: _ClassVar[RevealLevel]
+    REVEAL_LEVEL_FULL: _ClassVar[RevealLevel]
+    REVEAL_LEVEL_MASKED: _ClassVar[RevealLevel]
+    REVEAL_LEVEL_BEST_PERMITTED: _ClassVar[RevealLevel]
+REVEAL_LEVEL_UNSPECIFIED: RevealLevel
+REVEAL_LEVEL_FULL: RevealLevel
+REVEAL_LEVEL_MASKED: RevealLevel
+REVEAL_LEVEL_BEST_PERMITTED: RevealLevel
 
 class TokenizeRequest(_message.Message):
     __slots__ = ("region", "purpose", "reference", "audience", "idempotency_key", "items")
@@ -61,20 +73,22 @@ class TokenIssued(_message.Message):
     def __init__(self, token: _Optional[str] = ..., created: _Optional[bool] = ..., expires_at_ms: _Optional[int] = ...) -> None: ...
 
 class DetokenizeRequest(_message.Message):
-    __slots__ = ("region", "purpose", "reference", "audience", "idempotency_key", "items")
+    __slots__ = ("region", "purpose", "reference", "audience", "idempotency_key", "items", "level")
     REGION_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     AUDIENCE_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
     region: str
     purpose: str
     reference: str
     audience: str
     idempotency_key: str
     items: _containers.RepeatedCompositeFieldContainer[DetokenizeItem]
-    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., items: _Optional[_Iterable[_Union[DetokenizeItem, _Mapping[str, object]]]] = ...) -> None: ...
+    level: RevealLevel
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., items: _Optional[_Iterable[_Union[DetokenizeItem, _Mapping[str, object]]]] = ..., level: _Optional[_Union[RevealLevel, str]] = ...) -> None: ...
 
 class DetokenizeItem(_message.Message):
     __slots__ = ("data_class", "token")
@@ -101,10 +115,12 @@ class DetokenizeResult(_message.Message):
     def __init__(self, revealed: _Optional[_Union[ValueRevealed, _Mapping[str, object]]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping[str, object]]] = ...) -> None: ...
 
 class ValueRevealed(_message.Message):
-    __slots__ = ("value",)
+    __slots__ = ("value", "level")
     VALUE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
     value: bytes
-    def __init__(self, value: _Optional[bytes] = ...) -> None: ...
+    level: RevealLevel
+    def __init__(self, value: _Optional[bytes] = ..., level: _Optional[_Union[RevealLevel, str]] = ...) -> None: ...
 
 class DescribeTokensRequest(_message.Message):
     __slots__ = ("region", "purpose", "reference", "audience", "items")
@@ -149,18 +165,20 @@ class TokenDescription(_message.Message):
     def __init__(self, format: _Optional[str] = ..., stored: _Optional[bool] = ..., created_at_ms: _Optional[int] = ..., expires_at_ms: _Optional[int] = ...) -> None: ...
 
 class StreamStart(_message.Message):
-    __slots__ = ("region", "purpose", "reference", "audience", "idempotency_key")
+    __slots__ = ("region", "purpose", "reference", "audience", "idempotency_key", "level")
     REGION_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     AUDIENCE_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
     region: str
     purpose: str
     reference: str
     audience: str
     idempotency_key: str
-    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    level: RevealLevel
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., level: _Optional[_Union[RevealLevel, str]] = ...) -> None: ...
 
 class TokenizeStreamRequest(_message.Message):
     __slots__ = ("start", "sequence", "items")
