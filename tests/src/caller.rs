@@ -167,6 +167,20 @@ impl Caller {
         Ok(results.collect())
     }
 
+    /// Calls ExplainAccess.
+    ///
+    /// # Errors
+    /// When the call is refused.
+    pub async fn explain(&self, request: v1::ExplainAccessRequest) -> Result<v1::ExplainAccessResponse, Refusal> {
+        let item = request.explained.as_ref().and_then(|explained| explained.item.clone());
+        self.plant_tokens(&Vec::from_iter(item));
+        let answer = self.tokens.clone().explain_access(request).await.map_err(|status| self.refusal(&status))?;
+        let answer = answer.into_inner();
+        assert!(answer.receipt.is_some(), "a receipt");
+        self.assert_unseen(&answer.encode_to_vec());
+        Ok(answer)
+    }
+
     /// Calls QueryAccessLog.
     ///
     /// # Errors

@@ -60,6 +60,25 @@ pub fn scattered(n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// A question of the auditor whether a service of the tests would be shown the value of a token that is for payments.
+#[must_use]
+pub fn explain(service: &str, class: &str, token: impl Into<String>) -> v1::ExplainAccessRequest {
+    let caller = v1::ExplainedCaller { principal: format!("spiffe://test.tokenvault/{service}"), ..Default::default() };
+    let explained = v1::ExplainedCall {
+        audience: "payments".to_owned(),
+        item: Some(detokenize_item(class, token)),
+        purpose: "settlement".to_owned(),
+        caller: Some(caller),
+        ..Default::default()
+    };
+    v1::ExplainAccessRequest {
+        region: "eu".to_owned(),
+        purpose: "audit".to_owned(),
+        explained: Some(explained),
+        ..Default::default()
+    }
+}
+
 /// The `n`-th card number: 16 digits of Visa's, with a Luhn check that passes.
 #[must_use]
 pub fn card(n: u64) -> String {

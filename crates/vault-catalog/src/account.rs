@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The actions on data that can be granted.
-pub const DATA_ACTIONS: [Action; 3] = [Action::Tokenize, Action::Detokenize, Action::Describe];
+pub const DATA_ACTIONS: [Action; 4] = [Action::Tokenize, Action::Detokenize, Action::Describe, Action::ExplainAccess];
 /// The actions on logs that can be granted.
 pub const LOG_ACTIONS: [Action; 2] = [Action::QueryAccessLog, Action::GetCheckpoint];
 
@@ -258,7 +258,8 @@ fn grant_audiences(
         }
         return Some(own.into());
     };
-    if !actions.contains(&Action::Tokenize) {
+    // To make tokens for others, and to explain what others may do, nobody needs to be one of them.
+    if !actions.iter().any(|action| matches!(action, Action::Tokenize | Action::ExplainAccess)) {
         for name in list.get_ref().iter().filter(|name| !holds(own, name.get_ref())) {
             if ids.audiences.contains(name.get_ref().as_str()) {
                 faults.add(name.span(), Problem::NotOwnAudience(name.get_ref().clone()));

@@ -55,6 +55,8 @@ words! {
         GetCheckpoint = 4 "get_checkpoint",
         /// What is known of tokens beside their values is asked for.
         Describe = 5 "describe",
+        /// It is asked whether a caller would be shown the value of a token.
+        ExplainAccess = 7 "explain_access",
         /// Policies and catalog were exchanged while the vault served (in the logs of the regions and of the node).
         ApplyPolicies = 9 "apply_policies",
         /// A vault process began to serve (in the logs of the regions and of the node).

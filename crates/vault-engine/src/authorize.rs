@@ -154,6 +154,7 @@ fn decide(policies: &PolicySet, call: &Call, request: &DataRequest<'_>, class: &
     match request.action {
         Action::Tokenize => decided(Ask::Tokenize(scope)),
         Action::Describe => decided(Ask::Describe(scope)),
+        Action::ExplainAccess => decided(Ask::ExplainAccess(scope)),
         _ => {
             let has_mask = policies.catalog().class(class.as_str()).is_some_and(|class| class.mask().is_some());
             decide_level(request.level, has_mask, |level| decided(Ask::Detokenize(scope, level)))

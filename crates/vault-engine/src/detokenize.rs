@@ -6,7 +6,7 @@ use vault_catalog::{Catalog, Format};
 use vault_crypto::CallRandom;
 use vault_domain::{
     Action, Audience, DataClass, LevelAsked, Millis, Plaintext, Purpose, Reason, RecordNumber, Reference, Region,
-    TokenText, limits,
+    RevealLevel, TokenText, limits,
 };
 use vault_format::{Numerals, OpaqueToken, Parts, UuidToken};
 use vault_journal::Receipt;
@@ -139,21 +139,33 @@ impl Engine {
             Err(error) => return Err(self.refuse(&scope, &asked, error).await),
         };
         asked.policies = &authorized.policies;
+        self.present_permitted(&scope, &asked, request, &authorized.permits, finish).await
+    }
+
+    /// The same for who is permitted to.
+    pub(crate) async fn present_permitted<T>(
+        &self,
+        scope: &Scope<'_>,
+        asked: &Evidence<'_>,
+        request: &DetokenizeRequest,
+        permits: &[Result<Permit<'_>, Reason>],
+        finish: Finish<T>,
+    ) -> Result<(Vec<Result<T, Error>>, Receipt), Error> {
         for _ in 0..limits::COMMIT_TRIES_MAX {
-            if let Err(late) = call.check_deadline(&*self.clock) {
-                return Err(self.refuse(&scope, &asked, late).await);
+            if let Err(late) = asked.call.check_deadline(&*self.clock) {
+                return Err(self.refuse(scope, asked, late).await);
             }
-            match self.try_present(&scope, &asked, request, &authorized.permits, finish).await {
+            match self.try_present(scope, asked, request, permits, finish).await {
                 Ok(presented) => {
-                    call.check_deadline(&*self.clock)?;
+                    asked.call.check_deadline(&*self.clock)?;
                     return Ok(presented);
                 }
                 Err(error) if error.reason() == Reason::CommitConflict => {}
                 Err(error) if error.is_unrecorded() => return Err(error),
-                Err(error) => return Err(self.refuse(&scope, &asked, error).await),
+                Err(error) => return Err(self.refuse(scope, asked, error).await),
             }
         }
-        Err(self.refuse(&scope, &asked, Error::new(Reason::CommitConflict)).await)
+        Err(self.refuse(scope, asked, Error::new(Reason::CommitConflict)).await)
     }
 
     async fn try_present<T>(
@@ -208,7 +220,8 @@ impl Engine {
 }
 
 /// What is made of an item that was checked.
-type Finish<T> = fn(Checked, &ClassKeySet, &[Result<Permit<'_>, Reason>], usize, &StoredRecords) -> Result<T, Error>;
+pub(crate) type Finish<T> =
+    fn(Checked, &ClassKeySet, &[Result<Permit<'_>, Reason>], usize, &StoredRecords) -> Result<T, Error>;
 
 /// The name of the method in the names of idempotency rows.
 fn method(action: Action) -> &'static str {
@@ -308,7 +321,7 @@ fn locate_opaque(catalog: &Catalog, keys: &ClassKeys, permit: &Permit<'_>, text:
 }
 
 /// What the headers said of an item.
-enum Checked {
+pub(crate) enum Checked {
     /// May be opened: the place among the records read.
     Reveal(usize, RecordNumber),
     /// Was computed from its token: what may be shown of it.
@@ -447,6 +460,21 @@ impl Checked {
         };
         let record: Record<'_> = stored.record(row).ok_or(Reason::Internal)??;
         open_permitted(permit, keys, &record)
+    }
+
+    /// Whether it would be shown, and how much: nothing is opened.
+    pub(crate) fn explain(
+        self,
+        _: &ClassKeySet,
+        permits: &[Result<Permit<'_>, Reason>],
+        class: usize,
+        _: &StoredRecords,
+    ) -> Result<RevealLevel, Error> {
+        match (self, permits.get(class)) {
+            (Self::Refused(error, _), _) => Err(error),
+            (_, Some(Ok(permit))) => Ok(reveal(permit)?.level()),
+            _ => Err(Error::new(Reason::Internal)),
+        }
     }
 
     fn describe(

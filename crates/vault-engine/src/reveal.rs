@@ -30,6 +30,14 @@ impl Reveal<'_> {
         }
     }
 
+    /// How much it is.
+    pub(crate) fn level(self) -> RevealLevel {
+        match self {
+            Self::Full => RevealLevel::Full,
+            Self::Masked(_) => RevealLevel::Masked,
+        }
+    }
+
     /// What the log says of items that were revealed so.
     pub(crate) fn outcome(self) -> Outcome {
         match self {

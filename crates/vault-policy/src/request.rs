@@ -37,6 +37,8 @@ pub enum Ask<'a> {
     Detokenize(DataScope<'a>, RevealLevel),
     /// To be told of tokens, but not their values.
     Describe(DataScope<'a>),
+    /// To be told whether others would be shown values, and why not.
+    ExplainAccess(DataScope<'a>),
     /// To read the log.
     QueryAccessLog(Log<'a>),
     /// To be given the log's newest checkpoint.
@@ -69,7 +71,11 @@ impl Ask<'_> {
     pub fn level(&self) -> Option<RevealLevel> {
         match self {
             Self::Detokenize(_, level) => Some(*level),
-            Self::Tokenize(_) | Self::Describe(_) | Self::QueryAccessLog(_) | Self::GetCheckpoint(_) => None,
+            Self::Tokenize(_)
+            | Self::Describe(_)
+            | Self::ExplainAccess(_)
+            | Self::QueryAccessLog(_)
+            | Self::GetCheckpoint(_) => None,
         }
     }
 
@@ -80,6 +86,7 @@ impl Ask<'_> {
             Self::Tokenize(_) => Action::Tokenize,
             Self::Detokenize(..) => Action::Detokenize,
             Self::Describe(_) => Action::Describe,
+            Self::ExplainAccess(_) => Action::ExplainAccess,
             Self::QueryAccessLog(_) => Action::QueryAccessLog,
             Self::GetCheckpoint(_) => Action::GetCheckpoint,
         }

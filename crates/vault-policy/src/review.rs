@@ -325,6 +325,7 @@ impl Access {
                     Action::Tokenize => Ask::Tokenize(scope),
                     Action::Detokenize => Ask::Detokenize(scope, self.level.unwrap_or(RevealLevel::Full)),
                     Action::Describe => Ask::Describe(scope),
+                    Action::ExplainAccess => Ask::ExplainAccess(scope),
                     _ => return None,
                 }
             }

@@ -6,6 +6,7 @@ mod describe;
 mod determinism;
 mod detokenize;
 mod evidence;
+mod explain;
 mod ff1;
 mod health;
 mod idempotency;

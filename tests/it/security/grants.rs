@@ -10,7 +10,7 @@ use vault_proto::{DESCRIPTORS, v1};
 use vault_tests::{
     caller::Caller,
     refusal::Refusal,
-    requests::{describe, detokenize, detokenize_item, email, query, tokenize, tokenize_item},
+    requests::{describe, detokenize, detokenize_item, email, explain, query, tokenize, tokenize_item},
     roles::Role,
     stream::{loading, settling, tokens, values},
     vault::TestVault,
@@ -25,7 +25,7 @@ struct Row {
     served: &'static [Role],
 }
 
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 8] = [
     Row {
         method: "tokenvault.v1.TokenService/Tokenize",
         action: "tokenize",
@@ -47,6 +47,7 @@ const ROWS: [Row; 7] = [
         served: &[Role::Payments, Role::Regional, Role::Host, Role::GlobexPayments],
     },
     Row { method: "tokenvault.v1.TokenService/DescribeTokens", action: "describe", served: &[Role::Payments] },
+    Row { method: "tokenvault.v1.TokenService/ExplainAccess", action: "explain_access", served: &[Role::Auditor] },
     Row {
         method: "tokenvault.v1.AuditService/QueryAccessLog",
         action: "query_access_log",
@@ -99,6 +100,11 @@ async fn call(caller: &Caller, method: &str, token: &str) -> Result<(), Refusal>
         }
         "tokenvault.v1.TokenService/DescribeTokens" => {
             caller.describe(describe("email", [token])).await?.remove(0).map(drop)
+        }
+        "tokenvault.v1.TokenService/ExplainAccess" => {
+            let answer = caller.explain(explain("payments", "email", token)).await?;
+            assert!(answer.revealed, "{answer:?}");
+            Ok(())
         }
         "tokenvault.v1.AuditService/QueryAccessLog" => caller.query(query("eu")).await.map(drop),
         "tokenvault.v1.AuditService/GetCheckpoint" => caller.checkpoint("eu").await.map(drop),

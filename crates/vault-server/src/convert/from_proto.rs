@@ -1,13 +1,14 @@
 //! Messages to domain types. What breaks a rule is refused here, with the field's name and the rule, never its content.
 
-use std::mem::take;
+use std::{mem::take, sync::Arc, time::Duration};
 
 use vault_domain::{
-    Action, Audience, DataClass, Decision, IdempotencyKey, LevelAsked, Millis, Plaintext, PrincipalId, Purpose, Reason,
-    Reference, Region, SubjectName, TokenText, limits,
+    Action, Assurance, Audience, DataClass, Decision, IdError, IdempotencyKey, LevelAsked, Millis, Plaintext,
+    PrincipalId, Purpose, Reason, Reference, Region, Role, Scope, Session, SubjectName, TokenText, limits,
 };
 use vault_engine::{
-    AccessLogQuery, DetokenizeItem, DetokenizeRequest, Error, Part, RequestName, TokenizeItem, TokenizeRequest,
+    AccessLogQuery, DetokenizeItem, DetokenizeRequest, Error, ExplainRequest, ExplainedCaller, Part, RequestName,
+    TokenizeItem, TokenizeRequest,
 };
 use vault_proto::v1;
 
@@ -41,6 +42,67 @@ pub fn describe(message: &mut v1::DescribeTokensRequest) -> Result<DetokenizeReq
     check_count(message.items.len())?;
     let v1::DescribeTokensRequest { region, purpose, reference, audience, items } = message;
     About::parse(region, purpose, reference, audience, "")?.detokenize(vec![(None, take(items))])
+}
+
+/// Parses a question whether a value would be shown.
+///
+/// # Errors
+/// With the first rule that it breaks; the message may have been emptied in part by then.
+pub fn explain(message: &mut v1::ExplainAccessRequest) -> Result<ExplainRequest, Error> {
+    let v1::ExplainAccessRequest { region, purpose, reference, explained } = message;
+    let explained = explained.as_mut().ok_or(Error::field("explained", "says which call it is about: fill it in"))?;
+    let v1::ExplainedCall { audience, item, level, purpose: theirs, reference: their_reference, caller } = explained;
+    let item = item.take().ok_or(Error::field("explained.item", "says which token it is about: fill it in"))?;
+    let tokens =
+        About::parse(region, purpose, reference, audience, "")?.at(*level)?.detokenize(vec![(None, vec![item])])?;
+    let caller = match caller.take() {
+        Some(caller) => {
+            let purpose = optional(theirs, Purpose::parse)?;
+            let reference = optional(their_reference, Reference::parse)?;
+            Some(ExplainedCaller { purpose, reference, ..explained_caller(&caller)? })
+        }
+        None if !theirs.is_empty() || !their_reference.is_empty() => {
+            let rule = "a call of one's own states the purpose and the reference of the question: leave it out";
+            return Err(Error::field("explained.purpose", rule));
+        }
+        None => None,
+    };
+    Ok(ExplainRequest { tokens, caller })
+}
+
+/// Another caller, as it would come.
+fn explained_caller(message: &v1::ExplainedCaller) -> Result<ExplainedCaller, Error> {
+    let v1::ExplainedCaller { principal, access_token, roles, scopes, clearance, assurance, source, .. } = message;
+    fn list<T: Ord>(texts: &[String], parse: impl Fn(&str) -> Result<T, IdError>) -> Result<Box<[T]>, Error> {
+        let mut list: Vec<T> = texts.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
+        list.sort_unstable();
+        list.dedup();
+        Ok(list.into())
+    }
+    let level = u8::try_from(*assurance).ok().filter(|level| *level <= 3);
+    let level = level.ok_or(Error::field("explained.caller.assurance", "must be 1, 2 or 3, or 0 for none"))?;
+    let roles = list(roles, Role::parse)?;
+    let scopes = list(scopes, Scope::parse)?;
+    let clearance = list(clearance, Region::parse)?;
+    let session = Session {
+        tenant: None,
+        roles,
+        scopes,
+        clearance: Some(clearance).filter(|regions| !regions.is_empty()),
+        authenticated_at: None,
+        assurance: Assurance::new(level),
+    };
+    let source = optional(source, |text| {
+        text.parse().map_err(|_| Error::field("explained.caller.source", "must be an IP address"))
+    })?;
+    Ok(ExplainedCaller {
+        principal: PrincipalId::parse(principal)?,
+        session: access_token.then(|| Arc::new(session)),
+        authenticated: message.authenticated_seconds.map(Duration::from_secs),
+        source,
+        purpose: None,
+        reference: None,
+    })
 }
 
 /// Parses what holds for a whole stream.

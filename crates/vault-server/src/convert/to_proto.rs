@@ -2,8 +2,8 @@
 
 use vault_domain::{Action, Reason, RevealLevel};
 use vault_engine::{
-    AccessLogPage, Described, Detokenized, Entry, Error, FoundEntry, Group, Issued, Outcome, People, Receipt, Revealed,
-    Tokenized,
+    AccessLogPage, Described, Detokenized, Entry, Error, Explained, FoundEntry, Group, Issued, Outcome, People,
+    Receipt, Revealed, Tokenized,
 };
 use vault_proto::v1;
 
@@ -40,11 +40,7 @@ pub(crate) fn revealed(result: Result<Revealed, Error>) -> v1::DetokenizeResult 
     use v1::detokenize_result::Outcome;
     let outcome = match result {
         Ok(Revealed { level, value }) => {
-            let level = match level {
-                RevealLevel::Full => v1::RevealLevel::Full,
-                RevealLevel::Masked => v1::RevealLevel::Masked,
-            };
-            Outcome::Revealed(v1::ValueRevealed { value: value.into_exposed(), level: level.into() })
+            Outcome::Revealed(v1::ValueRevealed { value: value.into_exposed(), level: level_of(level).into() })
         }
         Err(error) => Outcome::Error(item_status(&error)),
     };
@@ -67,6 +63,32 @@ pub(crate) fn described(answer: Described, origin: &str) -> v1::DescribeTokensRe
         v1::DescribeTokenResult { outcome: Some(outcome) }
     });
     v1::DescribeTokensResponse { results: results.collect(), receipt: Some(receipt(&answer.receipt, origin)) }
+}
+
+/// The answer to ExplainAccess.
+pub(crate) fn explained(answer: Explained, origin: &str) -> v1::ExplainAccessResponse {
+    let mut message = v1::ExplainAccessResponse {
+        policies: answer.policies.iter().map(ToString::to_string).collect(),
+        receipt: Some(receipt(&answer.receipt, origin)),
+        ..v1::ExplainAccessResponse::default()
+    };
+    match answer.outcome {
+        Ok(level) => (message.revealed, message.level) = (true, level_of(level).into()),
+        Err(error) => {
+            let reason = error.reason();
+            reason.name().clone_into(&mut message.reason);
+            reason.text().clone_into(&mut message.text);
+            reason.remedy().clone_into(&mut message.remedy);
+        }
+    }
+    message
+}
+
+fn level_of(level: RevealLevel) -> v1::RevealLevel {
+    match level {
+        RevealLevel::Full => v1::RevealLevel::Full,
+        RevealLevel::Masked => v1::RevealLevel::Masked,
+    }
 }
 
 /// The answer to QueryAccessLog.

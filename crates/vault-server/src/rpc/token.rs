@@ -73,6 +73,23 @@ impl TokenService for TokenRpc {
         Ok(Response::new(to_proto::described(answer, origin(&self.engine, &request.region))))
     }
 
+    async fn explain_access(
+        &self,
+        request: Request<v1::ExplainAccessRequest>,
+    ) -> Result<Response<v1::ExplainAccessResponse>, Status> {
+        let call = call(&request)?;
+        let mut message = request.into_inner();
+        let request = match from_proto::explain(&mut message) {
+            Ok(request) => request,
+            Err(error) => {
+                let refused = self.engine.refuse_unread(&call, Action::ExplainAccess, &message.region, error).await;
+                return Err(status(&refused, call.request_id));
+            }
+        };
+        let answer = within_deadline(&self.engine, &call, self.engine.explain(&call, &request)).await?;
+        Ok(Response::new(to_proto::explained(answer, origin(&self.engine, &request.tokens.region))))
+    }
+
     type TokenizeStreamStream = Answers<v1::TokenizeStreamResponse>;
 
     async fn tokenize_stream(
