@@ -10,8 +10,9 @@ use std::{
 };
 
 use tokio::task::JoinSet;
-use tonic::{Request, Response, Status, transport::Channel};
-use vault_domain::{Clock, Entropy, Reason, RequestId, limits};
+use tonic::{Request, Response, Status, metadata::MetadataValue, transport::Channel};
+use vault_domain::{Clock, Entropy, Nonce, Reason, RequestId, limits};
+use vault_proto::{NONCE_METADATA, TIMESTAMP_METADATA};
 
 use crate::{
     attempt::Patience,
@@ -108,21 +109,36 @@ impl Client {
         Fut: Future<Output = Result<Response<A>, Status>>,
     {
         let timed = |message: Q| {
-            let mut request = Request::new(message);
+            let mut request = self.fresh(message)?;
             request.set_timeout(left);
-            request
+            Ok::<_, ClientError>(request)
         };
         if let Some(link) = self.followed(region) {
-            return on(&link, timed(message), send).await;
+            return on(&link, timed(message)?, send).await;
         }
-        let error = match on(&self.0.link, timed(message.clone()), send).await {
+        let error = match on(&self.0.link, timed(message.clone())?, send).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         let Some(endpoint) = self.sent_on(region, &error) else { return Err(error) };
         let link = connect_elsewhere(&self.0.config, endpoint).await?;
         self.follow(region, link.clone());
-        on(&link, timed(message), send).await
+        on(&link, timed(message)?, send).await
+    }
+
+    /// A request that counts once: with a nonce of its own, and the time. Every attempt is another request.
+    pub(crate) fn fresh<Q>(&self, message: Q) -> Result<Request<Q>, ClientError> {
+        let mut nonce = Nonce([0; 16]);
+        self.draw(&mut nonce.0)?;
+        let mut request = Request::new(message);
+        let said = [(NONCE_METADATA, nonce.to_string()), (TIMESTAMP_METADATA, self.0.clock.wall().to_string())];
+        for (name, text) in said {
+            // Digits are always a value.
+            if let Ok(value) = MetadataValue::try_from(text) {
+                request.metadata_mut().insert(name, value);
+            }
+        }
+        Ok(request)
     }
 
     /// How long this client waits for a call, and how often it tries.

@@ -10,6 +10,7 @@ mod clock;
 mod entropy;
 mod ids;
 pub mod limits;
+mod nonce;
 mod reason;
 mod secret;
 mod session;
@@ -21,6 +22,7 @@ pub use ids::{
     Audience, DataClass, Generation, IdError, IdempotencyKey, KeyVersion, LogIndex, PrincipalId, Purpose, RecordNumber,
     Reference, Region, RequestId, Role, Scope, SubjectId, SubjectName, Tenant, VaultId,
 };
+pub use nonce::{Freshness, Nonce};
 pub use reason::{Code, Reason};
 pub use secret::{Plaintext, TokenText};
 pub use session::{Assurance, Session};

@@ -247,6 +247,22 @@ reasons! {
     HandshakeRefused = 82, "HANDSHAKE_REFUSED", Unauthenticated, HandshakeRefused,
         "the TLS handshake failed: no client certificate, or one that is not accepted",
         "connect with TLS 1.3 and a certificate of a client CA that the configuration names";
+
+    // 108–112: calls that count once
+    NonceRequired = 108, "NONCE_REQUIRED", InvalidArgument, NonceRequired,
+        "this call needs a nonce and a timestamp and has none",
+        "send a fresh tokenvault-nonce and the current tokenvault-timestamp with every attempt; the client library does \
+         it by itself";
+    NonceMalformed = 109, "NONCE_MALFORMED", InvalidArgument, NonceMalformed,
+        "the metadata hold no nonce with a timestamp",
+        "send 16 random bytes as 32 lowercase hex digits in tokenvault-nonce and milliseconds since 1970 in \
+         tokenvault-timestamp, both or neither, each once";
+    TimestampOutsideWindow = 110, "TIMESTAMP_OUTSIDE_WINDOW", FailedPrecondition, TimestampOutsideWindow,
+        "the call's timestamp is too far from the vault's time: the call is an old one, or a clock is wrong",
+        "check the clock of the caller, then the vault's, and send the call anew";
+    NonceReplayed = 111, "NONCE_REPLAYED", FailedPrecondition, NonceReplayed,
+        "a call with this nonce was made before",
+        "draw a fresh nonce for every attempt; if the caller did, find out who sent its call again";
 }
 
 impl fmt::Display for Reason {

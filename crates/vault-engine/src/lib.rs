@@ -22,6 +22,7 @@ mod open;
 mod outside;
 mod read_audit;
 mod region;
+mod replay;
 mod token;
 mod tokenize;
 
@@ -40,6 +41,7 @@ pub use node::{REPEATS_WINDOW, Refusal};
 pub use offline::check_keys;
 pub use open::{EngineConfig, OpenError, Running};
 pub use read_audit::{AccessLogPage, AccessLogQuery, FoundEntry, PageToken};
+pub use replay::ReplayRules;
 pub use vault_journal::{Receipt, SignedCheckpoint};
 pub use vault_keys::{CheckKeys, Checked, KeysError, Passphrase, RootKey};
 pub use vault_ledger::{CertificateSha256, Entry, Group, Issuer, People, TraceId};
@@ -55,6 +57,7 @@ pub struct Engine {
     node: Node,
     /// Searches of a log that may run at once.
     searches: Arc<Semaphore>,
+    replay: ReplayRules,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }

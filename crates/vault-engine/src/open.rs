@@ -28,6 +28,7 @@ use crate::{
     node::{Node, plain_entry},
     outside,
     region::{Numbers, RegionVault},
+    replay::{Kept, ReplayRules},
 };
 
 /// What an engine is made of.
@@ -44,6 +45,8 @@ pub struct EngineConfig {
     pub regions: Vec<Region>,
     /// The policies, and the catalog they were loaded with.
     pub policies: PolicySet,
+    /// Which calls count once.
+    pub replay: ReplayRules,
     /// Memory for each region's store.
     pub memory: Memory,
     /// The size of each store's reserve file, in bytes.
@@ -167,8 +170,8 @@ impl Engine {
             let log = open_log(&config, store, region.as_str(), origin, keys.clone(), &clock)?;
             let journal = log.journal.clone();
             logs.push(log);
-            let swept = AtomicU32::new(0);
-            regions.insert(region.clone(), RegionVault { reader, keys, journal, numbers, classes, swept });
+            let (nonces, swept) = (Kept::default(), AtomicU32::new(0));
+            regions.insert(region.clone(), RegionVault { reader, keys, journal, numbers, classes, nonces, swept });
         }
         let store = open_store(&config, Scope::Node, || NodeKeys::create(root, vault, &*clock, &*entropy))?;
         let keys = Arc::new(wait(NodeKeys::open(root, vault, &store.reader))?);
@@ -177,7 +180,8 @@ impl Engine {
         let node = Node::new(log.journal.clone(), clock.clone(), entropy.clone());
         logs.push(log);
         let searches = Arc::new(Semaphore::new(limits::SEARCHES_MAX));
-        let engine = Arc::new(Self { policies: config.policies, regions, node, searches, clock, entropy });
+        let (policies, replay) = (config.policies, config.replay);
+        let engine = Arc::new(Self { policies, regions, node, searches, replay, clock, entropy });
         wait(engine.note_life(Action::Start)).map_err(OpenError::Start)?;
         Ok((engine.clone(), Running { engine, logs }))
     }

@@ -10,7 +10,7 @@ use vault_journal::Journal;
 use vault_keys::RegionKeys;
 use vault_store::Reader;
 
-use crate::{classes::ClassesInUse, error::Error};
+use crate::{classes::ClassesInUse, error::Error, replay::Kept};
 
 /// A region that this vault serves.
 pub(crate) struct RegionVault {
@@ -19,6 +19,8 @@ pub(crate) struct RegionVault {
     pub(crate) journal: Journal,
     pub(crate) numbers: Numbers,
     pub(crate) classes: ClassesInUse,
+    /// The nonces that are kept.
+    pub(crate) nonces: Kept,
     /// The last day whose outdated idempotency rows were deleted.
     pub(crate) swept: AtomicU32,
 }

@@ -5,8 +5,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use vault_catalog::Catalog;
 use vault_domain::{
-    Audience, DataClass, IdempotencyKey, ManualClock, Millis, Plaintext, PrincipalId, Purpose, Reason, Region,
-    RequestId, SystemEntropy, TokenText, VaultId,
+    Audience, DataClass, Freshness, IdempotencyKey, ManualClock, Millis, Plaintext, PrincipalId, Purpose, Reason,
+    Region, RequestId, SystemEntropy, TokenText, VaultId,
 };
 
 use super::*;
@@ -65,6 +65,7 @@ fn open(path: &Path, clock: Arc<ManualClock>) -> (Arc<Engine>, Running) {
         checkpoint_directory: path.join("checkpoints"),
         regions: vec![region("eu"), region("us")],
         policies: PolicySet::load(&[PolicySource::DEFAULT], &catalog).unwrap(),
+        replay: ReplayRules { required_for: Vec::new(), ..ReplayRules::default() },
         memory: Memory::default(),
         ballast_bytes: 0,
         free_bytes_min: 0,
@@ -86,6 +87,7 @@ fn call(engine: &Engine, who: &str) -> Call {
         issuer: None,
         certificate: None,
         source: None,
+        freshness: Freshness::Absent,
         deadline: engine.clock().monotonic() + Duration::from_secs(3600),
     }
 }

@@ -14,6 +14,7 @@ mod one_way;
 mod query;
 mod randomness;
 mod reflection;
+mod replay;
 mod restart;
 mod stream;
 mod tokenize;
