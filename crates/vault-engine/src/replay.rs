@@ -5,7 +5,8 @@
 //! call. A row is named by a bucket of the time in its timestamp and a keyed hash of tenant, principal and nonce. It is
 //! looked for in all buckets of the window, for whoever sends a nonce again may state another time.
 //!
-//! The vault's time is its wall clock, but never before the newest entry: a clock that is set back makes no old call new.
+//! The vault's time is its wall clock, but never before the newest entry: a clock that is set back makes no old call
+//! new.
 
 use std::{
     ops::RangeInclusive,
