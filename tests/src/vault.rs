@@ -50,8 +50,8 @@ const CATALOG: &str = include_str!("vault/catalog.toml");
 /// A vault that belongs to one test.
 pub struct TestVault {
     directory: TempDir,
-    authority: Authority,
-    identities: HashMap<Role, Identity>,
+    authority: Arc<Authority>,
+    identities: Arc<HashMap<Role, Identity>>,
     clock: Arc<dyn Clock>,
     callers_clock: Arc<CallersClock>,
     entropy: Arc<dyn Entropy>,
@@ -121,7 +121,7 @@ impl TestVault {
         let log = ProcessLog::start();
         fs::create_dir_all(disk).expect("a disk");
         let directory = TempDir::new_in(disk).expect("a folder");
-        let authority = Authority::new("the authority of a test");
+        let authority = Arc::new(Authority::new("the authority of a test"));
         let foreign = Authority::new("another authority");
         let identities = Role::ALL
             .into_iter()
@@ -138,6 +138,7 @@ impl TestVault {
         RootKey::create_file(&directory.path().join("root.key"), &SystemEntropy).expect("a root key");
         let (entropy, secrets) = (Arc::new(SystemEntropy), Secrets::default());
         let callers = Mutex::default();
+        let identities = Arc::new(identities);
         let callers_clock = Arc::new(CallersClock { vaults: clock.clone(), newest: AtomicU64::new(0) });
         Self { directory, authority, identities, clock, callers_clock, entropy, server: None, callers, secrets, log }
     }
@@ -164,6 +165,26 @@ impl TestVault {
     #[must_use]
     pub fn root_key_file(&self) -> PathBuf {
         self.directory.path().join("root.key")
+    }
+
+    /// Gives a vault that was not started the authority of another one, so that a caller of the one is a caller of both.
+    pub fn join(&mut self, other: &Self) {
+        let server = other.authority.server();
+        let path = |name: &str| self.directory.path().join(name);
+        let write = |name: &str, text: &str| fs::write(path(name), text).expect("a file");
+        write("server.pem", server.certificate_pem());
+        write("server.key", &server.key_pem());
+        write("clients.pem", &other.authority.certificate_pem());
+        self.authority = other.authority.clone();
+        self.identities = other.identities.clone();
+    }
+
+    /// Changes a text in the configuration or the catalog; counts from the next start.
+    pub fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.directory.path().join(file);
+        let text = fs::read_to_string(&path).expect("a file");
+        assert!(text.contains(from), "{file} holds what is to be changed");
+        fs::write(path, text.replace(from, to)).expect("a file");
     }
 
     /// Rewrites the configuration for a vault of another name.

@@ -5,7 +5,7 @@ use std::{
     fmt,
     future::Future,
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -32,7 +32,8 @@ pub struct Client(Arc<Shared>);
 struct Shared {
     config: ClientConfig,
     link: Link,
-    /// Where the regions are served that the vault has sent us on for; allowed endpoints only.
+    /// Connections for regions that are served elsewhere, as the configuration says, or as the vault did: allowed
+    /// endpoints only.
     elsewhere: Mutex<HashMap<String, Link>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -113,17 +114,18 @@ impl Client {
             request.set_timeout(left);
             Ok::<_, ClientError>(request)
         };
-        if let Some(link) = self.followed(region) {
-            return on(&link, timed(message)?, send).await;
-        }
-        let error = match on(&self.0.link, timed(message.clone())?, send).await {
+        let link = self.link_for(region).await?;
+        let error = match self.on(&link, timed(message.clone())?, left, send).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
+        if !link.is(&self.0.link) {
+            self.doubt(region, &link, &error);
+            return Err(error);
+        }
         let Some(endpoint) = self.sent_on(region, &error) else { return Err(error) };
-        let link = connect_elsewhere(&self.0.config, endpoint).await?;
-        self.follow(region, link.clone());
-        on(&link, timed(message)?, send).await
+        let link = self.follow(region, endpoint).await?;
+        self.on(&link, timed(message)?, left, send).await
     }
 
     /// A request that counts once: with a nonce of its own, and the time. Every attempt is another request.
@@ -153,36 +155,88 @@ impl Client {
         self.0.clock.monotonic()
     }
 
-    /// The connection for a stream of `region`.
-    pub(crate) fn link_for(&self, region: &str) -> Link {
-        self.followed(region).unwrap_or_else(|| self.0.link.clone())
+    /// The connection for calls of `region`.
+    ///
+    /// # Errors
+    /// When the region has an endpoint of its own, and nobody can be reached there.
+    pub(crate) async fn link_for(&self, region: &str) -> Result<Link, ClientError> {
+        let known = self.elsewhere().get(region).cloned();
+        if let Some(link) = known {
+            return Ok(link);
+        }
+        let own = self.0.config.regions.iter().find(|(own, _)| own.as_str() == region);
+        match own {
+            Some((_, endpoint)) => self.follow(region, endpoint).await,
+            None => Ok(self.0.link.clone()),
+        }
+    }
+
+    /// Lets go of a connection that calls for `region` were sent on to, if the region is not served there any more, or
+    /// nobody can be reached: the next attempt asks where it began.
+    fn doubt(&self, region: &str, link: &Link, error: &ClientError) {
+        let is_gone = matches!(error, ClientError::Transport { .. } | ClientError::Away { .. });
+        let is_own = self.0.config.regions.keys().any(|own| own.as_str() == region);
+        if !is_own && (is_gone || error.reason() == Some(Reason::WrongRegion)) {
+            let mut elsewhere = self.elsewhere();
+            if elsewhere.get(region).is_some_and(|known| known.is(link)) {
+                elsewhere.remove(region);
+            }
+        }
+    }
+
+    /// One request on one connection, if the connection's breaker lets it.
+    async fn on<Q, A, F, Fut>(
+        &self,
+        link: &Link,
+        request: Request<Q>,
+        left: Duration,
+        send: &F,
+    ) -> Result<Response<A>, ClientError>
+    where
+        F: Fn(Channel, Request<Q>) -> Fut,
+        Fut: Future<Output = Result<Response<A>, Status>>,
+    {
+        let leave = link.enter(&*self.0.clock, left)?;
+        let answer = send(link.channel.clone(), request).await.map_err(|status| ClientError::of_call(&status));
+        if matches!(answer, Err(ClientError::Transport { .. })) {
+            leave.failed();
+        } else {
+            leave.answered();
+            link.answered();
+        }
+        answer.map_err(|error| link.explain(error))
     }
 
     /// Reads how a stream was opened on `link`. Where the vault sends it on and that is allowed, the next one goes
     /// there, and this one counts as broken.
     pub(crate) async fn follow_or_fail(&self, link: &Link, region: &str, error: ClientError) -> ClientError {
-        if let Some(endpoint) = self.sent_on(region, &error) {
-            return match connect_elsewhere(&self.0.config, endpoint).await {
-                Ok(link) => {
-                    self.follow(region, link);
-                    ClientError::Transport { problem: "the region is served elsewhere".to_owned() }
-                }
+        if !link.is(&self.0.link) {
+            self.doubt(region, link, &error);
+        } else if let Some(endpoint) = self.sent_on(region, &error) {
+            return match self.follow(region, endpoint).await {
+                Ok(_) => ClientError::Transport { problem: "the region is served elsewhere".to_owned() },
                 Err(unreachable) => unreachable,
             };
         }
         link.explain(error)
     }
 
-    /// The connection that calls for `region` have been sent on to.
-    fn followed(&self, region: &str) -> Option<Link> {
-        self.0.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).get(region).cloned()
+    fn elsewhere(&self) -> MutexGuard<'_, HashMap<String, Link>> {
+        self.0.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn follow(&self, region: &str, link: Link) {
-        let mut elsewhere = self.0.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Connects to where `region` is served, and remembers it. Regions of one endpoint share a connection.
+    async fn follow(&self, region: &str, endpoint: &Endpoint) -> Result<Link, ClientError> {
+        let shared = self.elsewhere().values().find(|link| link.leads_to(endpoint)).cloned();
+        let link = match shared {
+            Some(link) => link,
+            None => connect_elsewhere(&self.0.config, endpoint).await?,
+        };
+        let mut elsewhere = self.elsewhere();
         if elsewhere.len() < limits::REGIONS_MAX {
-            elsewhere.insert(region.to_owned(), link);
+            elsewhere.insert(region.to_owned(), link.clone());
         }
+        Ok(link)
     }
 
     /// The allowed endpoint that a refusal sends a call for `region` to.
@@ -237,19 +291,6 @@ impl Client {
         }
         Ok(answer)
     }
-}
-
-/// One request on one connection.
-async fn on<Q, A, F, Fut>(link: &Link, request: Request<Q>, send: &F) -> Result<Response<A>, ClientError>
-where
-    F: Fn(Channel, Request<Q>) -> Fut,
-    Fut: Future<Output = Result<Response<A>, Status>>,
-{
-    let answer = send(link.channel.clone(), request).await.map_err(|status| ClientError::of_call(&status));
-    if !matches!(answer, Err(ClientError::Transport { .. })) {
-        link.answered();
-    }
-    answer.map_err(|error| link.explain(error))
 }
 
 /// A call that is finished; a panic in it goes on here.

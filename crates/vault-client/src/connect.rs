@@ -24,9 +24,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Uri};
-use vault_domain::limits;
+use vault_domain::{Clock, limits};
 
 use crate::{
+    breaker::{Breaker, Leave},
     config::{ClientConfig, Endpoint},
     error::ClientError,
 };
@@ -42,6 +43,8 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Link {
     pub(crate) channel: Channel,
+    endpoint: Arc<str>,
+    breaker: Arc<Breaker>,
     news: Arc<News>,
 }
 
@@ -55,9 +58,28 @@ struct News {
 }
 
 impl Link {
+    /// Asks for leave to send a call that waits this long for its answer.
+    ///
+    /// # Errors
+    /// [`ClientError::Away`] while nobody answers there.
+    pub(crate) fn enter<'a>(&'a self, clock: &'a dyn Clock, patience: Duration) -> Result<Leave<'a>, ClientError> {
+        let away = |after| ClientError::Away { endpoint: self.endpoint.to_string(), after };
+        self.breaker.enter(clock, patience).map_err(away)
+    }
+
     /// Says that the vault has answered on this connection.
     pub(crate) fn answered(&self) {
         self.news.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether both are one connection.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.news, &other.news)
+    }
+
+    /// Whether it is a connection to this endpoint.
+    pub(crate) fn leads_to(&self, endpoint: &Endpoint) -> bool {
+        *self.endpoint == *endpoint.to_string()
     }
 
     /// Makes more of a broken connection where more is known.
@@ -109,7 +131,7 @@ async fn dial(config: &ClientConfig, endpoint: &Endpoint, name: ServerName<'stat
         async move { open(&host, port, name, tls).await.map(|stream| TokioIo::new(Watched { stream, news })) }
     });
     let channel = transport.connect_with_connector(connector).await.map_err(|error| refuse(&error))?;
-    Ok(Link { channel, news })
+    Ok(Link { channel, endpoint: endpoint.to_string().into(), breaker: Arc::default(), news })
 }
 
 async fn open(host: &str, port: u16, name: ServerName<'static>, tls: TlsConnector) -> io::Result<TlsStream<TcpStream>> {

@@ -378,7 +378,9 @@ impl<W: Way> Held<W> {
 
     /// One stream: sends what is unanswered, then what comes, and takes answers. Ends well when nobody wants any more.
     async fn converse(&mut self) -> Result<(), ClientError> {
-        let link = self.client.link_for(&self.start.region);
+        let link = self.client.link_for(&self.start.region).await?;
+        let patience = self.client.patience();
+        let leave = link.enter(patience.clock, patience.deadline)?;
         let (outgoing, requests) = mpsc::channel(OUTGOING_MAX);
         let opened = W::open(link.channel.clone(), self.client.fresh(ReceiverStream::new(requests))?);
         let mut start = Some(self.start.clone());
@@ -388,8 +390,16 @@ impl<W: Way> Held<W> {
         let opened = opened.map_err(|_| ClientError::Deadline(self.client.patience().deadline))?;
         let opened = match opened {
             Ok(opened) => opened,
-            Err(status) => return Err(self.broken(&link, &status).await),
+            Err(status) => {
+                if matches!(ClientError::of_call(&status), ClientError::Transport { .. }) {
+                    leave.failed();
+                } else {
+                    leave.answered();
+                }
+                return Err(self.broken(&link, &status).await);
+            }
         };
+        leave.answered();
         link.answered();
         let stream_id = request_id(opened.metadata());
         let mut replies = opened.into_inner();

@@ -1,6 +1,7 @@
 //! What the calls do.
 
 mod checkpoint;
+mod client;
 mod client_stream;
 mod describe;
 mod determinism;
