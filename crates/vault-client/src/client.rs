@@ -32,11 +32,18 @@ pub struct Client(Arc<Shared>);
 struct Shared {
     config: ClientConfig,
     link: Link,
-    /// Connections for regions that are served elsewhere, as the configuration says, or as the vault did: allowed
-    /// endpoints only.
-    elsewhere: Mutex<HashMap<String, Link>>,
+    elsewhere: Mutex<Elsewhere>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+}
+
+/// What is known of other endpoints than the first. All of them stand in the configuration, which bounds their number.
+#[derive(Default)]
+struct Elsewhere {
+    /// Where the vault has sent calls for a region on to.
+    regions: HashMap<String, Endpoint>,
+    /// The connection to each: what is known of one that does not answer outlasts the call that found out.
+    links: HashMap<Endpoint, Link>,
 }
 
 /// How a call ended, and what is known of it.
@@ -120,12 +127,16 @@ impl Client {
             Err(error) => error,
         };
         if !link.is(&self.0.link) {
-            self.doubt(region, &link, &error);
+            self.doubt(region, &error);
             return Err(error);
         }
         let Some(endpoint) = self.sent_on(region, &error) else { return Err(error) };
         let link = self.follow(region, endpoint).await?;
-        self.on(&link, timed(message)?, left, send).await
+        let answer = self.on(&link, timed(message)?, left, send).await;
+        if let Err(error) = &answer {
+            self.doubt(region, error);
+        }
+        answer
     }
 
     /// A request that counts once: with a nonce of its own, and the time. Every attempt is another request.
@@ -158,29 +169,44 @@ impl Client {
     /// The connection for calls of `region`.
     ///
     /// # Errors
-    /// When the region has an endpoint of its own, and nobody can be reached there.
+    /// When the region has an endpoint of its own that can't be one.
     pub(crate) async fn link_for(&self, region: &str) -> Result<Link, ClientError> {
-        let known = self.elsewhere().get(region).cloned();
-        if let Some(link) = known {
-            return Ok(link);
-        }
-        let own = self.0.config.regions.iter().find(|(own, _)| own.as_str() == region);
-        match own {
-            Some((_, endpoint)) => self.follow(region, endpoint).await,
+        let sent_on = self.elsewhere().regions.get(region).cloned();
+        let own = || self.0.config.regions.iter().find(|(own, _)| own.as_str() == region).map(|(_, own)| own.clone());
+        match sent_on.or_else(own) {
+            Some(endpoint) => self.link_to(&endpoint).await,
             None => Ok(self.0.link.clone()),
         }
     }
 
-    /// Lets go of a connection that calls for `region` were sent on to, if the region is not served there any more, or
-    /// nobody can be reached: the next attempt asks where it began.
-    fn doubt(&self, region: &str, link: &Link, error: &ClientError) {
+    async fn link_to(&self, endpoint: &Endpoint) -> Result<Link, ClientError> {
+        if *endpoint == self.0.config.endpoint {
+            return Ok(self.0.link.clone());
+        }
+        let known = self.elsewhere().links.get(endpoint).cloned();
+        if let Some(link) = known {
+            return Ok(link);
+        }
+        let link = connect_elsewhere(&self.0.config, endpoint).await?;
+        Ok(self.elsewhere().links.entry(endpoint.clone()).or_insert(link).clone())
+    }
+
+    /// Remembers where calls for `region` were sent on to.
+    async fn follow(&self, region: &str, endpoint: &Endpoint) -> Result<Link, ClientError> {
+        let link = self.link_to(endpoint).await?;
+        let mut elsewhere = self.elsewhere();
+        if elsewhere.regions.len() < limits::REGIONS_MAX {
+            elsewhere.regions.insert(region.to_owned(), endpoint.clone());
+        }
+        Ok(link)
+    }
+
+    /// Forgets where calls for `region` were sent on to, if the region is not served there any more, or nobody can be
+    /// reached: the next attempt asks where it began.
+    fn doubt(&self, region: &str, error: &ClientError) {
         let is_gone = matches!(error, ClientError::Transport { .. } | ClientError::Away { .. });
-        let is_own = self.0.config.regions.keys().any(|own| own.as_str() == region);
-        if !is_own && (is_gone || error.reason() == Some(Reason::WrongRegion)) {
-            let mut elsewhere = self.elsewhere();
-            if elsewhere.get(region).is_some_and(|known| known.is(link)) {
-                elsewhere.remove(region);
-            }
+        if is_gone || error.reason() == Some(Reason::WrongRegion) {
+            self.elsewhere().regions.remove(region);
         }
     }
 
@@ -211,7 +237,7 @@ impl Client {
     /// there, and this one counts as broken.
     pub(crate) async fn follow_or_fail(&self, link: &Link, region: &str, error: ClientError) -> ClientError {
         if !link.is(&self.0.link) {
-            self.doubt(region, link, &error);
+            self.doubt(region, &error);
         } else if let Some(endpoint) = self.sent_on(region, &error) {
             return match self.follow(region, endpoint).await {
                 Ok(_) => ClientError::Transport { problem: "the region is served elsewhere".to_owned() },
@@ -221,22 +247,8 @@ impl Client {
         link.explain(error)
     }
 
-    fn elsewhere(&self) -> MutexGuard<'_, HashMap<String, Link>> {
+    fn elsewhere(&self) -> MutexGuard<'_, Elsewhere> {
         self.0.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Connects to where `region` is served, and remembers it. Regions of one endpoint share a connection.
-    async fn follow(&self, region: &str, endpoint: &Endpoint) -> Result<Link, ClientError> {
-        let shared = self.elsewhere().values().find(|link| link.leads_to(endpoint)).cloned();
-        let link = match shared {
-            Some(link) => link,
-            None => connect_elsewhere(&self.0.config, endpoint).await?,
-        };
-        let mut elsewhere = self.elsewhere();
-        if elsewhere.len() < limits::REGIONS_MAX {
-            elsewhere.insert(region.to_owned(), link.clone());
-        }
-        Ok(link)
     }
 
     /// The allowed endpoint that a refusal sends a call for `region` to.

@@ -77,11 +77,6 @@ impl Link {
         Arc::ptr_eq(&self.news, &other.news)
     }
 
-    /// Whether it is a connection to this endpoint.
-    pub(crate) fn leads_to(&self, endpoint: &Endpoint) -> bool {
-        *self.endpoint == *endpoint.to_string()
-    }
-
     /// Makes more of a broken connection where more is known.
     pub(crate) fn explain(&self, error: ClientError) -> ClientError {
         let ClientError::Transport { problem } = error else { return error };
@@ -98,15 +93,26 @@ impl Link {
 
 /// Connects to the configured endpoint.
 pub(crate) async fn connect(config: &ClientConfig) -> Result<Link, ClientError> {
-    dial(config, &config.endpoint, config.server_name.clone()).await
+    dial(config, &config.endpoint, config.server_name.clone(), When::Now).await
 }
 
-/// Connects to an endpoint that a call is sent on to, under that endpoint's own name.
+/// A connection to an endpoint that calls are sent on to, under that endpoint's own name; it is made with the first one.
 pub(crate) async fn connect_elsewhere(config: &ClientConfig, endpoint: &Endpoint) -> Result<Link, ClientError> {
-    dial(config, endpoint, endpoint.server_name()?).await
+    dial(config, endpoint, endpoint.server_name()?, When::Needed).await
 }
 
-async fn dial(config: &ClientConfig, endpoint: &Endpoint, name: ServerName<'static>) -> Result<Link, ClientError> {
+/// When a connection is made.
+enum When {
+    Now,
+    Needed,
+}
+
+async fn dial(
+    config: &ClientConfig,
+    endpoint: &Endpoint,
+    name: ServerName<'static>,
+    when: When,
+) -> Result<Link, ClientError> {
     let refuse = |error: &(dyn StdError + 'static)| ClientError::Connect {
         endpoint: endpoint.to_string(),
         problem: innermost(error),
@@ -130,7 +136,10 @@ async fn dial(config: &ClientConfig, endpoint: &Endpoint, name: ServerName<'stat
         let (host, name, tls, news) = (host.clone(), name.clone(), tls.clone(), noted.clone());
         async move { open(&host, port, name, tls).await.map(|stream| TokioIo::new(Watched { stream, news })) }
     });
-    let channel = transport.connect_with_connector(connector).await.map_err(|error| refuse(&error))?;
+    let channel = match when {
+        When::Now => transport.connect_with_connector(connector).await.map_err(|error| refuse(&error))?,
+        When::Needed => transport.connect_with_connector_lazy(connector),
+    };
     Ok(Link { channel, endpoint: endpoint.to_string().into(), breaker: Arc::default(), news })
 }
 
