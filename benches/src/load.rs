@@ -15,12 +15,20 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, sync::mpsc, task::JoinSet};
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint, Uri};
-use vault_domain::{Clock, SystemClock};
-use vault_proto::v1::{
-    DetokenizeItem, DetokenizeRequest, DetokenizeResult, DetokenizeStreamRequest, StreamStart, TokenizeItem,
-    TokenizeRequest, TokenizeResult, TokenizeStreamRequest, detokenize_result,
-    token_service_client::TokenServiceClient, tokenize_result,
+use tonic::{
+    Request, Status,
+    metadata::MetadataValue,
+    service::interceptor::InterceptedService,
+    transport::{Channel, Endpoint, Uri},
+};
+use vault_domain::{Clock, Entropy, Nonce, SystemClock, SystemEntropy};
+use vault_proto::{
+    NONCE_METADATA, TIMESTAMP_METADATA,
+    v1::{
+        DetokenizeItem, DetokenizeRequest, DetokenizeResult, DetokenizeStreamRequest, StreamStart, TokenizeItem,
+        TokenizeRequest, TokenizeResult, TokenizeStreamRequest, detokenize_result,
+        token_service_client::TokenServiceClient, tokenize_result,
+    },
 };
 
 use crate::{
@@ -168,7 +176,22 @@ impl Outcome {
 
 /// Open connections to one server.
 #[derive(Clone)]
-pub struct Connections(Vec<TokenServiceClient<Channel>>);
+pub struct Connections(Vec<Stub>);
+
+/// A generated client, each of whose requests counts once.
+type Stub = TokenServiceClient<InterceptedService<Channel, fn(Request<()>) -> Result<Request<()>, Status>>>;
+
+/// Adds what vault-client adds: a nonce that was never used, and the time.
+fn fresh(mut request: Request<()>) -> Result<Request<()>, Status> {
+    let mut nonce = Nonce([0; 16]);
+    SystemEntropy.fill(&mut nonce.0).map_err(|error| Status::internal(error.to_string()))?;
+    let said = [(NONCE_METADATA, nonce.to_string()), (TIMESTAMP_METADATA, SystemClock::new().wall().to_string())];
+    for (name, text) in said {
+        let value = MetadataValue::try_from(text).map_err(|error| Status::internal(error.to_string()))?;
+        request.metadata_mut().insert(name, value);
+    }
+    Ok(request)
+}
 
 impl Connections {
     /// Connects [`CONNECTIONS`] times.
@@ -192,7 +215,8 @@ impl Connections {
             let origin: Uri = format!("https://{SERVER_NAME}:{}", address.port()).parse()?;
             // tonic is told `http`, for it would ask for TLS of its own otherwise.
             let endpoint = Endpoint::from_shared(format!("http://{address}"))?.origin(origin);
-            clients.push(TokenServiceClient::new(endpoint.connect_with_connector(connector).await?));
+            let channel = endpoint.connect_with_connector(connector).await?;
+            clients.push(TokenServiceClient::with_interceptor(channel, fresh as _));
         }
         Ok(Self(clients))
     }
@@ -277,7 +301,7 @@ fn merge(one: Option<(u64, u64)>, other: Option<(u64, u64)>) -> Option<(u64, u64
 
 /// One call after the other.
 struct Caller {
-    client: TokenServiceClient<Channel>,
+    client: Stub,
     load: Load,
     draw: Draw,
     receipts: Option<(u64, u64)>,

@@ -4,7 +4,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use vault_domain::{Entropy, SystemEntropy};
+use tonic::{Code, Request, metadata::MetadataMap};
+use vault_domain::{Clock, Entropy, SystemClock, SystemEntropy};
+use vault_tests::{connection::freshness_of, refusal::Refusal, requests};
 
 use crate::{
     books::Books,
@@ -121,6 +123,33 @@ async fn after_a_crash(site: &Site, vault: &Vault, books: &Books, tokens: usize,
     }
     client.repeat_named(books, named).await;
     client.checkpoint(books).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nonce_that_was_used_is_remembered_by_a_vault_that_was_killed() {
+    let site = Site::new(Settings::default());
+    let books = Arc::new(Books::default());
+    let mut vault = site.start();
+    let client = Client::connect(&site, vault.address()).await.unwrap();
+    let token = client.tokenize(&books, requests::tokenize("email", ["nonce@example.org"])).await.unwrap().remove(0);
+    let now = SystemClock::new().wall().to_string();
+    let reveal = |nonce: u32| {
+        let mut request = Request::new(requests::detokenize("email", [&token]));
+        *request.metadata_mut() = MetadataMap::from_headers(freshness_of(&format!("{nonce:032x}"), &now));
+        request
+    };
+    for round in 0..3 {
+        let client = Client::connect(&site, vault.address()).await.unwrap();
+        assert!(client.payments.clone().detokenize(reveal(round)).await.is_ok());
+        vault.kill();
+        vault = site.start();
+        let client = Client::connect(&site, vault.address()).await.unwrap();
+        for used in 0..=round {
+            let refused = client.payments.clone().detokenize(reveal(used)).await.unwrap_err();
+            Refusal::of_call(&refused).is(Code::FailedPrecondition, "NONCE_REPLAYED");
+        }
+    }
+    vault.stop();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

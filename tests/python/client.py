@@ -12,8 +12,10 @@ import argparse
 import hashlib
 import importlib.resources
 import pathlib
+import secrets
 import sys
 import tempfile
+import time
 
 import grpc
 import grpc_tools.protoc
@@ -57,10 +59,15 @@ def detail(status, kind):
     return found[0]
 
 
-def refused(call, request, code, reason):
+def fresh():
+    """What a call says so that it counts once: a nonce that was never used, and the time."""
+    return [("tokenvault-nonce", secrets.token_hex(16)), ("tokenvault-timestamp", str(time.time_ns() // 1_000_000))]
+
+
+def refused(call, request, code, reason, metadata=None):
     """Makes a call that must be refused, and returns the status."""
     try:
-        call(request, timeout=10)
+        call(request, timeout=10, metadata=metadata or fresh())
     except grpc.RpcError as error:
         assert error.code() == code, error
         status = rpc_status.from_call(error)
@@ -107,6 +114,7 @@ def tokenize_and_reveal(v1, loader, payments):
             items=[v1.DetokenizeItem(data_class=data_class, token=token) for data_class, token in tokens],
         ),
         timeout=10,
+        metadata=fresh(),
     )
     assert [result.revealed.value for result in answer.results] == [CARD, EMAIL, b""]
     info = detail(answer.results[2].error, error_details_pb2.ErrorInfo)
@@ -130,7 +138,9 @@ def refusals(v1, loader):
     asked = v1.DetokenizeRequest(
         **{**good, "purpose": "settlement"}, items=[v1.DetokenizeItem(data_class="email", token="tok_eu_x")]
     )
-    answer = loader.Detokenize(asked, timeout=10)
+    once = fresh()
+    answer = loader.Detokenize(asked, timeout=10, metadata=once)
+    refused(loader.Detokenize, asked, grpc.StatusCode.FAILED_PRECONDITION, "NONCE_REPLAYED", once)
     denied = answer.results[0].error
     assert denied.code == grpc.StatusCode.PERMISSION_DENIED.value[0], denied
     assert detail(denied, error_details_pb2.ErrorInfo).reason == "ACCESS_DENIED"

@@ -152,10 +152,11 @@ impl Caller {
     /// When the call as a whole is refused.
     pub async fn describe(
         &self,
-        request: v1::DescribeTokensRequest,
+        request: impl IntoRequest<v1::DescribeTokensRequest>,
     ) -> Result<Vec<Result<v1::TokenDescription, Refusal>>, Refusal> {
         use v1::describe_token_result::Outcome;
-        self.plant_tokens(&request.items);
+        let request = request.into_request();
+        self.plant_tokens(&request.get_ref().items);
         let answer = self.tokens.clone().describe_tokens(request).await.map_err(|status| self.refusal(&status))?;
         let answer = answer.into_inner();
         assert!(answer.receipt.is_some(), "a receipt");

@@ -6,7 +6,7 @@
 use std::{error::Error, future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, task, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use hyper::{
     body::Incoming,
@@ -17,6 +17,8 @@ use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio::{net::TcpStream, sync::watch};
 use tokio_rustls::TlsConnector;
 use tonic::{Code, Status, body::Body};
+use vault_domain::{Clock, Entropy, Nonce, SystemClock, SystemEntropy};
+use vault_proto::{NONCE_METADATA, TIMESTAMP_METADATA};
 
 use crate::certificates::{Authority, Identity};
 
@@ -40,9 +42,12 @@ pub fn tls(trusted: &Authority, identity: Option<&Identity>) -> Arc<ClientConfig
     Arc::new(config)
 }
 
-/// An open connection. Clones share it.
+/// An open connection. Clones share it. Every request on it bears a nonce of its own and the time, as those of every good
+/// caller do, unless it brings its own or is to have none.
 #[derive(Clone, Debug)]
 pub struct Connection {
+    /// What its requests tell the time by; `None` for requests without a nonce.
+    clock: Option<Arc<dyn Clock>>,
     sender: SendRequest<Body>,
     /// Closed when the connection has ended.
     open: watch::Receiver<()>,
@@ -59,8 +64,11 @@ pub type Broken = Box<dyn Error + Send + Sync>;
 /// in a queue then that nobody reads and that lives as long as its sender.
 fn send(
     connection: &mut Connection,
-    request: Request<Body>,
+    mut request: Request<Body>,
 ) -> impl Future<Output = Result<Response<Incoming>, Broken>> + use<> {
+    if let Some(clock) = connection.clock.as_ref().filter(|_| !says_something(request.headers())) {
+        request.headers_mut().extend(freshness(&**clock));
+    }
     let answer = connection.sender.send_request(request);
     let mut open = connection.open.clone();
     let forgotten = async move {
@@ -73,6 +81,26 @@ fn send(
             () = forgotten => Err("the connection has ended".into()),
         }
     }
+}
+
+/// What a request says against its repeat: a nonce that was never used, and the time.
+#[must_use]
+pub fn freshness(clock: &dyn Clock) -> HeaderMap {
+    let mut nonce = Nonce([0; 16]);
+    SystemEntropy.fill(&mut nonce.0).expect("randomness");
+    freshness_of(&nonce.to_string(), &clock.wall().to_string())
+}
+
+/// The same with these texts.
+#[must_use]
+pub fn freshness_of(nonce: &str, timestamp: &str) -> HeaderMap {
+    let said = [(NONCE_METADATA, nonce), (TIMESTAMP_METADATA, timestamp)];
+    let header = |text: &str| HeaderValue::from_str(text).expect("a header");
+    said.into_iter().map(|(name, text)| (HeaderName::from_static(name), header(text))).collect()
+}
+
+fn says_something(headers: &HeaderMap) -> bool {
+    headers.contains_key(NONCE_METADATA) || headers.contains_key(TIMESTAMP_METADATA)
 }
 
 /// The answer to a bare request.
@@ -115,7 +143,19 @@ impl Connection {
             drop(ended);
         });
         let origin = format!("https://localhost:{}", address.port()).parse().expect("an origin");
-        Ok(Self { sender, open, origin })
+        Ok(Self { clock: Some(Arc::new(SystemClock::new())), sender, open, origin })
+    }
+
+    /// The same connection, whose requests tell the time by this clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..self }
+    }
+
+    /// The same connection, whose requests bear no nonce but their own.
+    #[must_use]
+    pub fn without_nonces(self) -> Self {
+        Self { clock: None, ..self }
     }
 
     /// Where its requests go.

@@ -6,7 +6,7 @@ use vault_domain::{LogIndex, Region, VaultId};
 use vault_ledger::{Entry, Frontier, People, SealedPart, TreeHash, TreeHead, leaf_hash};
 use vault_store::{
     Batch, Direction, Identity, Memory, OpenError, Options, Scope, Store,
-    table::{Checkpoints, Entries, Records},
+    table::{Checkpoints, Entries, Nonces, Records},
     wait,
 };
 
@@ -78,6 +78,15 @@ pub fn open(directory: &Path, vault: &str, scope: &str) -> Result<Store, OpenErr
         directory,
         &Options { create: false, identity, memory: Memory::new(8 << 20, 8 << 20), ballast_bytes: 0 },
     )
+}
+
+/// How many nonces a store holds.
+#[must_use]
+pub fn nonces(directory: &Path, vault: &str, scope: &str) -> usize {
+    let store = open(directory, vault, scope).expect("a store");
+    let rows = wait(store.reader.snapshot().scan(Nonces, .., Direction::Forward, ROWS)).expect("nonces");
+    assert!(!rows.more(), "a test counts all of its nonces");
+    rows.len()
 }
 
 /// The rows of all records of a store, by rising number.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Streaming};
+use tonic::{Request, Streaming, metadata::MetadataMap};
 use vault_proto::v1;
 
 use crate::{
@@ -72,6 +73,24 @@ impl Caller {
     /// When the stream is refused.
     pub async fn detokenize_stream(&self, deadline: Option<Duration>) -> Result<DetokenizeStream, Refusal> {
         let (sender, request) = outgoing(deadline);
+        self.open_to_detokenize(sender, request).await
+    }
+
+    /// The same, with what its opening says of itself.
+    ///
+    /// # Errors
+    /// When the stream is refused.
+    pub async fn detokenize_stream_saying(&self, said: HeaderMap) -> Result<DetokenizeStream, Refusal> {
+        let (sender, mut request) = outgoing(None);
+        *request.metadata_mut() = MetadataMap::from_headers(said);
+        self.open_to_detokenize(sender, request).await
+    }
+
+    async fn open_to_detokenize(
+        &self,
+        sender: mpsc::Sender<v1::DetokenizeStreamRequest>,
+        request: Request<ReceiverStream<v1::DetokenizeStreamRequest>>,
+    ) -> Result<DetokenizeStream, Refusal> {
         let opened = self.tokens().detokenize_stream(request).await.map_err(|status| self.refusal(&status))?;
         Ok(Stream { caller: self.clone(), sender: Some(sender), answers: opened.into_inner() })
     }

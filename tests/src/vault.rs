@@ -10,7 +10,11 @@ use std::{
     net::SocketAddr,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -46,9 +50,10 @@ const CATALOG: &str = include_str!("vault/catalog.toml");
 /// A vault that belongs to one test.
 pub struct TestVault {
     directory: TempDir,
-    authority: Authority,
-    identities: HashMap<Role, Identity>,
+    authority: Arc<Authority>,
+    identities: Arc<HashMap<Role, Identity>>,
     clock: Arc<dyn Clock>,
+    callers_clock: Arc<CallersClock>,
     entropy: Arc<dyn Entropy>,
     server: Option<Server>,
     callers: Mutex<HashMap<Role, Caller>>,
@@ -59,6 +64,24 @@ pub struct TestVault {
 impl fmt::Debug for TestVault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestVault").field("directory", &self.directory.path()).finish_non_exhaustive()
+    }
+}
+
+/// What callers tell the time by: the vault's clock, but where that is set back, theirs are not.
+#[derive(Debug)]
+struct CallersClock {
+    vaults: Arc<dyn Clock>,
+    newest: AtomicU64,
+}
+
+impl Clock for CallersClock {
+    fn wall(&self) -> Millis {
+        let now = self.vaults.wall();
+        Millis(self.newest.fetch_max(now.0, Ordering::SeqCst).max(now.0))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.vaults.monotonic()
     }
 }
 
@@ -98,7 +121,7 @@ impl TestVault {
         let log = ProcessLog::start();
         fs::create_dir_all(disk).expect("a disk");
         let directory = TempDir::new_in(disk).expect("a folder");
-        let authority = Authority::new("the authority of a test");
+        let authority = Arc::new(Authority::new("the authority of a test"));
         let foreign = Authority::new("another authority");
         let identities = Role::ALL
             .into_iter()
@@ -115,7 +138,9 @@ impl TestVault {
         RootKey::create_file(&directory.path().join("root.key"), &SystemEntropy).expect("a root key");
         let (entropy, secrets) = (Arc::new(SystemEntropy), Secrets::default());
         let callers = Mutex::default();
-        Self { directory, authority, identities, clock, entropy, server: None, callers, secrets, log }
+        let identities = Arc::new(identities);
+        let callers_clock = Arc::new(CallersClock { vaults: clock.clone(), newest: AtomicU64::new(0) });
+        Self { directory, authority, identities, clock, callers_clock, entropy, server: None, callers, secrets, log }
     }
 
     /// Where everything of this vault lies.
@@ -140,6 +165,26 @@ impl TestVault {
     #[must_use]
     pub fn root_key_file(&self) -> PathBuf {
         self.directory.path().join("root.key")
+    }
+
+    /// Gives a vault that was not started the authority of another one, so that a caller of the one is a caller of both.
+    pub fn join(&mut self, other: &Self) {
+        let server = other.authority.server();
+        let path = |name: &str| self.directory.path().join(name);
+        let write = |name: &str, text: &str| fs::write(path(name), text).expect("a file");
+        write("server.pem", server.certificate_pem());
+        write("server.key", &server.key_pem());
+        write("clients.pem", &other.authority.certificate_pem());
+        self.authority = other.authority.clone();
+        self.identities = other.identities.clone();
+    }
+
+    /// Changes a text in the configuration or the catalog; counts from the next start.
+    pub fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.directory.path().join(file);
+        let text = fs::read_to_string(&path).expect("a file");
+        assert!(text.contains(from), "{file} holds what is to be changed");
+        fs::write(path, text.replace(from, to)).expect("a file");
     }
 
     /// Rewrites the configuration for a vault of another name.
@@ -223,7 +268,8 @@ impl TestVault {
     /// # Errors
     /// When the connection fails.
     pub async fn try_connect_with(&self, identity: Option<&Identity>) -> Result<Connection, String> {
-        Connection::open(self.address(), tls(&self.authority, identity)).await
+        let connection = Connection::open(self.address(), tls(&self.authority, identity)).await?;
+        Ok(connection.with_clock(self.callers_clock.clone()))
     }
 
     /// The certificate of a role.
@@ -327,6 +373,13 @@ impl TestVault {
     pub fn stored_rows(&self, scope: &str) -> Vec<Vec<u8>> {
         assert!(self.server.is_none(), "a running vault holds its stores");
         stored_log::records(&self.data_directory().join(scope), VAULT, scope)
+    }
+
+    /// How many nonces lie in the store of a region. The vault must be stopped.
+    #[must_use]
+    pub fn stored_nonces(&self, scope: &str) -> usize {
+        assert!(self.server.is_none(), "a running vault holds its stores");
+        stored_log::nonces(&self.data_directory().join(scope), VAULT, scope)
     }
 
     /// Changes an entry behind the vault's back. The vault must be stopped.

@@ -50,7 +50,8 @@ impl Patience<'_> {
                 return (Err(ClientError::Deadline(self.deadline)), attempts);
             }
             let pause = self.pause(attempts, error.retry_after());
-            if !repeatable || !error.is_passing() || attempts >= self.attempts_max || pause >= left() {
+            let harmless = repeatable || error.was_not_sent();
+            if !harmless || !error.is_passing() || attempts >= self.attempts_max || pause >= left() {
                 return (Err(error), attempts);
             }
             tokio::time::sleep(pause).await;

@@ -5,13 +5,14 @@ use std::{
     fmt,
     future::Future,
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::task::JoinSet;
-use tonic::{Request, Response, Status, transport::Channel};
-use vault_domain::{Clock, Entropy, Reason, RequestId, limits};
+use tonic::{Request, Response, Status, metadata::MetadataValue, transport::Channel};
+use vault_domain::{Clock, Entropy, Nonce, Reason, RequestId, limits};
+use vault_proto::{NONCE_METADATA, TIMESTAMP_METADATA};
 
 use crate::{
     attempt::Patience,
@@ -31,10 +32,18 @@ pub struct Client(Arc<Shared>);
 struct Shared {
     config: ClientConfig,
     link: Link,
-    /// Where the regions are served that the vault has sent us on for; allowed endpoints only.
-    elsewhere: Mutex<HashMap<String, Link>>,
+    elsewhere: Mutex<Elsewhere>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+}
+
+/// What is known of other endpoints than the first. All of them stand in the configuration, which bounds their number.
+#[derive(Default)]
+struct Elsewhere {
+    /// Where the vault has sent calls for a region on to.
+    regions: HashMap<String, Endpoint>,
+    /// The connection to each: what is known of one that does not answer outlasts the call that found out.
+    links: HashMap<Endpoint, Link>,
 }
 
 /// How a call ended, and what is known of it.
@@ -108,21 +117,41 @@ impl Client {
         Fut: Future<Output = Result<Response<A>, Status>>,
     {
         let timed = |message: Q| {
-            let mut request = Request::new(message);
+            let mut request = self.fresh(message)?;
             request.set_timeout(left);
-            request
+            Ok::<_, ClientError>(request)
         };
-        if let Some(link) = self.followed(region) {
-            return on(&link, timed(message), send).await;
-        }
-        let error = match on(&self.0.link, timed(message.clone()), send).await {
+        let link = self.link_for(region).await?;
+        let error = match self.on(&link, timed(message.clone())?, left, send).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
+        if !link.is(&self.0.link) {
+            self.doubt(region, &error);
+            return Err(error);
+        }
         let Some(endpoint) = self.sent_on(region, &error) else { return Err(error) };
-        let link = connect_elsewhere(&self.0.config, endpoint).await?;
-        self.follow(region, link.clone());
-        on(&link, timed(message), send).await
+        let link = self.follow(region, endpoint).await?;
+        let answer = self.on(&link, timed(message)?, left, send).await;
+        if let Err(error) = &answer {
+            self.doubt(region, error);
+        }
+        answer
+    }
+
+    /// A request that counts once: with a nonce of its own, and the time. Every attempt is another request.
+    pub(crate) fn fresh<Q>(&self, message: Q) -> Result<Request<Q>, ClientError> {
+        let mut nonce = Nonce([0; 16]);
+        self.draw(&mut nonce.0)?;
+        let mut request = Request::new(message);
+        let said = [(NONCE_METADATA, nonce.to_string()), (TIMESTAMP_METADATA, self.0.clock.wall().to_string())];
+        for (name, text) in said {
+            // Digits are always a value.
+            if let Ok(value) = MetadataValue::try_from(text) {
+                request.metadata_mut().insert(name, value);
+            }
+        }
+        Ok(request)
     }
 
     /// How long this client waits for a call, and how often it tries.
@@ -137,36 +166,89 @@ impl Client {
         self.0.clock.monotonic()
     }
 
-    /// The connection for a stream of `region`.
-    pub(crate) fn link_for(&self, region: &str) -> Link {
-        self.followed(region).unwrap_or_else(|| self.0.link.clone())
+    /// The connection for calls of `region`.
+    ///
+    /// # Errors
+    /// When the region has an endpoint of its own that can't be one.
+    pub(crate) async fn link_for(&self, region: &str) -> Result<Link, ClientError> {
+        let sent_on = self.elsewhere().regions.get(region).cloned();
+        let own = || self.0.config.regions.iter().find(|(own, _)| own.as_str() == region).map(|(_, own)| own.clone());
+        match sent_on.or_else(own) {
+            Some(endpoint) => self.link_to(&endpoint).await,
+            None => Ok(self.0.link.clone()),
+        }
+    }
+
+    async fn link_to(&self, endpoint: &Endpoint) -> Result<Link, ClientError> {
+        if *endpoint == self.0.config.endpoint {
+            return Ok(self.0.link.clone());
+        }
+        let known = self.elsewhere().links.get(endpoint).cloned();
+        if let Some(link) = known {
+            return Ok(link);
+        }
+        let link = connect_elsewhere(&self.0.config, endpoint).await?;
+        Ok(self.elsewhere().links.entry(endpoint.clone()).or_insert(link).clone())
+    }
+
+    /// Remembers where calls for `region` were sent on to.
+    async fn follow(&self, region: &str, endpoint: &Endpoint) -> Result<Link, ClientError> {
+        let link = self.link_to(endpoint).await?;
+        let mut elsewhere = self.elsewhere();
+        if elsewhere.regions.len() < limits::REGIONS_MAX {
+            elsewhere.regions.insert(region.to_owned(), endpoint.clone());
+        }
+        Ok(link)
+    }
+
+    /// Forgets where calls for `region` were sent on to, if the region is not served there any more, or nobody can be
+    /// reached: the next attempt asks where it began.
+    fn doubt(&self, region: &str, error: &ClientError) {
+        let is_gone = matches!(error, ClientError::Transport { .. } | ClientError::Away { .. });
+        if is_gone || error.reason() == Some(Reason::WrongRegion) {
+            self.elsewhere().regions.remove(region);
+        }
+    }
+
+    /// One request on one connection, if the connection's breaker lets it.
+    async fn on<Q, A, F, Fut>(
+        &self,
+        link: &Link,
+        request: Request<Q>,
+        left: Duration,
+        send: &F,
+    ) -> Result<Response<A>, ClientError>
+    where
+        F: Fn(Channel, Request<Q>) -> Fut,
+        Fut: Future<Output = Result<Response<A>, Status>>,
+    {
+        let leave = link.enter(&*self.0.clock, left)?;
+        let answer = send(link.channel.clone(), request).await.map_err(|status| ClientError::of_call(&status));
+        if matches!(answer, Err(ClientError::Transport { .. })) {
+            leave.failed();
+        } else {
+            leave.answered();
+            link.answered();
+        }
+        answer.map_err(|error| link.explain(error))
     }
 
     /// Reads how a stream was opened on `link`. Where the vault sends it on and that is allowed, the next one goes
     /// there, and this one counts as broken.
     pub(crate) async fn follow_or_fail(&self, link: &Link, region: &str, error: ClientError) -> ClientError {
-        if let Some(endpoint) = self.sent_on(region, &error) {
-            return match connect_elsewhere(&self.0.config, endpoint).await {
-                Ok(link) => {
-                    self.follow(region, link);
-                    ClientError::Transport { problem: "the region is served elsewhere".to_owned() }
-                }
+        if !link.is(&self.0.link) {
+            self.doubt(region, &error);
+        } else if let Some(endpoint) = self.sent_on(region, &error) {
+            return match self.follow(region, endpoint).await {
+                Ok(_) => ClientError::Transport { problem: "the region is served elsewhere".to_owned() },
                 Err(unreachable) => unreachable,
             };
         }
         link.explain(error)
     }
 
-    /// The connection that calls for `region` have been sent on to.
-    fn followed(&self, region: &str) -> Option<Link> {
-        self.0.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).get(region).cloned()
-    }
-
-    fn follow(&self, region: &str, link: Link) {
-        let mut elsewhere = self.0.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
-        if elsewhere.len() < limits::REGIONS_MAX {
-            elsewhere.insert(region.to_owned(), link);
-        }
+    fn elsewhere(&self) -> MutexGuard<'_, Elsewhere> {
+        self.0.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The allowed endpoint that a refusal sends a call for `region` to.
@@ -221,19 +303,6 @@ impl Client {
         }
         Ok(answer)
     }
-}
-
-/// One request on one connection.
-async fn on<Q, A, F, Fut>(link: &Link, request: Request<Q>, send: &F) -> Result<Response<A>, ClientError>
-where
-    F: Fn(Channel, Request<Q>) -> Fut,
-    Fut: Future<Output = Result<Response<A>, Status>>,
-{
-    let answer = send(link.channel.clone(), request).await.map_err(|status| ClientError::of_call(&status));
-    if !matches!(answer, Err(ClientError::Transport { .. })) {
-        link.answered();
-    }
-    answer.map_err(|error| link.explain(error))
 }
 
 /// A call that is finished; a panic in it goes on here.

@@ -1,13 +1,13 @@
 //! Where the vault is, who we are, and how long we wait. Everything is checked here, before anything is dialled.
 
-use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use http::Uri;
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
-use vault_domain::limits;
+use vault_domain::{Region, limits};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -81,6 +81,7 @@ pub struct ClientConfig {
     pub(crate) attempts_max: u32,
     pub(crate) in_flight_max: usize,
     pub(crate) followed: Vec<Endpoint>,
+    pub(crate) regions: HashMap<Region, Endpoint>,
 }
 
 impl ClientConfig {
@@ -106,6 +107,7 @@ impl ClientConfig {
             attempts_max: ATTEMPTS_DEFAULT,
             in_flight_max: IN_FLIGHT_DEFAULT,
             followed: Vec::new(),
+            regions: HashMap::new(),
         })
     }
 
@@ -140,6 +142,20 @@ impl ClientConfig {
         Self { in_flight_max: in_flight_max.get().min(IN_FLIGHT_MAX), ..self }
     }
 
+    /// Says where a region is served: calls for it go there and not to the first endpoint, on a connection of their own,
+    /// which is made with the first of them. The server there has to prove itself by the same authorities, under the
+    /// endpoint's own host name.
+    ///
+    /// # Errors
+    /// When there are more than `limits::REGIONS_MAX`.
+    pub fn with_region(mut self, region: Region, endpoint: Endpoint) -> Result<Self, ClientError> {
+        self.regions.insert(region, endpoint);
+        if self.regions.len() > limits::REGIONS_MAX {
+            return Err(ClientError::configuration("the regions with endpoints of their own", "must be at most 16"));
+        }
+        Ok(self)
+    }
+
     /// Allows calls for a region that is served elsewhere to be sent on to this endpoint, when the vault names it. The
     /// server there has to prove itself by the same authorities, under the endpoint's own host name. An endpoint that
     /// is not allowed is never followed: a value would go where nobody meant it to.
@@ -160,7 +176,7 @@ impl fmt::Debug for ClientConfig {
         let mut shown = f.debug_struct("ClientConfig");
         shown.field("endpoint", &self.endpoint).field("server_name", &self.server_name);
         shown.field("deadline", &self.deadline).field("attempts_max", &self.attempts_max);
-        shown.field("followed", &self.followed).finish_non_exhaustive()
+        shown.field("followed", &self.followed).field("regions", &self.regions).finish_non_exhaustive()
     }
 }
 

@@ -24,9 +24,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Uri};
-use vault_domain::limits;
+use vault_domain::{Clock, limits};
 
 use crate::{
+    breaker::{Breaker, Leave},
     config::{ClientConfig, Endpoint},
     error::ClientError,
 };
@@ -42,6 +43,8 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Link {
     pub(crate) channel: Channel,
+    endpoint: Arc<str>,
+    breaker: Arc<Breaker>,
     news: Arc<News>,
 }
 
@@ -55,9 +58,23 @@ struct News {
 }
 
 impl Link {
+    /// Asks for leave to send a call that waits this long for its answer.
+    ///
+    /// # Errors
+    /// [`ClientError::Away`] while nobody answers there.
+    pub(crate) fn enter<'a>(&'a self, clock: &'a dyn Clock, patience: Duration) -> Result<Leave<'a>, ClientError> {
+        let away = |after| ClientError::Away { endpoint: self.endpoint.to_string(), after };
+        self.breaker.enter(clock, patience).map_err(away)
+    }
+
     /// Says that the vault has answered on this connection.
     pub(crate) fn answered(&self) {
         self.news.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether both are one connection.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.news, &other.news)
     }
 
     /// Makes more of a broken connection where more is known.
@@ -76,15 +93,26 @@ impl Link {
 
 /// Connects to the configured endpoint.
 pub(crate) async fn connect(config: &ClientConfig) -> Result<Link, ClientError> {
-    dial(config, &config.endpoint, config.server_name.clone()).await
+    dial(config, &config.endpoint, config.server_name.clone(), When::Now).await
 }
 
-/// Connects to an endpoint that a call is sent on to, under that endpoint's own name.
+/// A connection to an endpoint that calls are sent on to, under that endpoint's own name; it is made with the first one.
 pub(crate) async fn connect_elsewhere(config: &ClientConfig, endpoint: &Endpoint) -> Result<Link, ClientError> {
-    dial(config, endpoint, endpoint.server_name()?).await
+    dial(config, endpoint, endpoint.server_name()?, When::Needed).await
 }
 
-async fn dial(config: &ClientConfig, endpoint: &Endpoint, name: ServerName<'static>) -> Result<Link, ClientError> {
+/// When a connection is made.
+enum When {
+    Now,
+    Needed,
+}
+
+async fn dial(
+    config: &ClientConfig,
+    endpoint: &Endpoint,
+    name: ServerName<'static>,
+    when: When,
+) -> Result<Link, ClientError> {
     let refuse = |error: &(dyn StdError + 'static)| ClientError::Connect {
         endpoint: endpoint.to_string(),
         problem: innermost(error),
@@ -108,8 +136,11 @@ async fn dial(config: &ClientConfig, endpoint: &Endpoint, name: ServerName<'stat
         let (host, name, tls, news) = (host.clone(), name.clone(), tls.clone(), noted.clone());
         async move { open(&host, port, name, tls).await.map(|stream| TokioIo::new(Watched { stream, news })) }
     });
-    let channel = transport.connect_with_connector(connector).await.map_err(|error| refuse(&error))?;
-    Ok(Link { channel, news })
+    let channel = match when {
+        When::Now => transport.connect_with_connector(connector).await.map_err(|error| refuse(&error))?,
+        When::Needed => transport.connect_with_connector_lazy(connector),
+    };
+    Ok(Link { channel, endpoint: endpoint.to_string().into(), breaker: Arc::default(), news })
 }
 
 async fn open(host: &str, port: u16, name: ServerName<'static>, tls: TlsConnector) -> io::Result<TlsStream<TcpStream>> {

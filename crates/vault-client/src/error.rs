@@ -41,6 +41,14 @@ pub enum ClientError {
         /// The innermost cause.
         problem: String,
     },
+    /// Nobody has answered there for some attempts; nothing was sent, and nothing is for a while.
+    #[error("nobody answered at {endpoint} lately; the next call goes there in {} ms", .after.as_millis())]
+    Away {
+        /// Where.
+        endpoint: String,
+        /// When to try again.
+        after: Duration,
+    },
     /// The vault does not accept our certificate; what was sent was not read.
     #[error(
         "the vault refuses the client certificate (TLS alert {alert}): show one of a client CA that it is \
@@ -204,7 +212,7 @@ impl ClientError {
     /// Whether it may pass: the same request can succeed a little later.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Transport { .. } => true,
+            Self::Transport { .. } | Self::Connect { .. } | Self::Away { .. } => true,
             Self::Refused(refusal) => refusal.code == Code::Unavailable,
             _ => false,
         }
@@ -212,7 +220,15 @@ impl ClientError {
 
     /// The time that the vault asks to wait.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        self.refusal().and_then(|refusal| refusal.retry_after)
+        match self {
+            Self::Away { after, .. } => Some(*after),
+            _ => self.refusal().and_then(|refusal| refusal.retry_after),
+        }
+    }
+
+    /// Whether nothing was sent, so that a repeat can't do anything twice.
+    pub(crate) fn was_not_sent(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Away { .. })
     }
 }
 

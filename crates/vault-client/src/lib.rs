@@ -1,6 +1,14 @@
 //! The typed client of the vault: TLS 1.3 with a client certificate, deadlines, bounded retries, decoded refusals,
 //! receipts.
 //!
+//! Every attempt bears a nonce of its own and the time, so that nobody who gets hold of it on its way can send it again; a
+//! repeat is a new attempt under the same idempotency key. Only what does no harm when it is done twice is repeated, with
+//! growing pauses that are spread, and with the vault's own (`RetryInfo`) on top, within the call's deadline. Calls for a
+//! region that is served elsewhere go where [`ClientConfig::with_region`] says, or where the vault sends them, if that
+//! endpoint is allowed ([`ClientConfig::following`]); once, not on and on. Each endpoint has one connection, and a breaker:
+//! after [`FAILURES_MAX`] attempts in a row without an answer calls fail at once with [`ClientError::Away`], and after a
+//! rest, at most [`REST_MAX`], one at a time looks whether somebody is back.
+//!
 //! Nothing here decides about access, and nothing here keeps a value longer than its call: values and tokens travel in
 //! types that are wiped and show nothing when they are printed for debugging.
 //!
@@ -8,6 +16,7 @@
 //! |---|---|
 //! | `config` | [`ClientConfig`]: where the vault is, who we are, how long we wait |
 //! | `connect` | the connection |
+//! | `breaker` | what stops calls to an endpoint where nobody answers |
 //! | `attempt` | one logical call: its deadline, its repeats |
 //! | `call` | [`CallContext`] and what is known of calls that were made: [`CallMade`], [`Receipt`] |
 //! | `split` | more items than one request may hold |
@@ -17,6 +26,7 @@
 #![deny(missing_docs)]
 
 mod attempt;
+mod breaker;
 mod call;
 mod client;
 mod config;
@@ -30,6 +40,7 @@ mod stream;
 mod tokenize;
 
 pub use attempt::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
+pub use breaker::{FAILURES_MAX, REST_MAX};
 pub use call::{Answer, CallContext, CallMade, Idempotency, Receipt};
 pub use client::{ANSWER_BYTES_MAX, Client};
 pub use config::{ClientConfig, Endpoint, FOLLOWED_ENDPOINTS_MAX, IN_FLIGHT_DEFAULT, IN_FLIGHT_MAX};

@@ -16,7 +16,7 @@ use std::{
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Response, Status, Streaming, transport::Channel};
+use tonic::{Request, Response, Status, Streaming, transport::Channel};
 use vault_domain::{LevelAsked, Reason, RequestId};
 use vault_proto::v1::{self, token_service_client::TokenServiceClient};
 
@@ -110,7 +110,7 @@ mod sealed {
         ) -> Result<Result<Self::Output, ClientError>, ClientError>;
         fn open(
             channel: Channel,
-            outgoing: ReceiverStream<Self::Request>,
+            outgoing: Request<ReceiverStream<Self::Request>>,
         ) -> impl Future<Output = Result<Response<Streaming<Self::Reply>>, Status>> + Send;
     }
 }
@@ -156,7 +156,7 @@ impl sealed::Way for Tokenizing {
 
     async fn open(
         channel: Channel,
-        outgoing: ReceiverStream<Self::Request>,
+        outgoing: Request<ReceiverStream<Self::Request>>,
     ) -> Result<Response<Streaming<Self::Reply>>, Status> {
         let mut service = TokenServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
         service.tokenize_stream(outgoing).await
@@ -194,7 +194,7 @@ impl sealed::Way for Detokenizing {
 
     async fn open(
         channel: Channel,
-        outgoing: ReceiverStream<Self::Request>,
+        outgoing: Request<ReceiverStream<Self::Request>>,
     ) -> Result<Response<Streaming<Self::Reply>>, Status> {
         let mut service = TokenServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
         service.detokenize_stream(outgoing).await
@@ -382,9 +382,11 @@ impl<W: Way> Held<W> {
 
     /// One stream: sends what is unanswered, then what comes, and takes answers. Ends well when nobody wants any more.
     async fn converse(&mut self) -> Result<(), ClientError> {
-        let link = self.client.link_for(&self.start.region);
+        let link = self.client.link_for(&self.start.region).await?;
+        let patience = self.client.patience();
+        let leave = link.enter(patience.clock, patience.deadline)?;
         let (outgoing, requests) = mpsc::channel(OUTGOING_MAX);
-        let opened = W::open(link.channel.clone(), ReceiverStream::new(requests));
+        let opened = W::open(link.channel.clone(), self.client.fresh(ReceiverStream::new(requests))?);
         let mut start = Some(self.start.clone());
         let mut sent = 0;
         // The vault says whether it takes the stream before it has read anything.
@@ -392,8 +394,16 @@ impl<W: Way> Held<W> {
         let opened = opened.map_err(|_| ClientError::Deadline(self.client.patience().deadline))?;
         let opened = match opened {
             Ok(opened) => opened,
-            Err(status) => return Err(self.broken(&link, &status).await),
+            Err(status) => {
+                if matches!(ClientError::of_call(&status), ClientError::Transport { .. }) {
+                    leave.failed();
+                } else {
+                    leave.answered();
+                }
+                return Err(self.broken(&link, &status).await);
+            }
         };
+        leave.answered();
         link.answered();
         let stream_id = request_id(opened.metadata());
         let mut replies = opened.into_inner();

@@ -11,6 +11,7 @@ mod entropy;
 mod ids;
 mod level;
 pub mod limits;
+mod nonce;
 mod reason;
 mod secret;
 mod session;
@@ -23,6 +24,7 @@ pub use ids::{
     Reference, Region, RequestId, Role, Scope, SubjectId, SubjectName, Tenant, VaultId,
 };
 pub use level::{LevelAsked, RevealLevel};
+pub use nonce::{Freshness, Nonce};
 pub use reason::{Code, Reason};
 pub use secret::{Plaintext, TokenText};
 pub use session::{Assurance, Session};

@@ -34,6 +34,15 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// How long an idempotency key is remembered.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
+/// How far from the vault's own time the timestamp of a call with a nonce may be, unless the configuration says otherwise.
+pub const REPLAY_WINDOW_DEFAULT: Duration = Duration::from_secs(120);
+/// The narrowest such window: clocks of machines are not nearer to each other.
+pub const REPLAY_WINDOW_MIN: Duration = Duration::from_secs(10);
+/// The widest such window: nonces are kept for twice as long.
+pub const REPLAY_WINDOW_MAX: Duration = Duration::from_secs(600);
+/// Nonces of so much time are kept, and let go, together.
+pub const NONCE_BUCKET: Duration = Duration::from_secs(300);
+
 /// An entry of the log: the length prefix of C2SP tlog-tiles entry bundles is 16 bits.
 pub const ENTRY_BYTES_MAX: usize = 65_535;
 /// Entries that one page of an access-log query returns.

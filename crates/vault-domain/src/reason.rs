@@ -256,6 +256,22 @@ reasons! {
         "the data class has no mask",
         "ask for the level \"full\", or have a mask added to the class in the catalog";
 
+    // 108–112: calls that count once
+    NonceRequired = 108, "NONCE_REQUIRED", InvalidArgument, NonceRequired,
+        "this call needs a nonce and a timestamp and has none",
+        "send a fresh tokenvault-nonce and the current tokenvault-timestamp with every attempt; the client library does \
+         it by itself";
+    NonceMalformed = 109, "NONCE_MALFORMED", InvalidArgument, NonceMalformed,
+        "the metadata hold no nonce with a timestamp",
+        "send 16 random bytes as 32 lowercase hex digits in tokenvault-nonce and milliseconds since 1970 in \
+         tokenvault-timestamp, both or neither, each once";
+    TimestampOutsideWindow = 110, "TIMESTAMP_OUTSIDE_WINDOW", FailedPrecondition, TimestampOutsideWindow,
+        "the call's timestamp is too far from the vault's time: the call is an old one, or a clock is wrong",
+        "check the clock of the caller, then the vault's, and send the call anew";
+    NonceReplayed = 111, "NONCE_REPLAYED", FailedPrecondition, NonceReplayed,
+        "a call with this nonce was made before",
+        "draw a fresh nonce for every attempt; if the caller did, find out who sent its call again";
+
     // 113–: what a class or a policy asks of a call beside a grant
     ReferenceRequired = 113, "REFERENCE_REQUIRED", InvalidArgument, ReferenceRequired,
         "the data class asks for a reference and the request carries none",

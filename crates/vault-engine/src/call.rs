@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use vault_domain::{Clock, Millis, PrincipalId, Purpose, Reason, RequestId, Session};
+use vault_domain::{Clock, Freshness, Millis, PrincipalId, Purpose, Reason, RequestId, Session};
 use vault_ledger::{CertificateSha256, Issuer, TraceId};
 use vault_policy::{Ask, Circumstances, Request};
 
@@ -25,6 +25,8 @@ pub struct Call {
     pub certificate: Option<CertificateSha256>,
     /// Where the call came from.
     pub source: Option<IpAddr>,
+    /// What tells it from its own repeat.
+    pub freshness: Freshness,
     /// When the answer is not wanted any more, on the monotonic clock.
     pub deadline: Duration,
 }

@@ -24,6 +24,7 @@ use crate::{
     evidence::{About, Evidence, ItemEvidence},
     idempotency::{Part, Repeat, RequestHash, StoredOutcome},
     region::RegionVault,
+    replay::LetGo,
     reveal::{Reveal, Revealed},
     token::{self, ClassKeySet, StoredRecords, record_number_row},
 };
@@ -128,12 +129,15 @@ impl Engine {
         finish: Finish<T>,
     ) -> Result<(Vec<Result<T, Error>>, Receipt), Error> {
         let rules = self.rules();
-        let scope = self.enter(&rules, call, action, &request.region).await?;
+        let mut scope = self.enter(&rules, call, action, &request.region).await?;
         let mut asked = scope.evidence(call, action);
         asked.purpose = request.purpose.as_ref();
         asked.reference = request.reference.as_ref();
         asked.audience = Some(&request.audience);
         asked.classes = &request.classes;
+        if let Err(error) = self.judge_freshness(&mut scope, call, action) {
+            return Err(self.refuse(&scope, &asked, error).await);
+        }
         let authorized = match self.authorize_data(&scope, &asked, &request.region, &request.audience, request.level) {
             Ok(authorized) => authorized,
             Err(error) => return Err(self.refuse(&scope, &asked, error).await),
@@ -181,6 +185,10 @@ impl Engine {
         let position = vault.journal.position();
         let snapshot = vault.reader.snapshot();
         let mut draft = Draft::new(position, vault.journal.now(self.clock.wall()));
+        let let_go = match &scope.once {
+            Some(once) => Some(once.take(vault, &snapshot, &mut draft).await?),
+            None => None,
+        };
         let sealing = vault.keys.sealing(&mut random, &mut draft.batch)?;
         let hash = |items| request_hash(vault, request, items);
         let (parts, now) = (&request.parts, draft.now);
@@ -214,6 +222,7 @@ impl Engine {
             .map(|(checked, item)| finish(checked, &keys, permits, item.class, &stored))
             .collect();
         let receipt = commit.await?;
+        let_go.into_iter().for_each(LetGo::done);
         vault.keys.committed(&sealing);
         Ok((finished, receipt))
     }

@@ -14,6 +14,7 @@ use crate::{
     error::Error,
     evidence::Evidence,
     region::RegionVault,
+    replay::Once,
     rules::Rules,
 };
 
@@ -22,6 +23,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) account: &'a Account,
     pub(crate) vault: &'a RegionVault,
     pub(crate) rules: &'a Rules,
+    /// The call's nonce, when it was judged and found in order.
+    pub(crate) once: Option<Once>,
 }
 
 impl<'a> Scope<'a> {
@@ -71,7 +74,7 @@ impl Engine {
             };
             return Err(self.turn_away(call, action, error).await);
         };
-        Ok(Scope { account, vault, rules })
+        Ok(Scope { account, vault, once: None, rules })
     }
 
     /// Writes the refusal of a call that belongs to no region into the node's log, and gives the error back.
@@ -113,6 +116,10 @@ impl Engine {
         let mut random = CallRandom::seeded(&*self.entropy)?;
         let mut batch = Batch::default();
         let sealing = vault.keys.sealing(&mut random, &mut batch)?;
+        // A nonce is for one attempt, whatever becomes of it. Of one that is used there is a row.
+        if let Some(once) = scope.once.as_ref().filter(|_| reason != Reason::NonceReplayed) {
+            once.spend(&mut batch);
+        }
         let entry = asked.refused(reason).seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
         vault.journal.commit(Submission { batch, entry, ..Submission::default() }).await?;
         vault.keys.committed(&sealing);

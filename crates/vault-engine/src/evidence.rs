@@ -188,5 +188,7 @@ fn is_denial(reason: Reason) -> bool {
                 | Reason::TokenOfAnotherClass
                 | Reason::TokenOfAnotherTenant
                 | Reason::WrongRegion
+                | Reason::TimestampOutsideWindow
+                | Reason::NonceReplayed
         )
 }

@@ -60,12 +60,15 @@ impl Engine {
     pub async fn explain(&self, call: &Call, request: &ExplainRequest) -> Result<Explained, Error> {
         let rules = self.rules();
         let ExplainRequest { tokens, caller } = request;
-        let scope = self.enter(&rules, call, Action::ExplainAccess, &tokens.region).await?;
+        let mut scope = self.enter(&rules, call, Action::ExplainAccess, &tokens.region).await?;
         let mut asked = scope.evidence(call, Action::ExplainAccess);
         asked.purpose = tokens.purpose.as_ref();
         asked.reference = tokens.reference.as_ref();
         asked.audience = Some(&tokens.audience);
         asked.classes = &tokens.classes;
+        if let Err(error) = self.judge_freshness(&mut scope, call, Action::ExplainAccess) {
+            return Err(self.refuse(&scope, &asked, error).await);
+        }
         let data = DataRequest {
             action: Action::ExplainAccess,
             region: &tokens.region,

@@ -23,6 +23,7 @@ mod open;
 mod outside;
 mod read_audit;
 mod region;
+mod replay;
 mod reveal;
 mod rules;
 mod token;
@@ -46,6 +47,7 @@ pub use node::{REPEATS_WINDOW, Refusal};
 pub use offline::check_keys;
 pub use open::{EngineConfig, OpenError, Running};
 pub use read_audit::{AccessLogPage, AccessLogQuery, FoundEntry, PageToken};
+pub use replay::ReplayRules;
 pub use reveal::Revealed;
 pub use rules::{Applied, ApplyError};
 pub use vault_journal::{Receipt, SignedCheckpoint};
@@ -65,6 +67,7 @@ pub struct Engine {
     node: Node,
     /// Searches of a log that may run at once.
     searches: Arc<Semaphore>,
+    replay: ReplayRules,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }

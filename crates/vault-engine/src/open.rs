@@ -29,6 +29,7 @@ use crate::{
     node::{Node, plain_entry},
     outside,
     region::{Numbers, RegionVault},
+    replay::{Kept, ReplayRules},
     rules::Rules,
 };
 
@@ -46,6 +47,8 @@ pub struct EngineConfig {
     pub regions: Vec<Region>,
     /// The policies, and the catalog they were loaded with.
     pub policies: PolicySet,
+    /// Which calls count once.
+    pub replay: ReplayRules,
     /// Memory for each region's store.
     pub memory: Memory,
     /// The size of each store's reserve file, in bytes.
@@ -170,8 +173,8 @@ impl Engine {
             let log = open_log(&config, store, region.as_str(), origin, keys.clone(), &clock)?;
             let journal = log.journal.clone();
             logs.push(log);
-            let swept = AtomicU32::new(0);
-            regions.insert(region.clone(), RegionVault { reader, keys, journal, numbers, swept });
+            let (nonces, swept) = (Kept::default(), AtomicU32::new(0));
+            regions.insert(region.clone(), RegionVault { reader, keys, journal, numbers, nonces, swept });
         }
         let store = open_store(&config, Scope::Node, || NodeKeys::create(root, vault, &*clock, &*entropy))?;
         let keys = Arc::new(wait(NodeKeys::open(root, vault, &store.reader))?);
@@ -180,10 +183,10 @@ impl Engine {
         let node = Node::new(log.journal.clone(), clock.clone(), entropy.clone());
         logs.push(log);
         let searches = Arc::new(Semaphore::new(limits::SEARCHES_MAX));
-        let policy_set = config.policies.fingerprint();
+        let (policy_set, replay) = (config.policies.fingerprint(), config.replay);
         let rules = ArcSwap::from_pointee(Rules { policies: config.policies, classes });
         let applying = tokio::sync::Mutex::default();
-        let engine = Arc::new(Self { rules, applying, regions, node, searches, clock, entropy });
+        let engine = Arc::new(Self { rules, applying, regions, node, searches, replay, clock, entropy });
         wait(engine.note(Action::Start, policy_set)).map_err(OpenError::Start)?;
         Ok((engine.clone(), Running { engine, logs }))
     }

@@ -10,14 +10,14 @@ use vault_domain::{
     TokenText, limits,
 };
 use vault_format::OpaqueToken;
-use vault_journal::{Receipt, SignedCheckpoint, Submission};
+use vault_journal::{Receipt, SignedCheckpoint};
 use vault_keys::RegionKeys;
 use vault_ledger::{
     Entry, EntryOpener, ItemFilter, People, Query, SUMMARY_ENTRIES, SealedPart, Summary, TokenHash, leaf_hash,
 };
 use vault_policy::Log;
 use vault_store::{
-    Batch, Direction, Reader,
+    Direction, Reader,
     table::{Entries, RunNumber, Summaries, Tokens},
     wait,
 };
@@ -26,9 +26,11 @@ use crate::{
     Engine,
     authorize::{account, authorize_log},
     call::Call,
+    draft::Draft,
     enter::Scope,
     error::Error,
     evidence::Evidence,
+    replay::LetGo,
     token::{as_issued, record_number_row},
 };
 
@@ -95,11 +97,14 @@ impl Engine {
     pub async fn query_access_log(&self, call: &Call, query: AccessLogQuery) -> Result<AccessLogPage, Error> {
         let region = query.region.clone();
         let rules = self.rules();
-        let scope = self.enter(&rules, call, Action::QueryAccessLog, &region).await?;
+        let mut scope = self.enter(&rules, call, Action::QueryAccessLog, &region).await?;
         let (purpose, reference) = (query.purpose.clone(), query.reference.clone());
         let mut asked = scope.evidence(call, Action::QueryAccessLog);
         asked.purpose = purpose.as_ref();
         asked.reference = reference.as_ref();
+        if let Err(error) = self.judge_freshness(&mut scope, call, Action::QueryAccessLog) {
+            return Err(self.refuse(&scope, &asked, error).await);
+        }
         let (permit, deciding) = authorize_log(
             &rules.policies,
             call,
@@ -180,13 +185,35 @@ impl Engine {
         newest(&self.node.journal).await
     }
 
+    /// Writes the entry of a question that was answered.
     async fn record(&self, scope: &Scope<'_>, asked: &Evidence<'_>) -> Result<Receipt, Error> {
+        for _ in 0..limits::COMMIT_TRIES_MAX {
+            match self.try_record(scope, asked).await {
+                Err(error) if error.reason() == Reason::CommitConflict => {}
+                Err(error) if error.is_unrecorded() => return Err(error),
+                Err(error) => return Err(self.refuse(scope, asked, error).await),
+                Ok(receipt) => return Ok(receipt),
+            }
+        }
+        Err(self.refuse(scope, asked, Error::new(Reason::CommitConflict)).await)
+    }
+
+    async fn try_record(&self, scope: &Scope<'_>, asked: &Evidence<'_>) -> Result<Receipt, Error> {
+        let vault = scope.vault;
         let mut random = vault_crypto::CallRandom::seeded(&*self.entropy)?;
-        let mut batch = Batch::default();
-        let sealing = scope.vault.keys.sealing(&mut random, &mut batch)?;
-        let entry = asked.seal(&scope.vault.keys, &sealing, &mut random, &*self.clock)?;
-        let receipt = scope.vault.journal.commit(Submission { batch, entry, ..Submission::default() }).await?;
-        scope.vault.keys.committed(&sealing);
+        let position = vault.journal.position();
+        let snapshot = vault.reader.snapshot();
+        let mut draft = Draft::new(position, vault.journal.now(self.clock.wall()));
+        let let_go = match &scope.once {
+            Some(once) => Some(once.take(vault, &snapshot, &mut draft).await?),
+            None => None,
+        };
+        drop(snapshot);
+        let sealing = vault.keys.sealing(&mut random, &mut draft.batch)?;
+        let entry = asked.seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
+        let receipt = vault.journal.commit(draft.submission(entry)).await?;
+        let_go.into_iter().for_each(LetGo::done);
+        vault.keys.committed(&sealing);
         Ok(receipt)
     }
 }

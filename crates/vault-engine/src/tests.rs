@@ -6,8 +6,8 @@ use tempfile::TempDir;
 use vault_catalog::Catalog;
 use vault_crypto::CallRandom;
 use vault_domain::{
-    Action, Audience, DataClass, IdempotencyKey, LevelAsked, ManualClock, Millis, Plaintext, PrincipalId, Purpose,
-    Reason, Region, RequestId, SystemEntropy, TokenText, VaultId,
+    Action, Audience, DataClass, Freshness, IdempotencyKey, LevelAsked, ManualClock, Millis, Nonce, Plaintext,
+    PrincipalId, Purpose, Reason, Region, RequestId, SystemEntropy, TokenText, VaultId,
 };
 
 use vault_journal::Submission;
@@ -71,6 +71,7 @@ fn open(path: &Path, clock: Arc<ManualClock>) -> (Arc<Engine>, Running) {
         checkpoint_directory: path.join("checkpoints"),
         regions: vec![region("eu"), region("us")],
         policies: PolicySet::load(&[PolicySource::DEFAULT], &catalog).unwrap(),
+        replay: ReplayRules { required_for: Vec::new(), ..ReplayRules::default() },
         memory: Memory::default(),
         ballast_bytes: 0,
         free_bytes_min: 0,
@@ -92,6 +93,7 @@ fn call(engine: &Engine, who: &str) -> Call {
         issuer: None,
         certificate: None,
         source: None,
+        freshness: Freshness::Absent,
         deadline: engine.clock().monotonic() + Duration::from_secs(3600),
     }
 }
@@ -136,6 +138,32 @@ async fn reveal(engine: &Engine, who: &str, request: DetokenizeRequest) -> Resul
     let answer = engine.detokenize(&call(engine, who), &request).await;
     let result = answer.and_then(|answer| answer.results.into_iter().next().unwrap());
     result.map(|revealed| revealed.value).map_err(|error| error.reason())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_calls_with_one_nonce_at_once_one_is_carried_out() {
+    let fixture = Fixture::new();
+    let (engine, running) = fixture.open().await;
+    let token = tokenize(&engine, "card_number", "payments", "4111111111111111").await.token.expose().to_owned();
+    let sent = fixture.clock.wall();
+    let calls: Vec<_> = (0..32)
+        .map(|_| {
+            let (engine, token) = (engine.clone(), token.clone());
+            let freshness = Freshness::Stated { nonce: Nonce([7; 16]), sent };
+            let call = Call { freshness, ..call(&engine, "everything") };
+            tokio::spawn(async move {
+                let request = tokens("card_number", "payments", "settlement", &[&token]);
+                engine.detokenize(&call, &request).await.map(drop).map_err(|error| error.reason())
+            })
+        })
+        .collect();
+    let mut ended = Vec::new();
+    for call in calls {
+        ended.push(call.await.unwrap());
+    }
+    assert_eq!(ended.iter().filter(|ended| ended.is_ok()).count(), 1);
+    assert!(ended.iter().all(|ended| matches!(ended, Ok(()) | Err(Reason::NonceReplayed))), "{ended:?}");
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

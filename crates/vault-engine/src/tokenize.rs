@@ -23,6 +23,7 @@ use crate::{
     evidence::Evidence,
     idempotency::{Part, Repeat, RequestHash},
     region::RegionVault,
+    replay::LetGo,
     token,
     tokenize::{
         create::Maker,
@@ -84,12 +85,15 @@ impl Engine {
     /// When the call as a whole is refused; the refusal is in the log then, if the log takes entries.
     pub async fn tokenize(&self, call: &Call, request: &TokenizeRequest) -> Result<Tokenized, Error> {
         let rules = self.rules();
-        let scope = self.enter(&rules, call, Action::Tokenize, &request.region).await?;
+        let mut scope = self.enter(&rules, call, Action::Tokenize, &request.region).await?;
         let mut asked = scope.evidence(call, Action::Tokenize);
         asked.purpose = request.purpose.as_ref();
         asked.reference = request.reference.as_ref();
         asked.audience = Some(&request.audience);
         asked.classes = &request.classes;
+        if let Err(error) = self.judge_freshness(&mut scope, call, Action::Tokenize) {
+            return Err(self.refuse(&scope, &asked, error).await);
+        }
         let authorized = match self.authorize_data(&scope, &asked, &request.region, &request.audience, LevelAsked::FULL)
         {
             Ok(authorized) => authorized,
@@ -126,6 +130,10 @@ impl Engine {
         let position = vault.journal.position();
         let snapshot = vault.reader.snapshot();
         let mut draft = Draft::new(position, vault.journal.now(self.clock.wall()));
+        let let_go = match &scope.once {
+            Some(once) => Some(once.take(vault, &snapshot, &mut draft).await?),
+            None => None,
+        };
         let sealing = vault.keys.sealing(&mut random, &mut draft.batch)?;
         let hash = |items| request_hash(vault, request, items);
         let parts = &request.parts;
@@ -147,6 +155,7 @@ impl Engine {
         Repeat::remember_all(&repeats, parts, steps.iter().map(Step::outcome), vault, &mut draft);
         let entry = asked.with(&evidence).seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
         let receipt = vault.journal.commit(draft.submission(entry)).await?;
+        let_go.into_iter().for_each(LetGo::done);
         vault.keys.committed(&sealing);
         classes.written(&first);
         Ok(Tokenized { results: steps.into_iter().map(Step::finish).collect(), receipt })

@@ -1,7 +1,7 @@
 //! Which rows changed lately: what conditions are checked against, instead of reading again.
 //!
-//! Only rows that can be a condition are remembered: `states`, `tokens`, `values`, `idempotency`, and records that are
-//! deleted. A fresh record is no change, for nobody can have read it. What is older than the table reaches counts as
+//! Only rows that can be a condition are remembered: `states`, `tokens`, `values`, `idempotency`, `nonces`, and records
+//! that are deleted. A fresh record is no change, for nobody can have read it. What is older than the table reaches counts as
 //! changed: the call reads again.
 
 use std::collections::{HashMap, VecDeque};
@@ -54,6 +54,8 @@ impl Changes {
         for operation in operations {
             let (table, key) = match operation {
                 Operation::Put { table: TableId::Records, .. } => continue,
+                // Nobody asks for nonces any more by the time that they go.
+                Operation::DeleteRange { table: TableId::Nonces, .. } => continue,
                 Operation::Put { table, key, .. } | Operation::Delete { table, key } => (table, key),
                 Operation::DeleteRange { .. } => {
                     // Which rows went is not known: every reader from before reads again.
@@ -64,7 +66,12 @@ impl Changes {
             };
             let conditional = matches!(
                 table,
-                TableId::Records | TableId::States | TableId::Tokens | TableId::Values | TableId::Idempotency
+                TableId::Records
+                    | TableId::States
+                    | TableId::Tokens
+                    | TableId::Values
+                    | TableId::Idempotency
+                    | TableId::Nonces
             );
             let Some(key) = row_key(key).filter(|_| conditional) else { continue };
             self.last.insert((table, key), group);

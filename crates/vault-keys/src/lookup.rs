@@ -151,6 +151,14 @@ impl RegionLookup {
         self.idempotency.tag(&all)
     }
 
+    /// `HMAC(idempotency key, 'u' ‖ lp16(tenant) ‖ lp16(principal) ‖ nonce)`, cut to 16 bytes.
+    pub(crate) fn nonce_name(&self, tenant: &str, principal: &str, nonce: &[u8; 16]) -> Digest16 {
+        let (tenant_length, principal_length) = (length(tenant), length(principal));
+        let names = [&tenant_length, tenant.as_bytes(), &principal_length, principal.as_bytes()];
+        let [a, b, c, d] = names;
+        self.idempotency.tag(&[b"u", a, b, c, d, nonce])
+    }
+
     /// `HMAC(token-hash key, 't' ‖ lp16(tenant) ‖ token)`, cut to 16 bytes: how the log names a token that leads
     /// to no record.
     pub(crate) fn token_hash(&self, tenant: &Tenant, token: &str) -> Digest16 {

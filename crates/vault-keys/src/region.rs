@@ -22,8 +22,8 @@ use std::{
 use arc_swap::ArcSwap;
 use vault_crypto::{CallRandom, Key256, LogKey, WRAPPED_BYTES};
 use vault_domain::{
-    Clock, DataClass, Entropy, Generation, IdempotencyKey, KeyVersion, PrincipalId, Region, SubjectId, SubjectName,
-    Tenant, VaultId,
+    Clock, DataClass, Entropy, Generation, IdempotencyKey, KeyVersion, Nonce, PrincipalId, Region, SubjectId,
+    SubjectName, Tenant, VaultId,
 };
 use vault_ledger::Signer;
 use vault_store::{
@@ -226,6 +226,12 @@ impl RegionKeys {
         let parts = [tenant.as_str(), principal.as_str(), method, key.as_str()];
         let parts: Vec<&str> = parts.into_iter().chain(sequence.as_deref()).collect();
         self.rings.lookup.idempotency_name(&parts)
+    }
+
+    /// The name of the row of a nonce that is used up.
+    #[must_use]
+    pub fn nonce_name(&self, tenant: &Tenant, principal: &PrincipalId, nonce: &Nonce) -> Digest16 {
+        self.rings.lookup.nonce_name(tenant.as_str(), principal.as_str(), &nonce.0)
     }
 
     /// The keyed hash of a request in its canonical form.

@@ -27,6 +27,11 @@ pub use tokenvault::v1;
 /// The file descriptor set of the contract, for reflection and for tests that walk over every method.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
+/// The metadata key of a call's nonce: 16 random bytes as 32 lowercase hex digits, drawn anew for every attempt.
+pub const NONCE_METADATA: &str = "tokenvault-nonce";
+/// The metadata key of the moment at which an attempt was sent: milliseconds since 1970, in decimal digits.
+pub const TIMESTAMP_METADATA: &str = "tokenvault-timestamp";
+
 pub use codec::{FIELDS_MAX, MALFORMED, StrictCodec, holds_too_many_fields};
 
 // Values are wiped when the message that holds them is dropped, on both ends. What HTTP/2 and TLS buffered of them on

@@ -20,8 +20,8 @@ use std::{
 
 use thiserror::Error;
 use vault_catalog::Catalog;
-use vault_domain::{Entropy, Region, VaultId};
-use vault_engine::{EngineConfig, Memory, PolicySet, PolicySource, RootKey};
+use vault_domain::{Action, Entropy, Region, VaultId};
+use vault_engine::{EngineConfig, Memory, PolicySet, PolicySource, ReplayRules, RootKey};
 
 use crate::tls;
 use root_key::RootKeyProvider;
@@ -140,6 +140,7 @@ pub struct Config {
     memtable_bytes: usize,
     ballast_bytes: u64,
     free_bytes_min: u64,
+    replay: ReplayRules,
     log_level: String,
     log_format: LogFormat,
     unknown_variables: Vec<String>,
@@ -228,6 +229,7 @@ impl Config {
             checkpoint_directory: self.checkpoint_directory.clone(),
             regions: self.regions.clone(),
             policies,
+            replay: self.replay.clone(),
             memory: Memory::new(self.cache_bytes, self.memtable_bytes),
             ballast_bytes: self.ballast_bytes,
             free_bytes_min: self.free_bytes_min,
@@ -247,6 +249,8 @@ impl Config {
              provider with split custody or an HSM exists, no vault serves in production",
             self.root_key.custody().trim_start_matches("its ")
         );
-        [custody].into_iter().chain(tls::throwaway(&self.tls)).collect()
+        let replay = (!self.replay.required_for.contains(&Action::Detokenize))
+            .then(|| "replay.required_for has to hold \"detokenize\": a reveal must count once".to_owned());
+        [custody].into_iter().chain(tls::throwaway(&self.tls)).chain(replay).collect()
     }
 }

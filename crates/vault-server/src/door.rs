@@ -11,10 +11,10 @@ use tonic::{Status, body::Body};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service, util::BoxCloneSyncService};
-use vault_domain::{Action, Reason, RequestId, limits};
+use vault_domain::{Action, Freshness, Reason, RequestId, limits};
 use vault_engine::{Call, Engine, Refusal, TraceId};
 use vault_proto::{
-    DESCRIPTORS,
+    DESCRIPTORS, NONCE_METADATA, TIMESTAMP_METADATA,
     v1::{audit_service_server::AuditServiceServer, token_service_server::TokenServiceServer},
 };
 
@@ -208,6 +208,7 @@ impl<H: Health> Door<H> {
             issuer: peer.issuer.clone(),
             certificate: peer.certificate,
             source: Some(peer.source),
+            freshness: freshness(headers),
             deadline: self.engine.clock().monotonic().saturating_add(left),
         }))
     }
@@ -313,6 +314,22 @@ fn grpc_timeout(value: &[u8]) -> Option<Duration> {
         b'n' => Some(Duration::from_nanos(amount)),
         _ => None,
     }
+}
+
+/// Reads what a call says against its repeat.
+fn freshness(headers: &HeaderMap) -> Freshness {
+    let said = [NONCE_METADATA, TIMESTAMP_METADATA].map(|name| {
+        let mut values = headers.get_all(name).iter();
+        // Of two values nobody can say which one was meant: no text stands for them.
+        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        match (values.next(), values.next()) {
+            (Some(value), None) => Some(text(value)),
+            (None, _) => None,
+            (Some(_), Some(_)) => Some(String::new()),
+        }
+    });
+    let [nonce, timestamp] = &said;
+    Freshness::parse(nonce.as_deref(), timestamp.as_deref())
 }
 
 /// Reads the trace id of `traceparent` (W3C Trace Context section 3.2).

@@ -56,7 +56,6 @@ impl fmt::Debug for Memory {
 pub(crate) fn store_options(memory: &Memory, create: bool, recovery: DBRecoveryMode) -> Options {
     let mut options = Options::default();
     options.create_if_missing(create);
-    options.create_missing_column_families(create);
     options.set_wal_recovery_mode(recovery);
     // A log that was closed and synced must be there, whole, at the next opening.
     options.set_track_and_verify_wals_in_manifest(true);
@@ -111,8 +110,10 @@ fn shape(table: TableId) -> Shape {
         TableId::Entries => Shape { pieces: true, ..shape(16) },
         TableId::Tiles => Shape { by_key: true, ..shape(8) },
         TableId::Tokens | TableId::Values => Shape { often_absent: true, by_key: true, pieces: true, ..shape(8) },
-        // Asked for with every record, and mostly not there.
-        TableId::States | TableId::Idempotency => Shape { often_absent: true, by_key: true, ..shape(8) },
+        // Asked for with every record or call, and mostly not there.
+        TableId::States | TableId::Idempotency | TableId::Nonces => {
+            Shape { often_absent: true, by_key: true, ..shape(8) }
+        }
         TableId::Summaries => shape(4),
         TableId::Checkpoints | TableId::Keys | TableId::Meta => shape(1),
     }

@@ -160,8 +160,10 @@ impl Shared {
 /// Starts RocksDB. The log is first read as if no damage were allowed; only if there is some, up to the damage.
 fn start_engine(claim: &Claim, memory: &Memory) -> Result<(DB, rocksdb::Options, Recovery), OpenError> {
     let path = claim.path();
+    let adds_tables = !claim.is_complete() || lacks_later_tables_alone(path);
     let open = |mode| {
-        let options = engine::store_options(memory, !claim.is_complete(), mode);
+        let mut options = engine::store_options(memory, !claim.is_complete(), mode);
+        options.create_missing_column_families(adds_tables);
         DB::open_cf_descriptors(&options, path, engine::table_descriptors(memory)).map(|db| (db, options))
     };
     match open(DBRecoveryMode::AbsoluteConsistency) {
@@ -172,6 +174,15 @@ fn start_engine(claim: &Claim, memory: &Memory) -> Result<(DB, rocksdb::Options,
         }
         Err(error) => Err(from_engine(path, error)),
     }
+}
+
+/// Whether a store is one of before the newest tables, and whole as such: it gets them, empty. A store that lacks one
+/// of the first tables is damaged, and no empty table may stand for it.
+fn lacks_later_tables_alone(path: &Path) -> bool {
+    // What can't be listed can't be opened either, which then says why.
+    let there = DB::list_cf(&rocksdb::Options::default(), path).unwrap_or_default();
+    let is_there = |table: &TableId| there.iter().any(|name| name == table.name());
+    TableId::ALL.iter().filter(|table| !table.is_later()).all(is_there) && !TableId::ALL.iter().all(is_there)
 }
 
 /// The engine tells causes apart only in its texts.

@@ -59,6 +59,12 @@ macro_rules! tables {
                 match self { $(Self::$table => $number,)* }
             }
 
+            /// Whether stores of this format were made without it once.
+            #[must_use]
+            pub(crate) const fn is_later(self) -> bool {
+                self.number() > Self::Meta.number()
+            }
+
             /// The table with this number.
             #[must_use]
             pub(crate) const fn from_number(number: u8) -> Option<Self> {
@@ -104,6 +110,8 @@ tables! {
     Summaries = 10, "summaries", RunNumber;
     /// Small facts about the store. Key: short text; `format`, `vault` and `region` are the store's own and read-only.
     Meta = 11, "meta", TextKey;
+    /// Nonces that are used up. Key: be32(bucket) ‖ keyed hash of tenant, principal and nonce, 16 bytes. No value.
+    Nonces = 12, "nonces", NonceRow;
 }
 
 impl fmt::Display for TableId {
@@ -183,6 +191,28 @@ impl Key for IdempotencyRow {
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (day, hash) = bytes.split_first_chunk()?;
         Some(Self { day: u32::from_be_bytes(*day), hash: hash.try_into().ok()? })
+    }
+}
+
+/// Where it stands that a nonce is used up. The bucket comes first, so that buckets past go as one range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NonceRow {
+    /// The time in the nonce's timestamp since 1970, divided by `vault_domain::limits::NONCE_BUCKET`.
+    pub bucket: u32,
+    /// Keyed hash of tenant, principal and nonce.
+    pub hash: [u8; 16],
+}
+
+impl sealed::Key for NonceRow {}
+impl Key for NonceRow {
+    type Bytes = [u8; 20];
+
+    fn to_bytes(&self) -> [u8; 20] {
+        IdempotencyRow { day: self.bucket, hash: self.hash }.to_bytes()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        IdempotencyRow::from_bytes(bytes).map(|IdempotencyRow { day, hash }| Self { bucket: day, hash })
     }
 }
 

@@ -9,6 +9,7 @@ do is to keep no second name for it.
 import dataclasses
 import logging
 import random
+import secrets
 import time
 
 import grpc
@@ -183,7 +184,10 @@ def _call(name, order, method, request):
     pause = PAUSE_SECONDS_FIRST
     for attempt in range(1, ATTEMPTS_MAX + 1):
         try:
-            answer, call = method.with_call(request, timeout=max(0.001, ends - time.monotonic()))
+            # Every attempt is new: what was sent before can't be sent again in our name.
+            said = {"tokenvault-nonce": secrets.token_hex(16), "tokenvault-timestamp": str(int(time.time() * 1000))}
+            left = max(0.001, ends - time.monotonic())
+            answer, call = method.with_call(request, timeout=left, metadata=tuple(said.items()))
         except grpc.RpcError as error:
             # Without a status of the vault's there is no answer: the connection broke, or our time was over.
             status = rpc_status.from_call(error) or status_pb2.Status(code=error.code().value[0])

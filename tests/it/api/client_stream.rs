@@ -41,16 +41,24 @@ async fn forward(to: SocketAddr, cut: watch::Receiver<u32>) -> SocketAddr {
     address
 }
 
-async fn client(vault: &TestVault, role: Role, address: SocketAddr) -> Client {
+/// What a client of this role is made of that goes to this address.
+pub(super) fn config(vault: &TestVault, role: Role, address: SocketAddr) -> ClientConfig {
     let endpoint = Endpoint::parse(&format!("https://localhost:{}", address.port())).unwrap();
     let identity = vault.identity(role);
     let (certificate, key) = (identity.certificate_pem(), Zeroizing::new(identity.key_pem().into_bytes()));
     let authority = vault.authority().certificate_pem();
-    let config = ClientConfig::new(endpoint, authority.as_bytes(), certificate.as_bytes(), &key).unwrap();
+    ClientConfig::new(endpoint, authority.as_bytes(), certificate.as_bytes(), &key).unwrap()
+}
+
+pub(super) async fn connect(config: ClientConfig) -> Client {
     Client::connect(config, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).await.unwrap()
 }
 
-fn context(purpose: &str, idempotency: Idempotency) -> CallContext {
+async fn client(vault: &TestVault, role: Role, address: SocketAddr) -> Client {
+    connect(config(vault, role, address)).await
+}
+
+pub(super) fn context(purpose: &str, idempotency: Idempotency) -> CallContext {
     CallContext {
         region: Region::parse("eu").unwrap(),
         audience: Audience::parse("payments").unwrap(),
@@ -60,7 +68,7 @@ fn context(purpose: &str, idempotency: Idempotency) -> CallContext {
     }
 }
 
-fn values(class: &str, values: impl Iterator<Item = String>) -> Vec<NewValue> {
+pub(super) fn values(class: &str, values: impl Iterator<Item = String>) -> Vec<NewValue> {
     let class = DataClass::parse(class).unwrap();
     let value =
         |value: String| NewValue { class: class.clone(), value: Plaintext::new(value.into_bytes()), subject: None };

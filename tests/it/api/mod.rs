@@ -1,6 +1,7 @@
 //! What the calls do.
 
 mod checkpoint;
+mod client;
 mod client_stream;
 mod describe;
 mod determinism;
@@ -15,6 +16,7 @@ mod one_way;
 mod query;
 mod randomness;
 mod reflection;
+mod replay;
 mod restart;
 mod rules;
 mod stream;

@@ -11,9 +11,10 @@ use prost::Message;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use vault_domain::SystemClock;
 use vault_proto::v1::{self, detokenize_result, tokenize_result};
 use vault_tests::{
-    connection::{frame, tls},
+    connection::{frame, freshness, tls},
     requests::{detokenize, email, tokenize},
     roles::Role,
     vault::TestVault,
@@ -46,7 +47,9 @@ async fn post(vault: &TestVault, role: Role, version: Version, path: &str, kind:
     let uri = if http_1 { path.to_owned() } else { format!("https://localhost{path}") };
     let request = Request::post(uri).header("host", "localhost").header("content-type", kind);
     // What a caller takes back is what it asks for.
-    let request = request.header("accept", kind).header("x-grpc-web", "1").body(Full::new(body)).unwrap();
+    let request = request.header("accept", kind).header("x-grpc-web", "1");
+    let mut request = request.body(Full::new(body)).unwrap();
+    request.headers_mut().extend(freshness(&SystemClock::new()));
     let response = if http_1 {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
         tokio::spawn(connection);

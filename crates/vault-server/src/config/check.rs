@@ -2,7 +2,7 @@
 
 use std::{fmt, os::unix::fs::PermissionsExt};
 
-use vault_domain::Millis;
+use vault_domain::{Action, Millis};
 use vault_engine::PolicySet;
 
 use super::Config;
@@ -85,6 +85,13 @@ impl Config {
                 Severity::Warning,
                 "listen.address",
                 format!("{} can be reached from other machines", self.address),
+            ));
+        }
+        if !self.replay.required_for.contains(&Action::Detokenize) {
+            findings.push(finding(
+                Severity::Warning,
+                "replay.required_for",
+                "does not hold \"detokenize\": whoever gets hold of a reveal on its way can send it again".to_owned(),
             ));
         }
         findings.extend(self.unknown_variables.iter().filter(|name| !is_of_kubernetes(name)).map(|name| {

@@ -46,6 +46,10 @@ pub(crate) enum Kind {
     Regions,
     /// A number of bytes.
     Bytes(RangeInclusive<u64>),
+    /// A number of seconds.
+    Seconds(RangeInclusive<u64>),
+    /// Some of a few words, each once.
+    Words(&'static [&'static str]),
     /// A secret itself, in the environment alone.
     Hidden,
 }
@@ -63,6 +67,8 @@ pub(crate) enum Absent {
     InDev(&'static str, &'static str),
     /// This number.
     Number(u64),
+    /// These words.
+    Words(&'static [&'static str]),
     /// An empty list.
     None,
     /// The path of the data directory with this behind its name.
@@ -82,6 +88,8 @@ pub enum SettingValue {
     Paths(Vec<PathBuf>),
     /// A number of bytes.
     Bytes(u64),
+    /// A number of seconds.
+    Seconds(u64),
     /// A secret, which is not shown.
     Hidden(HiddenText),
 }
@@ -125,7 +133,7 @@ pub(crate) const PATH_BYTES_MAX: usize = 4096;
 const SECRET_CHARS_MIN: usize = 32;
 
 /// All keys, in the order of the documentation.
-pub(crate) static KEYS: [Key; 22] = [
+pub(crate) static KEYS: [Key; 24] = [
     Key {
         path: "mode",
         meaning: "What this vault is for. It has to be written out that it is for development.",
@@ -253,6 +261,19 @@ pub(crate) static KEYS: [Key; 22] = [
         absent: Absent::Number(512 << 20),
     },
     Key {
+        path: "replay.required_for",
+        meaning: "The calls that need a nonce and a timestamp, so that none of them counts twice. Of others both are \
+                  honoured where they are sent.",
+        kind: Kind::Words(&["tokenize", "detokenize", "describe", "query_access_log"]),
+        absent: Absent::Words(&["detokenize"]),
+    },
+    Key {
+        path: "replay.window_seconds",
+        meaning: "How far the timestamp of a call may be from the vault's time. Nonces are kept for twice as long.",
+        kind: Kind::Seconds(limits::REPLAY_WINDOW_MIN.as_secs()..=limits::REPLAY_WINDOW_MAX.as_secs()),
+        absent: Absent::Number(limits::REPLAY_WINDOW_DEFAULT.as_secs()),
+    },
+    Key {
         path: "log.level",
         meaning: "How much the process says on standard error; nothing sensitive at any level.",
         kind: Kind::Word(&["error", "warn", "info", "debug", "trace"], ""),
@@ -300,6 +321,14 @@ impl Key {
             (Kind::Bytes(range), Written::Number(bytes)) => {
                 range.contains(bytes).then_some(SettingValue::Bytes(*bytes))
             }
+            (Kind::Seconds(range), Written::Number(seconds)) => {
+                range.contains(seconds).then_some(SettingValue::Seconds(*seconds))
+            }
+            (Kind::Words(words), Written::List(list)) => {
+                let once = list.iter().enumerate().all(|(at, word)| !list.iter().take(at).any(|other| other == word));
+                let known = list.iter().all(|word| words.contains(&word.as_str()));
+                (once && known).then(|| SettingValue::Names(list.clone()))
+            }
             (Kind::Hidden, Written::Secret(text)) => Some(SettingValue::Hidden(HiddenText(text.clone()))),
             _ => None,
         }
@@ -308,8 +337,10 @@ impl Key {
     /// Reads a variable's text as the key takes it: lists are separated by commas.
     pub(crate) fn of_variable(&self, text: &str) -> Written {
         match self.kind {
-            Kind::Bytes(_) => text.parse().map_or_else(|_| Written::Text(text.to_owned()), Written::Number),
-            Kind::Paths | Kind::Regions => {
+            Kind::Bytes(_) | Kind::Seconds(_) => {
+                text.parse().map_or_else(|_| Written::Text(text.to_owned()), Written::Number)
+            }
+            Kind::Paths | Kind::Regions | Kind::Words(_) => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 Written::List(parts.map(str::to_owned).collect())
             }
@@ -346,12 +377,21 @@ impl Key {
             ),
             Kind::Hidden => format!("must stand in {} and in no file", self.variable()),
             Kind::Bytes(range) => format!("must be {} to {}, in bytes", size(*range.start()), size(*range.end())),
+            Kind::Seconds(range) => format!("must be {} to {}, in seconds", range.start(), range.end()),
+            Kind::Words(words) => {
+                let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+                format!("must be a list of any of {}, each once", words.join(", "))
+            }
         }
     }
 
     /// The unit of its value, if it has one.
     pub(crate) fn unit(&self) -> Option<&'static str> {
-        matches!(self.kind, Kind::Bytes(_)).then_some("bytes")
+        match self.kind {
+            Kind::Bytes(_) => Some("bytes"),
+            Kind::Seconds(_) => Some("seconds"),
+            _ => None,
+        }
     }
 
     /// What holds where nobody sets it, for people. None: it has to be set.
@@ -360,7 +400,8 @@ impl Key {
             Absent::Required | Absent::Unset => None,
             Absent::Word(word) => Some(word.to_owned()),
             Absent::InDev(dev, others) => Some(format!("{dev} with mode = \"dev\", otherwise {others}")),
-            Absent::Number(bytes) => Some(bytes.to_string()),
+            Absent::Number(number) => Some(number.to_string()),
+            Absent::Words(words) => Some(words.join(", ")),
             Absent::None => Some("none".to_owned()),
             Absent::BesideData(behind) => Some(format!("data_directory with \"{behind}\" behind its name")),
         }
@@ -377,7 +418,7 @@ impl fmt::Display for SettingValue {
                 let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
                 f.write_str(&paths.join(", "))
             }
-            Self::Bytes(bytes) => write!(f, "{bytes}"),
+            Self::Bytes(number) | Self::Seconds(number) => write!(f, "{number}"),
             Self::Hidden(_) => f.write_str("(set, not shown)"),
         }
     }

@@ -9,14 +9,16 @@ use std::{
     net::SocketAddr,
     ops::Range,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use toml::de::{DeTable, DeValue};
-use vault_domain::{Region, VaultId};
+use vault_domain::{Action, Region, VaultId};
+use vault_engine::ReplayRules;
 
 use super::{
     Config, ConfigError, Environment, LogFormat, TlsConfig,
-    key::{Absent, KEYS, Key, SettingValue, Written},
+    key::{Absent, KEYS, Key, Kind, SettingValue, Written},
     root_key::{PassphraseOrigin, RootKeyProvider},
 };
 
@@ -211,6 +213,7 @@ impl Reading {
             memtable_bytes: size(memtable),
             ballast_bytes: self.bytes("store.ballast_bytes")?,
             free_bytes_min: self.bytes("store.free_bytes_min")?,
+            replay: self.replay()?,
             log_level: self.text("log.level")?.to_owned(),
             log_format: if is_json { LogFormat::Json } else { LogFormat::Text },
             unknown_variables: self.unknown_variables.clone(),
@@ -232,6 +235,15 @@ impl Reading {
         };
         let origin = PassphraseOrigin::choose(self.path("root_key.path").ok(), passphrase)?;
         Ok(RootKeyProvider::Passphrase { origin, data_directory: self.path("data_directory")? })
+    }
+
+    /// Which calls count once.
+    fn replay(&self) -> Result<ReplayRules, ConfigError> {
+        let (actions, window) = ("replay.required_for", "replay.window_seconds");
+        let Some(SettingValue::Names(names)) = self.value(actions) else { return Err(refuse(actions, "is missing")) };
+        let Some(SettingValue::Seconds(seconds)) = self.value(window) else { return Err(refuse(window, "is missing")) };
+        let required_for = names.iter().filter_map(|name| Action::parse(name)).collect();
+        Ok(ReplayRules { required_for, window: Duration::from_secs(*seconds) })
     }
 
     fn value(&self, key: &'static str) -> Option<&SettingValue> {
@@ -294,7 +306,9 @@ fn of_nobody(key: &Key, before: &[Setting]) -> Option<SettingValue> {
             let is_dev = matches!(&mode.value, Some(SettingValue::Text(mode)) if mode == "dev");
             Some(SettingValue::Text(if is_dev { dev } else { others }.to_owned()))
         }
+        Absent::Number(seconds) if matches!(key.kind, Kind::Seconds(_)) => Some(SettingValue::Seconds(seconds)),
         Absent::Number(bytes) => Some(SettingValue::Bytes(bytes)),
+        Absent::Words(words) => Some(SettingValue::Names(words.iter().map(|word| (*word).to_owned()).collect())),
         Absent::None => Some(SettingValue::Paths(Vec::new())),
         Absent::BesideData(behind) => {
             let data = before.iter().find(|setting| setting.key.path == "data_directory")?;

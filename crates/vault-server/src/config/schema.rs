@@ -50,12 +50,16 @@ fn schema_of(key: &Key) -> Value {
         }),
         // Never in a file.
         Kind::Hidden => json!(false),
-        Kind::Bytes(range) => json!({"type": "integer", "minimum": range.start(), "maximum": range.end()}),
+        Kind::Words(words) => json!({"type": "array", "items": {"type": "string", "enum": words}, "uniqueItems": true}),
+        Kind::Bytes(range) | Kind::Seconds(range) => {
+            json!({"type": "integer", "minimum": range.start(), "maximum": range.end()})
+        }
     };
     let default = match &key.absent {
         Absent::Required | Absent::Unset | Absent::BesideData(_) | Absent::InDev(..) => None,
         Absent::Word(word) => Some(json!(word)),
         Absent::Number(number) => Some(json!(number)),
+        Absent::Words(words) => Some(json!(words)),
         Absent::None => Some(json!([])),
     };
     let needed = matches!(key.absent, Absent::Required);

@@ -24,7 +24,7 @@ use tokio::{
 use tokio_stream::Stream;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
-use vault_domain::{Action, PrincipalId, Reason, limits};
+use vault_domain::{Action, Freshness, PrincipalId, Reason, limits};
 use vault_engine::{Call, Engine, Error};
 use vault_proto::v1;
 
@@ -223,6 +223,7 @@ impl Streams {
             messages: request.into_inner(),
             about: None,
             last_sequence: None,
+            begun: false,
             gathered: Gathered::new(),
             next: None,
             under_way: VecDeque::new(),
@@ -292,6 +293,8 @@ struct Running<V: Verb> {
     /// What holds for all of it, when the first message was read.
     about: Option<Arc<About>>,
     last_sequence: Option<u64>,
+    /// Whether its first commit is done: what a nonce opens once is open then.
+    begun: bool,
     /// What the next commit will hold.
     gathered: Gathered<V>,
     /// A message that did not fit with the others any more.
@@ -395,7 +398,9 @@ impl<V: Verb> Running<V> {
     async fn work(&mut self, sender: &mpsc::Sender<Result<Vec<V::Answer>, Status>>) -> Result<(), Error> {
         let mut half_closed = false;
         while !half_closed || !self.gathered.is_empty() || !self.under_way.is_empty() {
-            if !self.gathered.is_empty() && self.under_way.len() < limits::STREAM_COMMITS_MAX {
+            // Nothing goes on beside the commit that may find that all of this was sent before.
+            let most = if self.begun { limits::STREAM_COMMITS_MAX } else { 1 };
+            if !self.gathered.is_empty() && self.under_way.len() < most {
                 let read = if half_closed { Ok(true) } else { self.gather().await };
                 // What came before a bad message is carried out and answered.
                 self.commit();
@@ -410,6 +415,7 @@ impl<V: Verb> Running<V> {
                 Event::Done(done) => {
                     self.under_way.pop_front();
                     let answers = done.map_err(|_| Error::new(Reason::Internal))??;
+                    self.begun = true;
                     // That the caller is gone is noticed elsewhere.
                     let _sent = sender.send(Ok(answers)).await;
                 }
@@ -505,7 +511,8 @@ impl<V: Verb> Running<V> {
         }
         let engine = self.engine.clone();
         let soon = engine.clock().monotonic().saturating_add(limits::CALL_DEADLINE);
-        let call = Call { deadline: self.call.deadline.min(soon), ..Call::clone(&self.call) };
+        let freshness = if self.begun { Freshness::OfStream } else { self.call.freshness };
+        let call = Call { deadline: self.call.deadline.min(soon), freshness, ..Call::clone(&self.call) };
         self.under_way.push_back(self.tasks.spawn(async move {
             let run = V::run(engine.clone(), call.clone(), about, gathered.messages);
             in_time(&engine, &call, run).await

@@ -52,6 +52,62 @@ fn a_store_that_numbers_its_tables_otherwise_is_refused() {
     assert!(error.to_string().contains("numbered differently"), "{error}");
 }
 
+/// Takes tables away, as the engine has it.
+fn drop_tables(path: &Path, names: &[&str]) {
+    let memory = Memory::default();
+    let options = engine::store_options(&memory, false, DBRecoveryMode::AbsoluteConsistency);
+    let mut db = DB::open_cf_descriptors(&options, path, engine::table_descriptors(&memory)).unwrap();
+    names.iter().for_each(|name| db.drop_cf(name).unwrap());
+}
+
+/// A store as format 1 had it before the table `nonces`.
+fn before_nonces(path: &Path) {
+    let memory = Memory::default();
+    let mut options = engine::store_options(&memory, true, DBRecoveryMode::AbsoluteConsistency);
+    options.create_missing_column_families(true);
+    let tables = TableId::ALL.iter().filter(|table| !table.is_later());
+    let tables = tables.map(|table| ColumnFamilyDescriptor::new(table.name(), EngineOptions::default()));
+    let db = DB::open_cf_descriptors(&options, path, tables).unwrap();
+    for (name, value) in [(FORMAT_ROW, "1"), (VAULT_ROW, "acme"), (REGION_ROW, "eu")] {
+        db.put_cf(db.cf_handle("meta").unwrap(), name, value).unwrap();
+    }
+    db.put_cf(db.cf_handle("entries").unwrap(), [0; 8], b"entry").unwrap();
+    std::fs::write(path.join("STORE"), "tokenvault store\nformat 1\n").unwrap();
+}
+
+#[test]
+fn a_store_of_before_the_newest_table_gets_it_and_keeps_what_it_has() {
+    use crate::{
+        Batch,
+        table::{Entries, NonceRow, Nonces},
+        wait,
+    };
+    let directory = tempfile::tempdir().unwrap();
+    before_nonces(directory.path());
+    let row = NonceRow { bucket: 7, hash: [7; 16] };
+    for known in [false, true] {
+        let mut store = Store::open(directory.path(), &options()).unwrap();
+        let snapshot = store.reader.snapshot();
+        assert_eq!(wait(snapshot.get(Entries, &vault_domain::LogIndex(0))).unwrap().unwrap(), b"entry");
+        assert_eq!(wait(snapshot.get(Nonces, &row)).unwrap().is_some(), known);
+        drop(snapshot);
+        let mut batch = Batch::default();
+        batch.put(Nonces, &row, b"");
+        store.writer.commit([&batch]).unwrap();
+    }
+}
+
+#[test]
+fn a_store_that_lacks_one_of_the_first_tables_is_damaged() {
+    for missing in [["records"].as_slice(), &["records", "nonces"]] {
+        let directory = tempfile::tempdir().unwrap();
+        drop(Store::open(directory.path(), &options()).unwrap());
+        drop_tables(directory.path(), missing);
+        let error = reopened(directory.path());
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    }
+}
+
 #[test]
 fn a_store_with_a_table_that_this_build_does_not_know_is_refused() {
     let directory = tempfile::tempdir().unwrap();

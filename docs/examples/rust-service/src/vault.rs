@@ -159,6 +159,7 @@ fn problem(order: &OrderNumber, error: &ClientError) -> Problem {
         (_, ClientError::Deadline(_) | ClientError::Transport { .. } | ClientError::Connect { .. }) => {
             Problem::Away(None)
         }
+        (_, ClientError::Away { after, .. }) => Problem::Away(Some(*after)),
         (_, ClientError::Refused(refusal))
             if matches!(refusal.code, Code::Unavailable | Code::DeadlineExceeded | Code::Aborted) =>
         {

@@ -1,0 +1,205 @@
+//! The client library: regions that are served elsewhere, and a vault that is away.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+use vault_client::{
+    CallContext, Client, ClientConfig, ClientError, Endpoint, FAILURES_MAX, HeldToken, Idempotency, IssuedToken,
+};
+use vault_domain::{DataClass, Reason, Region, SystemClock, TokenText};
+use vault_tests::{requests::email, roles::Role, vault::TestVault};
+
+use super::client_stream::{config, connect, context, values};
+use crate::{DISK, vault};
+
+fn region(name: &str) -> Region {
+    Region::parse(name).unwrap()
+}
+
+fn for_region(name: &str, purpose: &str) -> CallContext {
+    CallContext { region: region(name), ..context(purpose, Idempotency::Automatic) }
+}
+
+fn endpoint(vault: &TestVault) -> Endpoint {
+    Endpoint::parse(&format!("https://localhost:{}", vault.address().port())).unwrap()
+}
+
+const APAC: &str = "https://vault-apac.example.com:8443";
+
+/// A vault of `eu`, and one of `us` to which the first sends on, for `apac` too, which is not there.
+async fn two_vaults() -> (TestVault, TestVault) {
+    let prepare = || TestVault::prepare(Path::new(DISK), Arc::new(SystemClock::new()));
+    let (mut eu, mut us) = (prepare(), prepare());
+    us.join(&eu);
+    us.edit("vault.toml", r#"["eu", "us"]"#, r#"["us"]"#);
+    eu.edit("vault.toml", r#"["eu", "us"]"#, r#"["eu"]"#);
+    us.start_again().await;
+    let there = endpoint(&us).to_string();
+    eu.edit("catalog.toml", "[regions.us]", &format!("[regions.us]\nendpoint = \"{there}\""));
+    eu.edit("catalog.toml", APAC, &there);
+    eu.start_again().await;
+    (eu, us)
+}
+
+async fn give(client: &Client, region: &str, n: u64) -> Result<IssuedToken, ClientError> {
+    let values = values("email", std::iter::once(email(n)));
+    let answer = client.tokenize(&for_region(region, "bulk_load"), values).await?;
+    answer.results.into_iter().next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_for_another_region_follows_to_an_allowed_endpoint_and_to_no_other() {
+    let (eu, us) = two_vaults().await;
+    let loader = || config(&eu, Role::Loader, eu.address());
+    let mark = us.mark("us").await;
+    let elsewhere = Endpoint::parse("https://vault-us.example.org:8443").unwrap();
+    for stays in [loader(), loader().following(elsewhere).unwrap()] {
+        let refused = give(&connect(stays).await, "us", 1).await.unwrap_err();
+        assert_eq!(refused.reason(), Some(Reason::WrongRegion), "{refused}");
+    }
+    us.entries_since(&mark, 0).await;
+    let next = Endpoint::parse(APAC).unwrap();
+    let follows = connect(loader().following(endpoint(&us)).unwrap().following(next).unwrap()).await;
+    for n in 0..3 {
+        let issued = give(&follows, "us", n).await.unwrap();
+        assert!(issued.token.expose().starts_with("tok_us_"));
+    }
+    assert!(give(&follows, "eu", 1).await.unwrap().token.expose().starts_with("tok_eu_"), "the other stays");
+    us.entries_since(&mark, 3).await;
+    // It is sent on, and from there on again: one step is gone, and where that ends is the answer.
+    for _ in 0..2 {
+        let refused = give(&follows, "apac", 1).await.unwrap_err();
+        assert_eq!(refused.reason(), Some(Reason::WrongRegion), "{refused}");
+    }
+    eu.finish().await;
+    us.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_for_another_region_follows_too() {
+    let (eu, us) = two_vaults().await;
+    let client = async |role| connect(config(&eu, role, eu.address()).following(endpoint(&us)).unwrap()).await;
+    let loader = client(Role::Loader).await;
+    let stream = loader.tokenize_stream(&for_region("us", "bulk_load")).unwrap();
+    let answer = stream.tokenize(0, values("email", (0..10).map(email))).await.unwrap();
+    let tokens: Vec<_> = answer.results.into_iter().map(|result| result.unwrap().token).collect();
+    assert!(tokens.iter().all(|token| token.expose().starts_with("tok_us_")));
+    let payments = client(Role::Payments).await;
+    let stream = payments.detokenize_stream(&for_region("us", "settlement")).unwrap();
+    let class = DataClass::parse("email").unwrap();
+    let held = |token: &TokenText| HeldToken { class: class.clone(), token: TokenText::new(token.expose().to_owned()) };
+    let answer = stream.detokenize(0, tokens.iter().map(held).collect()).await.unwrap();
+    let revealed: Vec<_> = answer.results.into_iter().map(|result| result.unwrap().into_exposed()).collect();
+    assert_eq!(revealed, (0..10).map(|n| email(n).into_bytes()).collect::<Vec<_>>());
+    eu.finish().await;
+    us.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_with_an_endpoint_of_its_own_has_a_connection_of_its_own() {
+    let (mut eu, us) = two_vaults().await;
+    let config = config(&eu, Role::Loader, eu.address()).with_region(region("us"), endpoint(&us)).unwrap();
+    let client = connect(config.with_attempts_max(1)).await;
+    assert!(give(&client, "eu", 1).await.unwrap().token.expose().starts_with("tok_eu_"));
+    let node = eu.checkpoint("node").await.head.size;
+    assert!(give(&client, "us", 1).await.unwrap().token.expose().starts_with("tok_us_"));
+    assert_eq!(eu.checkpoint("node").await.head.size, node, "nobody was asked the way");
+    eu.stop().await;
+    assert!(give(&client, "eu", 2).await.is_err());
+    assert!(give(&client, "us", 2).await.is_ok(), "the one is away, and the other is not");
+    eu.finish().await;
+    us.finish().await;
+}
+
+/// Passes bytes on to the vault as long as it is `up`, and counts who comes.
+async fn gate(to: SocketAddr, up: Arc<AtomicBool>, came: Arc<AtomicU32>, down: watch::Receiver<u32>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = listener.accept().await {
+            came.fetch_add(1, Ordering::SeqCst);
+            if !up.load(Ordering::SeqCst) {
+                continue;
+            }
+            let mut down = down.clone();
+            down.mark_unchanged();
+            tokio::spawn(async move {
+                let Ok(mut onward) = TcpStream::connect(to).await else { return };
+                tokio::select! {
+                    _ = copy_bidirectional(&mut from, &mut onward) => {}
+                    _ = down.changed() => {}
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_answers_nothing_is_sent_for_a_while_and_then_it_goes_on() {
+    let vault = vault().await;
+    let (up, came) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU32::new(0)));
+    let (cut, watched) = watch::channel(0);
+    let address = gate(vault.address(), up.clone(), came.clone(), watched).await;
+    let once = |config: ClientConfig| config.with_attempts_max(1);
+    let client = connect(once(config(&vault, Role::Loader, address))).await;
+    give(&client, "eu", 0).await.unwrap();
+    up.store(false, Ordering::SeqCst);
+    cut.send_modify(|cut| *cut += 1);
+    for _ in 0..FAILURES_MAX {
+        let failed = give(&client, "eu", 1).await.unwrap_err();
+        assert!(matches!(failed, ClientError::Transport { .. }), "{failed}");
+    }
+    let before = came.load(Ordering::SeqCst);
+    for _ in 0..100 {
+        let refused = give(&client, "eu", 1).await.unwrap_err();
+        assert!(matches!(&refused, ClientError::Away { after, .. } if *after <= Duration::from_secs(1)), "{refused}");
+    }
+    assert_eq!(came.load(Ordering::SeqCst), before, "nothing was sent");
+    up.store(true, Ordering::SeqCst);
+    // Whoever has attempts left waits as long as it takes; here it is the test.
+    let mut waited = 0;
+    while let Err(error) = give(&client, "eu", 2).await {
+        assert!(matches!(error, ClientError::Away { .. } | ClientError::Transport { .. }), "{error}");
+        waited += 1;
+        assert!(waited < 200, "it does not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    give(&client, "eu", 3).await.unwrap();
+    vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_outlasts_a_vault_that_is_away_for_a_moment() {
+    let vault = vault().await;
+    let (up, came) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU32::new(0)));
+    let (cut, watched) = watch::channel(0);
+    let address = gate(vault.address(), up.clone(), came, watched).await;
+    let client = connect(config(&vault, Role::Loader, address).with_attempts_max(10)).await;
+    up.store(false, Ordering::SeqCst);
+    cut.send_modify(|cut| *cut += 1);
+    let calls: Vec<_> = (0..8)
+        .map(|n| {
+            let client = client.clone();
+            tokio::spawn(async move { give(&client, "eu", n).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    up.store(true, Ordering::SeqCst);
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    vault.finish().await;
+}
