@@ -116,7 +116,7 @@ fn typed(value: &SettingValue) -> Value {
     match value {
         SettingValue::Names(names) => json!(names),
         SettingValue::Paths(paths) => paths.iter().map(|path| path.display().to_string()).collect(),
-        SettingValue::Bytes(bytes) => json!(bytes),
+        SettingValue::Bytes(number) | SettingValue::Seconds(number) => json!(number),
         SettingValue::Text(_) | SettingValue::Path(_) | SettingValue::Hidden(_) => json!(value.to_string()),
     }
 }

@@ -9,7 +9,7 @@ use vault_server::{Config, Environment, Server, Severity, StartError, start_tele
 use crate::{
     arguments::Arguments,
     exit::{Exit, Failure},
-    process::{StopSignals, end_at_once, keep_memory_private, open_many_files},
+    process::{ReloadSignal, StopSignals, end_at_once, keep_memory_private, open_many_files},
 };
 
 /// Which configuration.
@@ -35,6 +35,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
         }
     }
     let mut signals = StopSignals::listen()?;
+    let reloads = ReloadSignal::listen()?;
     let starting = Server::start(config, Arc::new(clock), Arc::new(SystemEntropy));
     let server = tokio::select! {
         started = starting => started.map_err(|error| {
@@ -46,7 +47,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
         })?,
         () = signals.next() => return Ok(Exit::Done),
     };
-    until_stopped(server, signals).await
+    until_stopped(server, signals, reloads).await
 }
 
 /// The variables that may override a configuration: those of the commands for callers are none.
@@ -65,17 +66,24 @@ fn of_commands(command: &clap::Command) -> BTreeSet<String> {
 }
 
 /// Serves until a signal comes, or until the log can't be written any more.
-pub(crate) async fn until_stopped(server: Server, mut signals: StopSignals) -> Result<Exit, Failure> {
-    tokio::select! {
-        () = server.failed() => {
-            server.abandon().await;
-            return Err(Failure::new(
-                Exit::LogFailed,
-                "the access log could not be written, so nothing more is served; see the messages above, look at the \
-                 disk, then start again",
-            ));
+pub(crate) async fn until_stopped(
+    server: Server,
+    mut signals: StopSignals,
+    mut reloads: ReloadSignal,
+) -> Result<Exit, Failure> {
+    loop {
+        tokio::select! {
+            () = server.failed() => {
+                server.abandon().await;
+                return Err(Failure::new(
+                    Exit::LogFailed,
+                    "the access log could not be written, so nothing more is served; see the messages above, look at \
+                     the disk, then start again",
+                ));
+            }
+            () = signals.next() => break,
+            () = reloads.next() => server.reload_tls(),
         }
-        () = signals.next() => {}
     }
     tracing::info!("stopping: calls in flight may finish; a second signal stops at once");
     tokio::select! {

@@ -16,6 +16,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use thiserror::Error;
@@ -23,7 +24,7 @@ use vault_catalog::Catalog;
 use vault_domain::{Entropy, Region, VaultId};
 use vault_engine::{EngineConfig, Memory, PolicySet, PolicySource, RootKey};
 
-use crate::tls;
+use crate::{identity::Naming, tls};
 use root_key::RootKeyProvider;
 
 pub use check::{Finding, Severity};
@@ -110,6 +111,14 @@ pub(crate) struct TlsConfig {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) client_ca: Vec<PathBuf>,
+    /// Revocation lists of these authorities.
+    pub(crate) client_crl: Vec<PathBuf>,
+    /// How often the files are looked at.
+    pub(crate) reload_every: Duration,
+    /// How long before the end of a certificate it is warned of.
+    pub(crate) expiry_warning: Duration,
+    /// Which names of certificates are principals.
+    pub(crate) naming: Naming,
 }
 
 /// How the log of the process is written.
@@ -132,6 +141,8 @@ pub struct Config {
     catalog: PathBuf,
     policies: Vec<PathBuf>,
     address: SocketAddr,
+    connection_age_max: Duration,
+    metrics: Option<SocketAddr>,
     reflection: bool,
     tls: TlsConfig,
     root_key: RootKeyProvider,
@@ -166,6 +177,16 @@ impl Config {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How long a connection may live.
+    pub(crate) fn connection_age_max(&self) -> Duration {
+        self.connection_age_max
+    }
+
+    /// Where measurements are told, if anywhere.
+    pub(crate) fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Whether the contract can be asked for.

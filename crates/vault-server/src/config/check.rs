@@ -1,11 +1,11 @@
 //! `config check`: everything that can be found out about a configuration without serving it.
 
-use std::{fmt, os::unix::fs::PermissionsExt};
+use std::{fmt, os::unix::fs::PermissionsExt, sync::Arc};
 
-use vault_domain::Millis;
+use vault_domain::{Clock, ManualClock, Millis};
 
 use super::Config;
-use crate::tls::{self, Expiry};
+use crate::tls::{Loaded, Timing};
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,12 +53,7 @@ impl Config {
                 self.root_key.custody()
             ),
         )];
-        match tls::server_config(&self.tls).and_then(|_| tls::expiry(&self.tls)) {
-            Err(error) => findings.push(finding(Severity::Error, "tls", error.to_string())),
-            Ok(expiry) => findings.extend(expiry.problem(now).map(|(severity, text)| {
-                finding(severity, "tls.certificate", format!("{} {text}", self.tls.certificate.display()))
-            })),
-        }
+        findings.extend(self.tls_findings(now));
         findings.extend(self.directory_findings());
         match self.root_key.look() {
             Err(error) => findings.push(finding(Severity::Error, "root_key", error.to_string())),
@@ -107,6 +102,41 @@ impl Config {
         findings
     }
 
+    /// What is wrong with the files of TLS, and how old each certificate and list is and when it ends.
+    fn tls_findings(&self, now: Millis) -> Vec<Finding> {
+        let finding = |severity, subject, text: String| Finding { severity, subject, text };
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(now));
+        let loaded = match Loaded::load(&self.tls, &clock) {
+            Ok(loaded) => loaded,
+            Err(error) => return vec![finding(Severity::Error, "tls", error.to_string())],
+        };
+        let dated = loaded.dated.iter().map(|dated| {
+            let timing = dated.timing(now, self.tls.expiry_warning);
+            let severity = match timing {
+                Timing::Good => Severity::Note,
+                Timing::EndsSoon => Severity::Warning,
+                Timing::Early | Timing::Over => Severity::Error,
+            };
+            finding(severity, dated.kind.key(), format!("{} {}", dated.name(), dated.text(now, timing)))
+        });
+        let mut findings: Vec<Finding> = dated.collect();
+        findings.extend(loaded.without_list.iter().map(|path| {
+            let text = format!("{path} holds an authority without a list in tls.client_crl: its clients are refused");
+            finding(Severity::Warning, "tls.client_crl", text)
+        }));
+        if self.tls.client_crl.is_empty() {
+            let text = "none: a certificate counts until it expires, whoever has it by then".to_owned();
+            findings.push(finding(Severity::Note, "tls.client_crl", text));
+        }
+        if self.tls.naming.trust_domains.is_empty() {
+            let text = "none named: SPIFFE IDs of any trust domain are principals; name those that are yours before \
+                        production"
+                .to_owned();
+            findings.push(finding(Severity::Note, "tls.spiffe_trust_domains", text));
+        }
+        findings
+    }
+
     fn directory_findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (subject, path) in
@@ -134,45 +164,4 @@ impl Config {
 fn is_of_kubernetes(name: &str) -> bool {
     let rest = name.strip_prefix(super::PREFIX).unwrap_or(name);
     rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_HOST") || rest.starts_with("SERVICE_PORT")
-}
-
-impl Expiry {
-    /// What to say of a certificate at the time `now`, if anything.
-    fn problem(self, now: Millis) -> Option<(Severity, String)> {
-        let seconds = now.0 / 1000;
-        if seconds < self.not_before {
-            return Some((Severity::Error, "is not valid yet: look at the clock, and at the certificate".to_owned()));
-        }
-        let left = self.not_after.saturating_sub(seconds);
-        let days = left / SECONDS_A_DAY;
-        match left {
-            0 => Some((Severity::Error, "has expired: no client accepts it; issue a new one".to_owned())),
-            _ if days < EXPIRES_SOON_DAYS => {
-                Some((Severity::Warning, format!("expires in {days} days: issue a new one")))
-            }
-            _ => None,
-        }
-    }
-}
-
-const SECONDS_A_DAY: u64 = 24 * 3600;
-/// When a certificate's end is near enough to warn of it.
-const EXPIRES_SOON_DAYS: u64 = 14;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_certificate_is_warned_of_in_its_last_fortnight() {
-        let day = SECONDS_A_DAY;
-        let expiry = Expiry { not_before: 10 * day, not_after: 40 * day };
-        let severity = |seconds: u64| expiry.problem(Millis(seconds * 1000)).map(|(severity, _)| severity);
-        assert_eq!(severity(10 * day - 1), Some(Severity::Error));
-        assert_eq!(severity(10 * day), None);
-        assert_eq!(severity(26 * day), None);
-        assert_eq!(severity(26 * day + 1), Some(Severity::Warning));
-        assert_eq!(severity(40 * day - 1), Some(Severity::Warning));
-        assert_eq!(severity(40 * day), Some(Severity::Error));
-    }
 }

@@ -44,8 +44,12 @@ pub(crate) enum Kind {
     Paths,
     /// Names of regions, each once.
     Regions,
+    /// Names, each of which matches a regular expression, as this function has it.
+    Names(&'static str, fn(&str) -> bool),
     /// A number of bytes.
     Bytes(RangeInclusive<u64>),
+    /// A number of seconds.
+    Seconds(RangeInclusive<u64>),
     /// A secret itself, in the environment alone.
     Hidden,
 }
@@ -82,6 +86,8 @@ pub enum SettingValue {
     Paths(Vec<PathBuf>),
     /// A number of bytes.
     Bytes(u64),
+    /// A number of seconds.
+    Seconds(u64),
     /// A secret, which is not shown.
     Hidden(HiddenText),
 }
@@ -125,7 +131,7 @@ pub(crate) const PATH_BYTES_MAX: usize = 4096;
 const SECRET_CHARS_MIN: usize = 32;
 
 /// All keys, in the order of the documentation.
-pub(crate) static KEYS: [Key; 22] = [
+pub(crate) static KEYS: [Key; 31] = [
     Key {
         path: "mode",
         meaning: "What this vault is for. It has to be written out that it is for development.",
@@ -192,6 +198,27 @@ pub(crate) static KEYS: [Key; 22] = [
         absent: Absent::InDev("on", "off"),
     },
     Key {
+        path: "listen.connection_seconds_max",
+        meaning: "How long a connection lives, less up to a tenth by chance; then its calls in flight may end, and its \
+                  caller connects anew.",
+        kind: Kind::Seconds(1..=7 * 24 * 3600),
+        absent: Absent::Number(3600),
+    },
+    Key {
+        path: "listen.metrics",
+        meaning: "Where to tell measurements to whoever asks (GET /metrics, OpenMetrics over plain HTTP), on this \
+                  machine alone. Nothing listens there unless it is set.",
+        kind: Kind::Address,
+        absent: Absent::Unset,
+    },
+    Key {
+        path: "listen.danger_metrics_everywhere",
+        meaning: "Whether listen.metrics may be an address that other machines reach, where nobody has to say who it \
+                  is.",
+        kind: Kind::Word(&["on", "off"], ""),
+        absent: Absent::Word("off"),
+    },
+    Key {
         path: "tls.certificate",
         meaning: "The server's certificate with its chain, leaf first (PEM).",
         kind: Kind::Path,
@@ -208,6 +235,46 @@ pub(crate) static KEYS: [Key; 22] = [
         meaning: "The authorities that sign client certificates (PEM), one at least.",
         kind: Kind::Paths,
         absent: Absent::Required,
+    },
+    Key {
+        path: "tls.client_crl",
+        meaning: "Revocation lists (PEM) of the authorities of tls.client_ca. Where there are any, a certificate of an \
+                  authority without one is refused, and so is every certificate once the list has expired.",
+        kind: Kind::Paths,
+        absent: Absent::None,
+    },
+    Key {
+        path: "tls.reload_seconds",
+        meaning: "How often the files of TLS are looked at; what has changed is used from then on. SIGHUP has them \
+                  looked at once.",
+        kind: Kind::Seconds(1..=24 * 3600),
+        absent: Absent::Number(5),
+    },
+    Key {
+        path: "tls.expiry_warning_seconds",
+        meaning: "How long before its end a certificate is warned of, and a revocation list at most one day before; \
+                  both at most in the last quarter of their time.",
+        kind: Kind::Seconds(1..=365 * 24 * 3600),
+        absent: Absent::Number(14 * 24 * 3600),
+    },
+    Key {
+        path: "tls.spiffe_trust_domains",
+        meaning: "The trust domains whose SPIFFE IDs are taken for principals. None named: those of any.",
+        kind: Kind::Names("^[a-z0-9._-]{1,255}$", is_trust_domain),
+        absent: Absent::None,
+    },
+    Key {
+        path: "tls.dns_principals",
+        meaning: "Whether a certificate without any URI names its holder by its one DNS name, as dns:<name>.",
+        kind: Kind::Word(&["on", "off"], ""),
+        absent: Absent::Word("on"),
+    },
+    Key {
+        path: "tls.subject_principals",
+        meaning: "Whether a certificate without any such name names its holder by its subject, as \
+                  subject:<distinguished name>.",
+        kind: Kind::Word(&["on", "off"], ""),
+        absent: Absent::Word("off"),
     },
     Key {
         path: "root_key.provider",
@@ -297,8 +364,14 @@ impl Key {
                 let counted = (1..=limits::REGIONS_MAX).contains(&names.len());
                 (once && named && counted).then(|| SettingValue::Names(names.clone()))
             }
+            (Kind::Names(_, valid), Written::List(names)) => {
+                names.iter().all(|name| valid(name)).then(|| SettingValue::Names(names.clone()))
+            }
             (Kind::Bytes(range), Written::Number(bytes)) => {
                 range.contains(bytes).then_some(SettingValue::Bytes(*bytes))
+            }
+            (Kind::Seconds(range), Written::Number(seconds)) => {
+                range.contains(seconds).then_some(SettingValue::Seconds(*seconds))
             }
             (Kind::Hidden, Written::Secret(text)) => Some(SettingValue::Hidden(HiddenText(text.clone()))),
             _ => None,
@@ -308,8 +381,8 @@ impl Key {
     /// Reads a variable's text as the key takes it: lists are separated by commas.
     pub(crate) fn of_variable(&self, text: &str) -> Written {
         match self.kind {
-            Kind::Bytes(_) => text.parse().map_or_else(|_| Written::Text(text.to_owned()), Written::Number),
-            Kind::Paths | Kind::Regions => {
+            Kind::Bytes(_) | Kind::Seconds(_) => text.parse().map_or_else(|_| Written::Text(text.to_owned()), Written::Number),
+            Kind::Paths | Kind::Regions | Kind::Names(..) => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 Written::List(parts.map(str::to_owned).collect())
             }
@@ -345,13 +418,19 @@ impl Key {
                 limits::REGIONS_MAX
             ),
             Kind::Hidden => format!("must stand in {} and in no file", self.variable()),
+            Kind::Names(pattern, _) => format!("must be a list of names, each of which matches {pattern}"),
             Kind::Bytes(range) => format!("must be {} to {}, in bytes", size(*range.start()), size(*range.end())),
+            Kind::Seconds(range) => format!("must be {} to {}, in seconds", range.start(), range.end()),
         }
     }
 
     /// The unit of its value, if it has one.
     pub(crate) fn unit(&self) -> Option<&'static str> {
-        matches!(self.kind, Kind::Bytes(_)).then_some("bytes")
+        match self.kind {
+            Kind::Bytes(_) => Some("bytes"),
+            Kind::Seconds(_) => Some("seconds"),
+            _ => None,
+        }
     }
 
     /// What holds where nobody sets it, for people. None: it has to be set.
@@ -377,7 +456,7 @@ impl fmt::Display for SettingValue {
                 let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
                 f.write_str(&paths.join(", "))
             }
-            Self::Bytes(bytes) => write!(f, "{bytes}"),
+            Self::Bytes(number) | Self::Seconds(number) => write!(f, "{number}"),
             Self::Hidden(_) => f.write_str("(set, not shown)"),
         }
     }
@@ -391,6 +470,12 @@ const NODE_BYTES_MAX: usize = 64;
 fn is_node(name: &str) -> bool {
     (1..=NODE_BYTES_MAX).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
+}
+
+/// Whether `name` is a trust domain as SPIFFE IDs write it (SPIFFE-ID section 2.1).
+fn is_trust_domain(name: &str) -> bool {
+    (1..=255).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b))
 }
 
 fn is_path(text: &str) -> bool {

@@ -9,6 +9,7 @@ use std::{
     net::SocketAddr,
     ops::Range,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use toml::de::{DeTable, DeValue};
@@ -16,9 +17,10 @@ use vault_domain::{Region, VaultId};
 
 use super::{
     Config, ConfigError, Environment, LogFormat, TlsConfig,
-    key::{Absent, KEYS, Key, SettingValue, Written},
+    key::{Absent, KEYS, Key, Kind, SettingValue, Written},
     root_key::{PassphraseOrigin, RootKeyProvider},
 };
+use crate::identity::Naming;
 
 /// A configuration as it was read, whether it can be used or not.
 #[derive(Debug)]
@@ -199,12 +201,22 @@ impl Reading {
             regions: self.regions()?,
             catalog: self.path("catalog")?,
             policies: self.paths("policies")?,
-            address: self.address()?,
+            address: self.address("listen.address")?,
+            connection_age_max: self.seconds("listen.connection_seconds_max")?,
+            metrics: self.metrics()?,
             reflection: self.text("listen.reflection")? == "on",
             tls: TlsConfig {
                 certificate: self.path("tls.certificate")?,
                 key: self.path("tls.key")?,
                 client_ca: self.paths("tls.client_ca")?,
+                client_crl: self.paths("tls.client_crl")?,
+                reload_every: self.seconds("tls.reload_seconds")?,
+                expiry_warning: self.seconds("tls.expiry_warning_seconds")?,
+                naming: Naming {
+                    trust_domains: self.names("tls.spiffe_trust_domains")?,
+                    dns: self.text("tls.dns_principals")? == "on",
+                    subject: self.text("tls.subject_principals")? == "on",
+                },
             },
             root_key,
             cache_bytes: size(cache),
@@ -258,14 +270,37 @@ impl Reading {
         Ok(*bytes)
     }
 
-    fn regions(&self) -> Result<Vec<Region>, ConfigError> {
-        let key = "regions";
-        let Some(SettingValue::Names(names)) = self.value(key) else { return Err(refuse(key, "is missing")) };
-        names.iter().map(|name| Region::parse(name).map_err(|error| refuse(key, error.rule))).collect()
+    fn seconds(&self, key: &'static str) -> Result<Duration, ConfigError> {
+        let Some(SettingValue::Seconds(seconds)) = self.value(key) else { return Err(refuse(key, "is missing")) };
+        Ok(Duration::from_secs(*seconds))
     }
 
-    fn address(&self) -> Result<SocketAddr, ConfigError> {
-        let key = "listen.address";
+    fn names(&self, key: &'static str) -> Result<Vec<String>, ConfigError> {
+        let Some(SettingValue::Names(names)) = self.value(key) else { return Err(refuse(key, "is missing")) };
+        Ok(names.clone())
+    }
+
+    fn regions(&self) -> Result<Vec<Region>, ConfigError> {
+        let key = "regions";
+        self.names(key)?.iter().map(|name| Region::parse(name).map_err(|error| refuse(key, error.rule))).collect()
+    }
+
+    /// Where measurements are told, if anywhere. Whoever reaches it may read them.
+    fn metrics(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        let key = "listen.metrics";
+        if self.value(key).is_none() {
+            return Ok(None);
+        }
+        let address = self.address(key)?;
+        if !address.ip().is_loopback() && self.text("listen.danger_metrics_everywhere")? != "on" {
+            let problem = "can be reached from other machines, and nobody has to say who it is there: take a loopback \
+                           address, or set listen.danger_metrics_everywhere = \"on\"";
+            return Err(refuse(key, problem));
+        }
+        Ok(Some(address))
+    }
+
+    fn address(&self, key: &'static str) -> Result<SocketAddr, ConfigError> {
         self.text(key)?.parse().map_err(|_| refuse(key, "must be an IP address and a port"))
     }
 }
@@ -294,7 +329,9 @@ fn of_nobody(key: &Key, before: &[Setting]) -> Option<SettingValue> {
             let is_dev = matches!(&mode.value, Some(SettingValue::Text(mode)) if mode == "dev");
             Some(SettingValue::Text(if is_dev { dev } else { others }.to_owned()))
         }
+        Absent::Number(number) if matches!(key.kind, Kind::Seconds(_)) => Some(SettingValue::Seconds(number)),
         Absent::Number(bytes) => Some(SettingValue::Bytes(bytes)),
+        Absent::None if matches!(key.kind, Kind::Names(..)) => Some(SettingValue::Names(Vec::new())),
         Absent::None => Some(SettingValue::Paths(Vec::new())),
         Absent::BesideData(behind) => {
             let data = before.iter().find(|setting| setting.key.path == "data_directory")?;

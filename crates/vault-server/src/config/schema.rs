@@ -50,7 +50,10 @@ fn schema_of(key: &Key) -> Value {
         }),
         // Never in a file.
         Kind::Hidden => json!(false),
-        Kind::Bytes(range) => json!({"type": "integer", "minimum": range.start(), "maximum": range.end()}),
+        Kind::Names(pattern, _) => json!({"type": "array", "items": {"type": "string", "pattern": pattern}}),
+        Kind::Bytes(range) | Kind::Seconds(range) => {
+            json!({"type": "integer", "minimum": range.start(), "maximum": range.end()})
+        }
     };
     let default = match &key.absent {
         Absent::Required | Absent::Unset | Absent::BesideData(_) | Absent::InDev(..) => None,
