@@ -9,7 +9,10 @@ use std::{
 use serde_json::Value;
 use vault_tests::certificates::Authority;
 
-use crate::shell::{DevVault, Ended, run, tokenvault};
+use crate::{
+    served::Served,
+    shell::{DevVault, Ended, run, tokenvault},
+};
 
 /// A command about the vault's configuration, on a port of its own.
 fn about(vault: &DevVault, words: &[&str]) -> Command {
@@ -159,6 +162,24 @@ fn a_data_directory_that_is_none_is_found_before_it_serves() {
     std::os::unix::fs::symlink("nowhere", &data).unwrap();
     assert_eq!(the_error(&vault)["about"], "data_directory");
     assert!(refused(&vault).err.contains("vault-data"));
+}
+
+#[test]
+fn a_hangup_has_the_files_of_tls_looked_at() {
+    let vault = stopped();
+    let mut command = about(&vault, &["serve"]);
+    command.env("TOKENVAULT_TLS_RELOAD_SECONDS", "86400");
+    let mut served = Served::start(command);
+    served.hang_up();
+    served.says("the files of TLS have not changed");
+    let server = Authority::new("another").server();
+    fs::write(vault.place().join("server.pem"), server.certificate_pem()).unwrap();
+    served.hang_up();
+    served.says("those from before stay in use");
+    fs::write(vault.place().join("server.key"), server.key_pem()).unwrap();
+    served.hang_up();
+    served.says("have changed and are in use");
+    served.stop();
 }
 
 #[test]

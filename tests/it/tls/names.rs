@@ -72,9 +72,9 @@ async fn a_subject_is_a_principal_where_that_is_switched_on_and_no_value_looks_l
     let empty = vault.authority().client_called(&[]);
     vault.add_to_catalog(
         "[accounts.'subject:CN=orders\\20service,O=Acme']\n\
-         tenant = \"acme\"\nregions = [\"eu\"]\naudiences = [\"payments\"]\n\
-         [[accounts.'subject:CN=orders\\20service,O=Acme'.grants]]\n\
-         actions = [\"tokenize\"]\nclasses = [\"email\"]\npurposes = [\"bulk_load\"]",
+         tenant = \"acme\"\nregions = [\"eu\"]\n\
+         grants = [{ actions = [\"tokenize\"], purposes = [\"bulk_load\"], audiences = [\"payments\"],\n\
+         classes = [\"email\"] }]",
     );
     vault.start_again().await;
     is_refused(&vault, &good, "CERTIFICATE_WITHOUT_IDENTITY").await;

@@ -103,7 +103,9 @@ fn judge(
     let issuer = list.issuer().as_raw();
     let signed = authorities.iter().any(|(_, der)| {
         X509Certificate::from_der(der).is_ok_and(|(_, authority)| {
-            authority.subject().as_raw() == issuer && has_signed(&authority, &list, provider)
+            authority.subject().as_raw() == issuer
+                && may_sign_lists(&authority)
+                && has_signed(&authority, &list, provider)
         })
     });
     if !signed {
@@ -117,6 +119,11 @@ fn judge(
         return Err(refused("holds a list that is not valid yet: look at the clock"));
     }
     Ok((issuer.to_vec(), Dated { kind: FileKind::ClientCrl, path: path.to_owned(), number, not_before, not_after }))
+}
+
+/// Whether an authority may sign lists: it says nothing of its key's usage, or that (RFC 5280 section 4.2.1.3).
+fn may_sign_lists(authority: &X509Certificate<'_>) -> bool {
+    authority.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.crl_sign()))
 }
 
 /// Whether the key of this authority made the list's signature, by any algorithm that TLS takes. Which one it has to be
