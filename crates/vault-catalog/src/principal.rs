@@ -43,8 +43,9 @@ pub(crate) fn is_host(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
-/// Whether `name` is a distinguished name in the one form in which the door writes it: short names of attributes, and of
-/// values everything but ASCII letters, digits, `.`, `-`, `_` and `@` as a backslash and two digits of lowercase hex.
+/// Whether `name` is a distinguished name in the one form in which the door writes it: short names of attributes, and
+/// of values everything but ASCII letters, digits, `.`, `-`, `_` and `@` as a backslash and two digits of lowercase
+/// hex.
 fn is_distinguished_name(name: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b".-_@".contains(&b);
     let is_escape = |pair: &str| {
@@ -74,8 +75,8 @@ mod tests {
         let long = format!("spiffe://a/{}", "x".repeat(300));
         for good in
             ["spiffe://dev.tokenvault.internal/loader", "spiffe://a_b-c/x/Y.z", "dns:pay.example", "dns:localhost"]
-            .into_iter()
-            .chain([r"subject:CN=orders\20service,O=Acme", "subject:UID=a@b.example"])
+                .into_iter()
+                .chain([r"subject:CN=orders\20service,O=Acme", "subject:UID=a@b.example"])
         {
             assert!(parse(good).is_ok(), "{good}");
         }

@@ -263,7 +263,8 @@ reasons! {
         "use a certificate of a trust domain that tls.spiffe_trust_domains names, or have it named there";
     ReloadRefused = 104, "RELOAD_REFUSED", Internal, Internal,
         "the changed files of TLS can't be used; those from before stay in use",
-        "operators: the log of the process names the file and what is wrong with it; `tokenvault config check` does too";
+        "operators: the log of the process names the file and what is wrong with it, and so does `tokenvault config \
+         check`";
 }
 
 impl fmt::Display for Reason {

@@ -108,8 +108,8 @@ fn lines(faults: &[ConfigFault]) -> String {
 /// Files that TLS is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsConfig {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
+    /// The server's own certificate and key.
+    pub(crate) own: OwnIdentity,
     pub(crate) client_ca: Vec<PathBuf>,
     /// Revocation lists of these authorities.
     pub(crate) client_crl: Vec<PathBuf>,
@@ -119,6 +119,15 @@ pub(crate) struct TlsConfig {
     pub(crate) expiry_warning: Duration,
     /// Which names of certificates are principals.
     pub(crate) naming: Naming,
+}
+
+/// Where the server's own certificate and key come from.
+#[derive(Clone, Debug)]
+pub(crate) enum OwnIdentity {
+    /// From these files.
+    Files { certificate: PathBuf, key: PathBuf },
+    /// From the SPIFFE Workload API at this socket.
+    WorkloadApi { socket: PathBuf },
 }
 
 /// How the log of the process is written.

@@ -2,8 +2,8 @@
 //!
 //! The chain was verified by rustls. The principal is the one SPIFFE URI in the subject alternative name, or, in a
 //! certificate without any URI, its one DNS name, written `dns:<name>`. Where the configuration says so, a certificate
-//! with neither names its holder by its subject, written `subject:<distinguished name>`. Anything else names nobody: two
-//! names would let the holder choose who it is.
+//! with neither names its holder by its subject, written `subject:<distinguished name>`. Anything else names nobody:
+//! two names would let the holder choose who it is.
 
 use std::net::{IpAddr, SocketAddr};
 

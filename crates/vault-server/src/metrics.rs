@@ -34,6 +34,8 @@ const READER_DEADLINE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 type Labels = Vec<(&'static str, String)>;
+/// A measurement of each dated file: its name, its help, and how it is taken.
+type OfFile<'a> = (&'a str, &'a str, &'a dyn Fn(&Dated) -> u64);
 
 /// All measurements of a server.
 pub(crate) struct Metrics {
@@ -108,7 +110,7 @@ impl Collector for TlsCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (loaded, told, now) = (self.0.current(), self.0.told(), self.0.now());
         let ages = |dated: &Dated| (now.0 / 1000).saturating_sub(dated.not_before);
-        let of_files: [(&str, &str, &dyn Fn(&Dated) -> u64); 3] = [
+        let of_files: [OfFile<'_>; 3] = [
             ("tls_file_not_before_seconds", "Since when a certificate or revocation list is good", &|d| d.not_before),
             ("tls_file_not_after_seconds", "Until when a certificate or revocation list is good", &|d| d.not_after),
             ("tls_file_age_seconds", "How old a certificate or revocation list is", &ages),

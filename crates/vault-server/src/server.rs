@@ -24,7 +24,7 @@ use crate::{
     door::Door,
     metrics::{self, Metrics},
     rpc::stream::Streams,
-    tls::{self, Standing, Tls, TlsError},
+    tls::{self, Standing, Tls, TlsError, WorkloadApi},
 };
 
 /// HTTP/2 flow control: how much of one request, and of all of a connection, may be on its way unread.
@@ -90,7 +90,12 @@ impl Server {
     /// # Errors
     /// When any of it fails; nothing is served then.
     pub async fn start(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, StartError> {
-        let tls = Arc::new(Tls::open(config.tls().clone(), clock.clone())?);
+        let mut workload = WorkloadApi::of(config.tls());
+        let svid = match &mut workload {
+            Some(workload) => Some(Arc::new(workload.first().await?)),
+            None => None,
+        };
+        let tls = Arc::new(Tls::open(config.tls().clone(), clock.clone(), svid)?);
         let address = config.address();
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
@@ -115,6 +120,7 @@ impl Server {
         let mut background = vec![tokio::spawn(flush(engine.clone()))];
         background.extend(metrics_listener.map(|listener| tokio::spawn(metrics::serve(listener, metrics.clone()))));
         let look = Arc::new(Notify::new());
+        background.extend(workload.map(|workload| tokio::spawn(workload.follow(tls.clone(), look.clone()))));
         background.push(tokio::spawn(tls::watch(tls.clone(), engine.clone(), look.clone())));
         let entrance = Entrance { tls, door, engine: engine.clone(), metrics, age_max, stopping };
         let listener = tokio::spawn(listen(listener, Arc::new(entrance)));

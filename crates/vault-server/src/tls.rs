@@ -9,6 +9,7 @@ mod files;
 mod revocation;
 mod standing;
 mod watch;
+mod workload;
 
 use std::{
     fmt,
@@ -20,8 +21,7 @@ use std::{
 use arc_swap::ArcSwap;
 use rustls::{
     RootCertStore, ServerConfig,
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime},
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     time_provider::TimeProvider,
 };
@@ -32,9 +32,10 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 pub(crate) use dated::{Dated, FileKind, Timing};
 pub(crate) use standing::{Standing, reason_of};
 pub(crate) use watch::watch;
+pub(crate) use workload::{Svid, WorkloadApi};
 
-use crate::config::TlsConfig;
-use files::{Files, Fingerprint, certificates};
+use crate::config::{OwnIdentity, TlsConfig};
+use files::{Files, Fingerprint, Own, certificates};
 
 /// The name of HTTP/1.1 in ALPN (RFC 7301 section 6): what gRPC-Web may come over.
 pub(crate) const HTTP_1_1: &[u8] = b"http/1.1";
@@ -62,32 +63,72 @@ pub(crate) struct Loaded {
     /// For handshakes.
     pub(crate) server: Arc<ServerConfig>,
     /// The part of it that judges clients.
-    verifier: Arc<dyn ClientCertVerifier>,
+    clients: Clients,
     /// How many were loaded before.
     generation: u64,
-    /// When the first of the revocation lists expires, in seconds since 1970.
-    lists_end: Option<u64>,
     /// Certificates and lists with their times.
     pub(crate) dated: Vec<Dated>,
-    /// Authorities without a revocation list where others have one, by the number of their certificate in a file.
-    pub(crate) without_list: Vec<String>,
-    /// The issuers of the lists, and when each was issued, in seconds since 1970.
-    issued: Vec<(Vec<u8>, u64)>,
     /// Which files these were.
     fingerprint: Fingerprint,
     /// When they were loaded.
     pub(crate) at: Millis,
 }
 
-impl Loaded {
-    /// Loads all files that the configuration names.
-    ///
-    /// # Errors
-    /// When one of them can't be used, or all together can't.
-    pub(crate) fn load(config: &TlsConfig, clock: &Arc<dyn Clock>) -> Result<Self, TlsError> {
-        Self::build(config, &Files::read(config)?, clock, None)
-    }
+/// What clients are judged by.
+struct Clients {
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// When the first of the revocation lists expires, in seconds since 1970.
+    lists_end: Option<u64>,
+    dated: Vec<Dated>,
+    /// Files with authorities that have no revocation list where others have one.
+    without_list: Vec<String>,
+    /// The issuers of the lists, and when each was issued, in seconds since 1970.
+    issued: Vec<(Vec<u8>, u64)>,
+}
 
+/// The times of everything that the configuration names, and the files with authorities that have no revocation list
+/// where others have one: for who looks without serving. What the Workload API gives is not asked for.
+///
+/// # Errors
+/// When one of the files can't be used, or all together can't.
+pub(crate) fn look(config: &TlsConfig, clock: &Arc<dyn Clock>) -> Result<(Vec<Dated>, Vec<String>), TlsError> {
+    let files = Files::read(config, None)?;
+    if matches!(files.own, Own::Nothing) {
+        let Clients { dated, without_list, .. } = Clients::build(config, &files, clock, None)?;
+        return Ok((dated, without_list));
+    }
+    let Loaded { dated, clients, .. } = Loaded::build(config, &files, clock, None)?;
+    Ok((dated, clients.without_list))
+}
+
+impl Loaded {
+    fn build(
+        config: &TlsConfig,
+        files: &Files,
+        clock: &Arc<dyn Clock>,
+        before: Option<&Self>,
+    ) -> Result<Self, TlsError> {
+        let (chain, key, mut dated) = files.own_identity(config)?;
+        if before.is_some() {
+            // At the start there is nothing better to keep.
+            refuse_stale(&dated, clock.wall())?;
+        }
+        let clients = Clients::build(config, files, clock, before.map(|before| &before.clients))?;
+        let server = server_config(clients.verifier.clone(), clock, chain, key)
+            .map_err(|error| TlsError::Refused(error.to_string()))?;
+        dated.extend(clients.dated.iter().cloned());
+        Ok(Self {
+            server,
+            clients,
+            generation: before.map_or(0, |before| before.generation + 1),
+            dated,
+            fingerprint: files.fingerprint,
+            at: clock.wall(),
+        })
+    }
+}
+
+impl Clients {
     fn build(
         config: &TlsConfig,
         files: &Files,
@@ -95,13 +136,7 @@ impl Loaded {
         before: Option<&Self>,
     ) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let refused = |error: &dyn fmt::Display| TlsError::Refused(error.to_string());
-        let mut dated = Vec::new();
-        let chain = certificates("the server certificate", &config.certificate, &files.certificate)?;
-        dated.extend(Dated::of_certificates(FileKind::Certificate, &config.certificate, &chain)?);
-        let key = PrivateKeyDer::from_pem_slice(&files.key)
-            .map_err(|error| file("the server key", &config.key, &error))?;
-        let (mut roots, mut authorities) = (RootCertStore::empty(), Vec::new());
+        let (mut dated, mut roots, mut authorities) = (Vec::new(), RootCertStore::empty(), Vec::new());
         for (path, bytes) in config.client_ca.iter().zip(&files.client_ca) {
             let read = certificates("the client CA", path, bytes)?;
             dated.extend(Dated::of_certificates(FileKind::ClientCa, path, &read)?);
@@ -113,35 +148,23 @@ impl Loaded {
         let lists = revocation::Lists::read(config, files, &authorities, &provider, clock.wall())?;
         if let Some(before) = before {
             // At the start there is nothing better to keep: then all are refused until there is a good list.
-            refuse_stale(&dated, clock.wall())?;
             lists.refuse_stale(&before.issued, clock.wall())?;
         }
-        dated.extend(lists.dated.iter().cloned());
-        let mut verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+        let mut verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
         if !lists.lists.is_empty() {
             // An unknown status is refused, which is the default of the builder.
             verifier = verifier.with_crls(lists.lists).enforce_revocation_expiration();
         }
-        let verifier = verifier.build().map_err(|error| refused(&error))?;
-        let server = server_config(provider, verifier.clone(), clock, chain, key).map_err(|error| refused(&error))?;
-        Ok(Self {
-            server,
-            verifier,
-            generation: before.map_or(0, |before| before.generation + 1),
-            lists_end: lists.dated.iter().map(|list| list.not_after).min(),
-            dated,
-            without_list: lists.without_list,
-            issued: lists.issued,
-            fingerprint: files.fingerprint,
-            at: clock.wall(),
-        })
+        let verifier = verifier.build().map_err(|error| TlsError::Refused(error.to_string()))?;
+        let lists_end = lists.dated.iter().map(|list| list.not_after).min();
+        dated.extend(lists.dated);
+        Ok(Self { verifier, lists_end, dated, without_list: lists.without_list, issued: lists.issued })
     }
 }
 
 /// Refuses a server certificate that no client would accept now.
 fn refuse_stale(dated: &[Dated], now: Millis) -> Result<(), TlsError> {
-    let leaf = dated.iter().find(|dated| dated.kind == FileKind::Certificate);
-    match leaf.map(|leaf| (leaf, leaf.timing(now, Duration::ZERO))) {
+    match dated.first().map(|leaf| (leaf, leaf.timing(now, Duration::ZERO))) {
         Some((leaf, timing @ (Timing::Early | Timing::Over))) => {
             Err(file("the server certificate", &leaf.path, &leaf.text(now, timing)))
         }
@@ -150,12 +173,12 @@ fn refuse_stale(dated: &[Dated], now: Millis) -> Result<(), TlsError> {
 }
 
 fn server_config(
-    provider: Arc<CryptoProvider>,
     verifier: Arc<dyn ClientCertVerifier>,
     clock: &Arc<dyn Clock>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut server = ServerConfig::builder_with_details(provider, Arc::new(TlsTime(clock.clone())))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
@@ -186,6 +209,8 @@ pub(crate) struct Tls {
     pub(crate) config: TlsConfig,
     clock: Arc<dyn Clock>,
     current: ArcSwap<Loaded>,
+    /// What the Workload API gave last.
+    svid: Mutex<Option<Arc<Svid>>>,
     told: Mutex<Told>,
 }
 
@@ -214,9 +239,15 @@ impl Tls {
     ///
     /// # Errors
     /// When it can't be used.
-    pub(crate) fn open(config: TlsConfig, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
-        let current = ArcSwap::from_pointee(Loaded::load(&config, &clock)?);
-        Ok(Self { config, clock, current, told: Mutex::default() })
+    pub(crate) fn open(config: TlsConfig, clock: Arc<dyn Clock>, svid: Option<Arc<Svid>>) -> Result<Self, TlsError> {
+        let files = Files::read(&config, svid.clone())?;
+        let current = ArcSwap::from_pointee(Loaded::build(&config, &files, &clock, None)?);
+        Ok(Self { config, clock, current, svid: Mutex::new(svid), told: Mutex::default() })
+    }
+
+    /// Puts what the Workload API gives now where the next reload finds it.
+    fn renew(&self, svid: Svid) {
+        *self.svid.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(svid));
     }
 
     /// What holds for a new connection.
@@ -238,7 +269,8 @@ impl Tls {
     /// be called on a thread that may block, and by one at a time.
     fn reload(&self, asked: bool) -> Reload {
         let before = self.current();
-        let built = Files::read(&self.config).and_then(|files| {
+        let svid = self.svid.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let built = Files::read(&self.config, svid).and_then(|files| {
             let is_new = files.fingerprint != before.fingerprint;
             is_new.then(|| Loaded::build(&self.config, &files, &self.clock, Some(&before))).transpose()
         });
@@ -272,8 +304,11 @@ pub const THROWAWAY_ORGANIZATION: &str = "tokenvault dev: throwaway, never for p
 /// The certificates of a configuration that bear the mark of `tokenvault dev`, each with what to do. What can't be read
 /// is not judged here.
 pub(crate) fn throwaway(config: &TlsConfig) -> Vec<String> {
-    let own = ("tls.certificate", &config.certificate);
-    let marked = [own].into_iter().chain(config.client_ca.iter().map(|path| ("tls.client_ca", path)));
+    let own = match &config.own {
+        OwnIdentity::Files { certificate, .. } => Some(("tls.certificate", certificate)),
+        OwnIdentity::WorkloadApi { .. } => None,
+    };
+    let marked = own.into_iter().chain(config.client_ca.iter().map(|path| ("tls.client_ca", path)));
     let marked = marked.filter(|(key, path)| {
         let read = std::fs::read(path).ok().and_then(|bytes| certificates(key, path, &bytes).ok());
         read.is_some_and(|read| read.iter().any(is_throwaway))

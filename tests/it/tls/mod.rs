@@ -5,6 +5,7 @@ mod metrics;
 mod names;
 mod reload;
 mod revocation;
+mod workload;
 
 use std::{sync::Arc, time::Duration};
 
@@ -99,4 +100,16 @@ async fn leaf_shown(vault: &TestVault, trusted: &Authority, identity: &Identity)
     let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
     let stream = TlsConnector::from(config).connect(name, stream).await.unwrap();
     stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+}
+
+/// Waits until the log of the process has a line with all of these.
+async fn logged(vault: &TestVault, parts: &[&str]) {
+    let found = async {
+        let has =
+            |log: &[u8]| String::from_utf8_lossy(log).lines().any(|line| parts.iter().all(|part| line.contains(part)));
+        while !vault.process_log().read(has) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(LONG, found).await.unwrap_or_else(|_| panic!("{parts:?} in the log of the process"));
 }

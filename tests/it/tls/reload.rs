@@ -41,11 +41,8 @@ async fn certificate_authorities_and_list_are_swapped_as_one_and_open_connection
     assert!(!is_heard(&vault, &newcomer).await);
     let server = vault.authority().server();
     let authorities = format!("{}{}", vault.authority().certificate_pem(), second.certificate_pem());
-    let lists = format!(
-        "{}{}",
-        vault.authority().revocation_list(&[&revoked], today()),
-        second.revocation_list(&[], today())
-    );
+    let lists =
+        format!("{}{}", vault.authority().revocation_list(&[&revoked], today()), second.revocation_list(&[], today()));
     // The key's file is told by its mode.
     let files =
         [("server.pem", server.certificate_pem()), ("server.key", &server.key_pem()), ("clients.pem", &authorities)];
@@ -90,16 +87,16 @@ async fn files_that_can_not_be_used_are_refused_and_those_from_before_stay() {
         (vec![("server.key", String::new())], "the server key"),
         (vec![("server.pem", String::new())], "holds no certificate"),
         (vec![("server.pem", good("server.pem").replace("-----END", "----END"))], "the server certificate"),
-        (
-            vec![("server.pem", expired.certificate_pem().to_owned()), ("server.key", expired.key_pem())],
-            "has expired",
-        ),
+        (vec![("server.pem", expired.certificate_pem().to_owned()), ("server.key", expired.key_pem())], "has expired"),
         (vec![("clients.pem", String::new())], "the client CA"),
         (vec![("clients.pem", foreign.certificate_pem())], "no authority of tls.client_ca has signed"),
         (vec![(LIST, String::new())], "holds no revocation list"),
         (vec![(LIST, fresh[..fresh.len() / 2].to_owned())], "the revocation list"),
         (vec![(LIST, good("clients.pem"))], "holds no revocation list"),
-        (vec![(LIST, foreign.revocation_list(&[payments], (before, after)))], "no authority of tls.client_ca has signed"),
+        (
+            vec![(LIST, foreign.revocation_list(&[payments], (before, after)))],
+            "no authority of tls.client_ca has signed",
+        ),
         (vec![(LIST, format!("{fresh}{fresh}"))], "the second one of its authority"),
         (vec![(LIST, list((Millis(before.0 + 60_000), Millis(before.0 + 120_000))))], "has expired"),
         (vec![(LIST, list((Millis(before.0 - 60_000), after)))], "older than the one in use"),

@@ -18,7 +18,7 @@ use vault_tests::{
     vault::{BEGINNING, TestVault},
 };
 
-use super::{LIST, LONG, MINUTE, around, caller_with, is_heard, refused, reload, today, with_list};
+use super::{LIST, LONG, MINUTE, around, caller_with, is_heard, logged, refused, reload, today, with_list};
 use crate::DISK;
 
 fn prepared(clock: Arc<dyn Clock>) -> TestVault {
@@ -100,19 +100,6 @@ async fn no_session_is_resumed_past_a_new_list() {
     reload(&vault, &[(LIST, &list)]).await;
     assert_eq!(shake(&vault, &config).await, (HandshakeKind::Full, false));
     vault.finish().await;
-}
-
-/// Waits until the log of the process has a line with all of these.
-async fn logged(vault: &TestVault, parts: &[&str]) {
-    let found = async {
-        let has = |log: &[u8]| {
-            String::from_utf8_lossy(log).lines().any(|line| parts.iter().all(|part| line.contains(part)))
-        };
-        while !vault.process_log().read(has) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(LONG, found).await.unwrap_or_else(|_| panic!("{parts:?} in the log of the process"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,15 @@
 //! `config check`: everything that can be found out about a configuration without serving it.
 
-use std::{fmt, os::unix::fs::PermissionsExt, sync::Arc};
+use std::{
+    fmt,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    sync::Arc,
+};
 
 use vault_domain::{Clock, ManualClock, Millis};
 
-use super::Config;
-use crate::tls::{Loaded, Timing};
+use super::{Config, OwnIdentity};
+use crate::tls::{self, Timing};
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,10 +86,11 @@ impl Config {
                 ));
             }
         }
-        if let Ok(metadata) = std::fs::metadata(&self.tls.key)
+        if let OwnIdentity::Files { key, .. } = &self.tls.own
+            && let Ok(metadata) = std::fs::metadata(key)
             && metadata.permissions().mode() & 0o077 != 0
         {
-            let text = format!("{} can be read by other users: chmod 600", self.tls.key.display());
+            let text = format!("{} can be read by other users: chmod 600", key.display());
             findings.push(finding(Severity::Warning, "tls.key", text));
         }
         if !self.address.ip().is_loopback() {
@@ -106,11 +111,11 @@ impl Config {
     fn tls_findings(&self, now: Millis) -> Vec<Finding> {
         let finding = |severity, subject, text: String| Finding { severity, subject, text };
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(now));
-        let loaded = match Loaded::load(&self.tls, &clock) {
-            Ok(loaded) => loaded,
+        let (dated, without_list) = match tls::look(&self.tls, &clock) {
+            Ok(found) => found,
             Err(error) => return vec![finding(Severity::Error, "tls", error.to_string())],
         };
-        let dated = loaded.dated.iter().map(|dated| {
+        let dated = dated.iter().map(|dated| {
             let timing = dated.timing(now, self.tls.expiry_warning);
             let severity = match timing {
                 Timing::Good => Severity::Note,
@@ -120,10 +125,18 @@ impl Config {
             finding(severity, dated.kind.key(), format!("{} {}", dated.name(), dated.text(now, timing)))
         });
         let mut findings: Vec<Finding> = dated.collect();
-        findings.extend(loaded.without_list.iter().map(|path| {
+        findings.extend(without_list.iter().map(|path| {
             let text = format!("{path} holds an authority without a list in tls.client_crl: its clients are refused");
             finding(Severity::Warning, "tls.client_crl", text)
         }));
+        if let OwnIdentity::WorkloadApi { socket } = &self.tls.own {
+            let (severity, is) = match std::fs::metadata(socket).map(|found| found.file_type().is_socket()) {
+                Ok(true) => (Severity::Note, "gives the server's certificate when it serves; it was not asked here"),
+                Ok(false) => (Severity::Error, "is no socket"),
+                Err(_) => (Severity::Error, "is not there, or can't be looked at: is the agent running?"),
+            };
+            findings.push(finding(severity, "tls.workload_api", format!("{} {is}", socket.display())));
+        }
         if self.tls.client_crl.is_empty() {
             let text = "none: a certificate counts until it expires, whoever has it by then".to_owned();
             findings.push(finding(Severity::Note, "tls.client_crl", text));

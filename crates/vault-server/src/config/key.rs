@@ -131,7 +131,7 @@ pub(crate) const PATH_BYTES_MAX: usize = 4096;
 const SECRET_CHARS_MIN: usize = 32;
 
 /// All keys, in the order of the documentation.
-pub(crate) static KEYS: [Key; 31] = [
+pub(crate) static KEYS: [Key; 32] = [
     Key {
         path: "mode",
         meaning: "What this vault is for. It has to be written out that it is for development.",
@@ -220,15 +220,23 @@ pub(crate) static KEYS: [Key; 31] = [
     },
     Key {
         path: "tls.certificate",
-        meaning: "The server's certificate with its chain, leaf first (PEM).",
+        meaning: "The server's certificate with its chain, leaf first (PEM). Needed unless tls.workload_api is set.",
         kind: Kind::Path,
-        absent: Absent::Required,
+        absent: Absent::Unset,
     },
     Key {
         path: "tls.key",
-        meaning: "The private key of the server's certificate (PEM); mode 0600.",
+        meaning: "The private key of the server's certificate (PEM); mode 0600. Needed unless tls.workload_api is \
+                  set.",
         kind: Kind::SecretPath,
-        absent: Absent::Required,
+        absent: Absent::Unset,
+    },
+    Key {
+        path: "tls.workload_api",
+        meaning: "The socket of a SPIFFE Workload API that the server's certificate and key come from, in place of \
+                  files.",
+        kind: Kind::Name("^unix:(//)?/.{1,4000}$", |text| unix_socket(text).is_some()),
+        absent: Absent::Unset,
     },
     Key {
         path: "tls.client_ca",
@@ -381,7 +389,9 @@ impl Key {
     /// Reads a variable's text as the key takes it: lists are separated by commas.
     pub(crate) fn of_variable(&self, text: &str) -> Written {
         match self.kind {
-            Kind::Bytes(_) | Kind::Seconds(_) => text.parse().map_or_else(|_| Written::Text(text.to_owned()), Written::Number),
+            Kind::Bytes(_) | Kind::Seconds(_) => {
+                text.parse().map_or_else(|_| Written::Text(text.to_owned()), Written::Number)
+            }
             Kind::Paths | Kind::Regions | Kind::Names(..) => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 Written::List(parts.map(str::to_owned).collect())
@@ -476,6 +486,13 @@ fn is_node(name: &str) -> bool {
 fn is_trust_domain(name: &str) -> bool {
     (1..=255).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b))
+}
+
+/// The socket that a SPIFFE endpoint names (SPIFFE Workload Endpoint section 4): an absolute path.
+pub(crate) fn unix_socket(endpoint: &str) -> Option<&str> {
+    let path = endpoint.strip_prefix("unix:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    (path.starts_with('/') && (2..=4001).contains(&path.len()) && is_path(path)).then_some(path)
 }
 
 fn is_path(text: &str) -> bool {

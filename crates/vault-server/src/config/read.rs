@@ -16,8 +16,8 @@ use toml::de::{DeTable, DeValue};
 use vault_domain::{Region, VaultId};
 
 use super::{
-    Config, ConfigError, Environment, LogFormat, TlsConfig,
-    key::{Absent, KEYS, Key, Kind, SettingValue, Written},
+    Config, ConfigError, Environment, LogFormat, OwnIdentity, TlsConfig,
+    key::{Absent, KEYS, Key, Kind, SettingValue, Written, unix_socket},
     root_key::{PassphraseOrigin, RootKeyProvider},
 };
 use crate::identity::Naming;
@@ -171,6 +171,7 @@ impl Reading {
             settings.push(Setting { key, origin, value });
         }
         faults.extend(without_root_key(&settings, &faults));
+        faults.extend(without_certificate(&settings, &faults));
         let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
         let unknown_variables = environment.0.keys().filter(|name| !known.contains(name)).cloned().collect();
         Self { path: path.to_owned(), settings, faults, unknown_variables }
@@ -206,8 +207,7 @@ impl Reading {
             metrics: self.metrics()?,
             reflection: self.text("listen.reflection")? == "on",
             tls: TlsConfig {
-                certificate: self.path("tls.certificate")?,
-                key: self.path("tls.key")?,
+                own: self.own_identity()?,
                 client_ca: self.paths("tls.client_ca")?,
                 client_crl: self.paths("tls.client_crl")?,
                 reload_every: self.seconds("tls.reload_seconds")?,
@@ -244,6 +244,16 @@ impl Reading {
         };
         let origin = PassphraseOrigin::choose(self.path("root_key.path").ok(), passphrase)?;
         Ok(RootKeyProvider::Passphrase { origin, data_directory: self.path("data_directory")? })
+    }
+
+    /// Where the server's own certificate comes from.
+    fn own_identity(&self) -> Result<OwnIdentity, ConfigError> {
+        let key = "tls.workload_api";
+        if self.value(key).is_none() {
+            return Ok(OwnIdentity::Files { certificate: self.path("tls.certificate")?, key: self.path("tls.key")? });
+        }
+        let socket = unix_socket(self.text(key)?).ok_or_else(|| refuse(key, "must be a Unix socket"))?;
+        Ok(OwnIdentity::WorkloadApi { socket: socket.into() })
     }
 
     fn value(&self, key: &'static str) -> Option<&SettingValue> {
@@ -317,6 +327,26 @@ fn without_root_key(settings: &[Setting], faults: &[ConfigFault]) -> Option<Conf
         origin: Origin::Default,
         problem: problem(),
     })
+}
+
+/// A certificate or key whose file nobody has said, or that comes from two places.
+fn without_certificate(settings: &[Setting], faults: &[ConfigFault]) -> Vec<ConfigFault> {
+    let of = |path: &str| settings.iter().find(|setting| setting.key.path == path);
+    let is_told =
+        |setting: &Setting| setting.value.is_some() || faults.iter().any(|fault| fault.key == setting.key.path);
+    let by_api = of("tls.workload_api").is_some_and(is_told);
+    let files = ["tls.certificate", "tls.key"].into_iter().filter_map(of);
+    let wrong = files.filter(|file| is_told(file) == by_api);
+    wrong
+        .map(|file| {
+            let problem = if by_api {
+                "is set beside tls.workload_api: a certificate comes from one of them, leave the other out".to_owned()
+            } else {
+                format!("is missing; it {}", file.key.rule())
+            };
+            ConfigFault { key: file.key.path.to_owned(), origin: file.origin.clone(), problem }
+        })
+        .collect()
 }
 
 /// What holds where nobody sets a key.

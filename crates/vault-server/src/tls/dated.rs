@@ -25,6 +25,8 @@ const LAST_PART: u64 = 4;
 pub(crate) enum FileKind {
     /// The server's certificate and its chain.
     Certificate,
+    /// The same from the SPIFFE Workload API at this socket.
+    WorkloadApi,
     /// An authority of clients.
     ClientCa,
     /// A revocation list of such an authority.
@@ -36,6 +38,7 @@ impl FileKind {
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Certificate => "tls.certificate",
+            Self::WorkloadApi => "tls.workload_api",
             Self::ClientCa => "tls.client_ca",
             Self::ClientCrl => "tls.client_crl",
         }
@@ -44,6 +47,7 @@ impl FileKind {
     fn what(self) -> &'static str {
         match self {
             Self::Certificate => "the server certificate",
+            Self::WorkloadApi => "the certificate of the Workload API",
             Self::ClientCa => "the client CA",
             Self::ClientCrl => "the revocation list",
         }
@@ -121,6 +125,9 @@ impl Dated {
                 format!("expires in {left}; then every client is refused: fetch a fresh list")
             }
             (Timing::EndsSoon, _) => format!("expires in {left}: issue a new one"),
+            (Timing::Over, FileKind::WorkloadApi) => {
+                "has expired: no client accepts it; see why the agent gives no other".to_owned()
+            }
             (Timing::Over, FileKind::Certificate) => "has expired: no client accepts it; issue a new one".to_owned(),
             (Timing::Over, FileKind::ClientCa) => {
                 "has expired: no client of it is accepted; issue a new one, or take it out".to_owned()

@@ -1,15 +1,18 @@
 //! The files of TLS as they lie on the disk: read whole, once for each look, so that what is compared is what is used.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
     crypto::{CryptoProvider, hash::Hash},
-    pki_types::{CertificateDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
 };
 use zeroize::Zeroizing;
 
-use super::{TlsError, file};
-use crate::config::TlsConfig;
+use super::{Dated, FileKind, Svid, TlsError, file};
+use crate::config::{OwnIdentity, TlsConfig};
 
 /// One of these files may have so many bytes; revocation lists of large authorities have some millions.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -19,19 +22,40 @@ pub(super) type Fingerprint = [u8; 48];
 
 /// The contents of all files.
 pub(super) struct Files {
-    pub(super) certificate: Vec<u8>,
-    pub(super) key: Zeroizing<Vec<u8>>,
+    pub(super) own: Own,
     pub(super) client_ca: Vec<Vec<u8>>,
     pub(super) client_crl: Vec<Vec<u8>>,
     pub(super) fingerprint: Fingerprint,
 }
 
+/// The server's own certificate and key.
+pub(super) enum Own {
+    /// In PEM.
+    Pem { certificate: Vec<u8>, key: Zeroizing<Vec<u8>> },
+    /// From the Workload API.
+    Svid(Arc<Svid>),
+    /// The Workload API was not asked.
+    Nothing,
+}
+
+/// Certificate chain, key, and their times, the leaf's first.
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>, Vec<Dated>);
+
+const WHAT: &str = "the server certificate";
+
 impl Files {
-    pub(super) fn read(config: &TlsConfig) -> Result<Self, TlsError> {
+    pub(super) fn read(config: &TlsConfig, svid: Option<Arc<Svid>>) -> Result<Self, TlsError> {
         let all = |what, paths: &[PathBuf]| paths.iter().map(|path| read(what, path)).collect::<Result<Vec<_>, _>>();
+        let own = match (&config.own, svid) {
+            (OwnIdentity::Files { certificate, key }, _) => {
+                let key = Zeroizing::new(read("the server key", key)?);
+                Own::Pem { certificate: read(WHAT, certificate)?, key }
+            }
+            (OwnIdentity::WorkloadApi { .. }, Some(svid)) => Own::Svid(svid),
+            (OwnIdentity::WorkloadApi { .. }, None) => Own::Nothing,
+        };
         let mut files = Self {
-            certificate: read("the server certificate", &config.certificate)?,
-            key: Zeroizing::new(read("the server key", &config.key)?),
+            own,
             client_ca: all("the client CA", &config.client_ca)?,
             client_crl: all("the revocation list", &config.client_crl)?,
             fingerprint: [0; 48],
@@ -40,12 +64,35 @@ impl Files {
         Ok(files)
     }
 
+    /// The server's own certificate and key, read.
+    pub(super) fn own_identity(&self, config: &TlsConfig) -> Result<Identity, TlsError> {
+        match (&self.own, &config.own) {
+            (Own::Pem { certificate, key }, OwnIdentity::Files { certificate: path, key: key_path }) => {
+                let chain = certificates(WHAT, path, certificate)?;
+                let key =
+                    PrivateKeyDer::from_pem_slice(key).map_err(|error| file("the server key", key_path, &error))?;
+                let dated = Dated::of_certificates(FileKind::Certificate, path, &chain)?;
+                Ok((chain, key, dated))
+            }
+            (Own::Svid(svid), OwnIdentity::WorkloadApi { socket }) => {
+                let key = PrivatePkcs8KeyDer::from(svid.key.to_vec()).into();
+                let dated = Dated::of_certificates(FileKind::WorkloadApi, socket, &svid.chain)?;
+                Ok((svid.chain.clone(), key, dated))
+            }
+            _ => Err(TlsError::Refused("the Workload API has given no certificate yet".to_owned())),
+        }
+    }
+
     /// SHA-384 over all files, each behind its length.
     fn hash(&self) -> Result<Fingerprint, TlsError> {
         let hash = sha384().ok_or_else(|| TlsError::Refused("there is no SHA-384".to_owned()))?;
         let mut context = hash.start();
-        let own = [&self.certificate, &*self.key];
-        for contents in own.into_iter().chain(&self.client_ca).chain(&self.client_crl) {
+        let own: Vec<&[u8]> = match &self.own {
+            Own::Pem { certificate, key } => vec![certificate, key],
+            Own::Svid(svid) => svid.chain.iter().map(|der| &**der).chain([svid.key.as_slice()]).collect(),
+            Own::Nothing => Vec::new(),
+        };
+        for contents in own.into_iter().chain(self.client_ca.iter().chain(&self.client_crl).map(Vec::as_slice)) {
             context.update(&contents.len().to_be_bytes());
             context.update(contents);
         }

@@ -1,8 +1,8 @@
 //! Revocation lists (RFC 5280 section 5) as they are loaded. rustls looks certificates up in them; what is wrong with a
 //! list is told here, before it is in use.
 //!
-//! A list counts if an authority of `tls.client_ca` has signed it; each authority has one at most, and it never gives way
-//! to an older one. Partial and delta lists are refused by rustls.
+//! A list counts if an authority of `tls.client_ca` has signed it; each authority has one at most, and it never gives
+//! way to an older one. Partial and delta lists are refused by rustls.
 
 use std::path::Path;
 
@@ -71,8 +71,8 @@ impl Lists {
         Ok(lists)
     }
 
-    /// Refuses lists that have expired, or that were issued before those in use: who is revoked there must not come back
-    /// by an old file.
+    /// Refuses lists that have expired, or that were issued before those in use: who is revoked there must not come
+    /// back by an old file.
     pub(super) fn refuse_stale(&self, before: &[(Vec<u8>, u64)], now: Millis) -> Result<(), TlsError> {
         for (dated, (issuer, issued)) in self.dated.iter().zip(&self.issued) {
             if dated.not_after <= now.0 / 1000 {
@@ -96,7 +96,8 @@ fn judge(
     now: Millis,
 ) -> Result<(Vec<u8>, Dated), TlsError> {
     let refused = |problem: &str| file(WHAT, path, &problem);
-    let (rest, list) = CertificateRevocationList::from_der(der).map_err(|_| refused("holds a list that can't be read"))?;
+    let (rest, list) =
+        CertificateRevocationList::from_der(der).map_err(|_| refused("holds a list that can't be read"))?;
     if !rest.is_empty() {
         return Err(refused("holds a list with something behind it"));
     }

@@ -82,7 +82,7 @@ impl Standing {
     fn judge(&self, loaded: &Loaded, now: Millis) -> Judgement {
         let refused = match self.chain.split_first() {
             Some((leaf, intermediates)) => {
-                let verified = loaded.verifier.verify_client_cert(leaf, intermediates, unix_time(now));
+                let verified = loaded.clients.verifier.verify_client_cert(leaf, intermediates, unix_time(now));
                 verified.err().map(|error| reason_of(&error).unwrap_or(Reason::CertificateNotValid))
             }
             None => Some(Reason::CertificateNotValid),
@@ -94,7 +94,7 @@ impl Standing {
 /// Until when a judgement of `now` lasts.
 fn lasts(loaded: &Loaded, ends: Millis, now: Millis) -> Millis {
     let minute = now.saturating_add(JUDGEMENT);
-    let lists_end = loaded.lists_end.map(|seconds| Millis(seconds.saturating_mul(1000)));
+    let lists_end = loaded.clients.lists_end.map(|seconds| Millis(seconds.saturating_mul(1000)));
     [Some(ends), lists_end].into_iter().flatten().filter(|end| *end > now).fold(minute, Millis::min)
 }
 

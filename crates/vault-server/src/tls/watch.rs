@@ -9,10 +9,7 @@ use tokio::sync::Notify;
 use vault_domain::Reason;
 use vault_engine::Engine;
 
-use super::{
-    Dated, Reload, Tls,
-    dated::Timing,
-};
+use super::{Dated, Reload, Tls, dated::Timing};
 
 /// How often the same warning is given.
 const WARNING_INTERVAL: Duration = Duration::from_secs(3600);
@@ -62,8 +59,7 @@ fn warn(tls: &Tls, warned: &mut HashMap<Dated, Duration>) {
     let (wall, now) = (tls.clock.wall(), tls.clock.monotonic());
     for dated in &tls.current().dated {
         let timing = dated.timing(wall, tls.config.expiry_warning);
-        if timing == Timing::Good
-            || warned.get(dated).is_some_and(|last| now.saturating_sub(*last) < WARNING_INTERVAL)
+        if timing == Timing::Good || warned.get(dated).is_some_and(|last| now.saturating_sub(*last) < WARNING_INTERVAL)
         {
             continue;
         }
