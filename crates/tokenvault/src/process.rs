@@ -1,5 +1,5 @@
-//! What a process that holds keys owes to its surroundings: no core dump, a good end when it is told to stop, and a look
-//! at its files when it is told to.
+//! What a process that holds keys owes to its surroundings: no core dump, a good end when it is told to stop, and a
+//! look at its files when it is told to.
 
 use nix::sys::{
     prctl,
