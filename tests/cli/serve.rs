@@ -4,18 +4,15 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     process::Command,
-    time::Duration,
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use serde_json::Value;
-use vault_domain::{Clock, SystemClock};
 use vault_tests::certificates::Authority;
 
-use crate::shell::{DevVault, Ended, SETTLE, run, tokenvault};
+use crate::{
+    served::Served,
+    shell::{DevVault, Ended, SETTLE, run, tokenvault},
+};
 
 /// A command about the vault's configuration, on a port of its own.
 fn about(vault: &DevVault, words: &[&str]) -> Command {
@@ -168,6 +165,24 @@ fn a_data_directory_that_is_none_is_found_before_it_serves() {
 }
 
 #[test]
+fn a_hangup_has_the_files_of_tls_looked_at() {
+    let vault = stopped();
+    let mut command = about(&vault, &["serve"]);
+    command.env("TOKENVAULT_TLS_RELOAD_SECONDS", "86400");
+    let mut served = Served::start(command);
+    served.hang_up();
+    served.says("the files of TLS have not changed");
+    let server = Authority::new("another").server();
+    fs::write(vault.place().join("server.pem"), server.certificate_pem()).unwrap();
+    served.hang_up();
+    served.says("those from before stay in use");
+    fs::write(vault.place().join("server.key"), server.key_pem()).unwrap();
+    served.hang_up();
+    served.says("have changed and are in use");
+    served.stop();
+}
+
+#[test]
 fn a_certificate_beyond_its_days_is_found_by_the_check() {
     let vault = stopped();
     let authority = Authority::new("expiry");
@@ -183,32 +198,28 @@ fn a_certificate_beyond_its_days_is_found_by_the_check() {
 
 #[test]
 fn on_sighup_it_takes_over_catalog_and_policies_and_keeps_the_old_ones_where_the_new_are_wrong() {
-    let vault = DevVault::start();
-    let token = vault.tokens("email", &["ada@example.com"]).remove(0);
-    let code = || vault.run("payments", &format!("detokenize --class email {SETTLE}"), &token).code;
+    let vault = stopped();
+    let mut served = Served::start(about(&vault, &["serve"]));
+    let load = "tokenize --class email --audience payments --region eu --purpose bulk_load --output jsonl";
+    let given = run(&mut served.command(&vault, "loader", load), "ada@example.com").with(0).lines();
+    let token = given[0]["token"].as_str().unwrap().to_owned();
+    let reveal = format!("detokenize --class email {SETTLE}");
     let path = vault.place().join("catalog.toml");
     let good = fs::read_to_string(&path).unwrap();
     let own = r#"classes = ["card_number", "customer_id", "email"],"#;
     assert!(good.contains(own));
-    let hang_up = |text: &str| {
+    let without = good.replace(own, r#"classes = ["card_number", "customer_id"],"#);
+    for (text, said, code) in [
+        (&without, "were taken over", 1),
+        (&"[clases.x]\n".to_owned(), "stay as they are", 1),
+        (&good.replace("[regions.us]", ""), "stay as they are", 1),
+        (&without, "are as they were", 1),
+        (&good, "were taken over", 0),
+    ] {
         fs::write(&path, text).unwrap();
-        kill(Pid::from_raw(vault.process_id().try_into().unwrap()), Signal::SIGHUP).unwrap();
-    };
-    let becomes = |wanted: Option<i32>| {
-        let clock = SystemClock::new();
-        while clock.monotonic() < Duration::from_secs(20) {
-            if code() == wanted {
-                return;
-            }
-        }
-        panic!("still {:?} and not {wanted:?}", code());
-    };
-    assert_eq!(code(), Some(0));
-    hang_up(&good.replace(own, r#"classes = ["card_number", "customer_id"],"#));
-    becomes(Some(1));
-    hang_up("[clases.x]\n");
-    hang_up(&good.replace("[regions.us]", ""));
-    assert_eq!(code(), Some(1), "what was taken over holds on");
-    hang_up(&good);
-    becomes(Some(0));
+        served.hang_up();
+        served.says(said);
+        assert_eq!(run(&mut served.command(&vault, "payments", &reveal), &token).code, Some(code), "{said}");
+    }
+    served.stop();
 }

@@ -20,7 +20,7 @@ pub(crate) struct Served {
     process: Child,
     endpoint: String,
     /// Kept open: a process whose reader is gone ends.
-    _err: BufReader<ChildStderr>,
+    err: BufReader<ChildStderr>,
 }
 
 impl Served {
@@ -40,7 +40,7 @@ impl Served {
             }
             said.push_str(&line);
         };
-        Self { process, endpoint: format!("https://{address}"), _err: err }
+        Self { process, endpoint: format!("https://{address}"), err }
     }
 
     /// A command with an identity of the development vault; `line` is split at its spaces.
@@ -53,6 +53,20 @@ impl Served {
             .env("TOKENVAULT_CERT", file(format!("clients/{account}.pem")))
             .env("TOKENVAULT_KEY", file(format!("clients/{account}.key")));
         command
+    }
+
+    /// Has it look at its files.
+    pub(crate) fn hang_up(&self) {
+        kill(Pid::from_raw(self.process.id().try_into().unwrap()), Signal::SIGHUP).unwrap();
+    }
+
+    /// Waits until it says something with `text` in it.
+    pub(crate) fn says(&mut self, text: &str) {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert_ne!(self.err.read_line(&mut line).unwrap(), 0, "it ended before it said: {text}");
+        }
     }
 
     /// Ends it in good order.

@@ -5,6 +5,7 @@
 //! | `api` | what the calls do |
 //! | `bad_input` | that whatever is wrong is refused with a code and a reason, is in the log, and harms nothing |
 //! | `security` | who may do what, and what nobody gets to see |
+//! | `tls` | that certificates and revocation lists change while the vault serves, and count at once |
 //! | `recovery` | what a vault refuses to start on |
 
 #![cfg(test)]
@@ -13,6 +14,7 @@ mod api;
 mod bad_input;
 mod recovery;
 mod security;
+mod tls;
 
 use std::path::Path;
 

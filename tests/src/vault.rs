@@ -192,6 +192,30 @@ impl TestVault {
         fs::write(self.directory.path().join("vault.toml"), config_text(vault)).expect("a configuration");
     }
 
+    /// Adds lines to a section of the configuration; counts from the next start.
+    pub fn configure(&self, section: &str, lines: &str) {
+        let path = self.directory.path().join("vault.toml");
+        let text = fs::read_to_string(&path).expect("a configuration");
+        let head = format!("[{section}]\n");
+        assert!(text.contains(&head), "{section}");
+        fs::write(path, text.replace(&head, &format!("{head}{lines}\n"))).expect("a configuration");
+    }
+
+    /// Adds to the catalog; counts from the next start.
+    pub fn add_to_catalog(&self, text: &str) {
+        let path = self.directory.path().join("catalog.toml");
+        let catalog = fs::read_to_string(&path).expect("a catalog");
+        fs::write(path, format!("{catalog}\n{text}\n")).expect("a catalog");
+    }
+
+    /// Writes one of this vault's files, in one step, as who replaces it while it is in use should.
+    pub fn replace(&self, name: &str, contents: impl AsRef<[u8]>) {
+        let path = self.directory.path().join(name);
+        let fresh = path.with_extension("new");
+        fs::write(&fresh, contents).expect("a file");
+        fs::rename(fresh, path).expect("a file");
+    }
+
     /// Replaces the source of randomness; counts from the next start.
     pub fn set_entropy(&mut self, entropy: Arc<dyn Entropy>) {
         self.entropy = entropy;

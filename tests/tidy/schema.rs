@@ -168,6 +168,12 @@ mod tests {
             ("ballast_bytes = 268435456", "ballast_bytes = -1"),
             ("\"info\"", "\"INFO\""),
             ("\"json\"", "\"xml\""),
+            ("connection_seconds_max = 3600", "connection_seconds_max = 0"),
+            ("\"127.0.0.1:9443\"", "9443"),
+            ("[\"clients.crl\"]", "\"clients.crl\""),
+            ("reload_seconds = 5", "reload_seconds = \"5\""),
+            ("[\"example.org\"]", "[\"Example.org\"]"),
+            ("dns_principals = \"on\"", "dns_principals = true"),
         ] {
             assert_eq!(configuration(&changed(SAMPLE, from, to)), (false, false), "{from} -> {to}");
         }
@@ -176,6 +182,8 @@ mod tests {
             ("ballast_bytes = 268435456", "ballast_bytes = 0"),
             ("\"127.0.0.1:8443\"", "\"[::1]:0\""),
             ("[\"own.cedar\"]", "[]"),
+            ("[\"example.org\"]", "[]"),
+            ("[\"clients.crl\"]", "[]"),
         ] {
             assert_eq!(configuration(&changed(SAMPLE, from, to)), (true, true), "{from} -> {to}");
         }

@@ -17,7 +17,7 @@ use crate::{
     dev::{furnish::Place, tour::Tour},
     exit::{Exit, Failure},
     output,
-    process::{StopSignals, keep_memory_private, open_many_files},
+    process::{ReloadSignal, StopSignals, keep_memory_private, open_many_files},
     serve::until_stopped,
 };
 
@@ -71,7 +71,7 @@ pub(crate) async fn run(arguments: DevArguments) -> Result<Exit, Failure> {
     }
     if arguments.serve {
         guide::print(&place, server.address())?;
-        let ended = until_stopped(server, signals, &place.config()).await;
+        let ended = until_stopped(server, signals, ReloadSignal::never(), &place.config()).await;
         place.delete_client_environment()?;
         return ended;
     }

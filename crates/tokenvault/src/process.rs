@@ -1,4 +1,5 @@
-//! What a process that holds keys owes to its surroundings: no core dump, and a good end when it is told to stop.
+//! What a process that holds keys owes to its surroundings: no core dump, a good end when it is told to stop, and a
+//! look at its files when it is told to.
 
 use nix::sys::{
     prctl,
@@ -54,19 +55,25 @@ impl StopSignals {
     }
 }
 
-/// SIGHUP.
-pub(crate) struct Hangups(unix::Signal);
+/// SIGHUP, which asks a daemon to read its files again.
+pub(crate) struct ReloadSignal(Option<unix::Signal>);
 
-impl Hangups {
+impl ReloadSignal {
     pub(crate) fn listen() -> Result<Self, Failure> {
         let refuse = |error| Failure::new(Exit::Failure, format!("signals can't be received: {error}"));
-        Ok(Self(unix::signal(SignalKind::hangup()).map_err(refuse)?))
+        unix::signal(SignalKind::hangup()).map(|signal| Self(Some(signal))).map_err(refuse)
+    }
+
+    /// One that never comes: SIGHUP ends the process, as it does when a terminal is closed.
+    pub(crate) fn never() -> Self {
+        Self(None)
     }
 
     /// Waits for the next one.
     pub(crate) async fn next(&mut self) {
-        if self.0.recv().await.is_none() {
-            std::future::pending::<()>().await;
+        match &mut self.0 {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
         }
     }
 }

@@ -13,7 +13,7 @@ use vault_server::{Applied, Config, Environment, Server, Severity, StartError, s
 use crate::{
     arguments::Arguments,
     exit::{Exit, Failure},
-    process::{Hangups, StopSignals, end_at_once, keep_memory_private, open_many_files},
+    process::{ReloadSignal, StopSignals, end_at_once, keep_memory_private, open_many_files},
 };
 
 /// Which configuration.
@@ -39,6 +39,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
         }
     }
     let mut signals = StopSignals::listen()?;
+    let reloads = ReloadSignal::listen()?;
     let starting = Server::start(config, Arc::new(clock), Arc::new(SystemEntropy));
     let server = tokio::select! {
         started = starting => started.map_err(|error| {
@@ -50,7 +51,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
         })?,
         () = signals.next() => return Ok(Exit::Done),
     };
-    until_stopped(server, signals, &arguments.config).await
+    until_stopped(server, signals, reloads, &arguments.config).await
 }
 
 /// Reads catalog and policies anew and serves by them. What is wrong with them is told, and the old ones hold on.
@@ -87,10 +88,14 @@ fn of_commands(command: &clap::Command) -> BTreeSet<String> {
     own.chain(command.get_subcommands().flat_map(of_commands)).collect()
 }
 
-/// Serves until a signal to stop comes, or until the log can't be written any more. On SIGHUP it takes over what catalog
-/// and policies say now.
-pub(crate) async fn until_stopped(server: Server, mut signals: StopSignals, config: &Path) -> Result<Exit, Failure> {
-    let mut hangups = Hangups::listen()?;
+/// Serves until a signal to stop comes, or until the log can't be written any more. On SIGHUP it takes over what the files
+/// of TLS, catalog and policies say now.
+pub(crate) async fn until_stopped(
+    server: Server,
+    mut signals: StopSignals,
+    mut reloads: ReloadSignal,
+    config: &Path,
+) -> Result<Exit, Failure> {
     loop {
         tokio::select! {
             () = server.failed() => {
@@ -101,8 +106,11 @@ pub(crate) async fn until_stopped(server: Server, mut signals: StopSignals, conf
                      the disk, then start again",
                 ));
             }
-            () = hangups.next() => take_over(&server, config).await,
             () = signals.next() => break,
+            () = reloads.next() => {
+                server.reload_tls();
+                take_over(&server, config).await;
+            }
         }
     }
     tracing::info!("stopping: calls in flight may finish; a second signal stops at once");

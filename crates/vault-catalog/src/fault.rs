@@ -95,8 +95,8 @@ pub enum Problem {
     Name(IdError),
     /// An account under a name that no certificate can prove.
     #[error(
-        "an account must be named by a SPIFFE ID (spiffe://trust-domain/path) or a DNS name (dns:host.example), in the \
-         form that certificates carry and at most {} bytes long",
+        "an account must be named by a SPIFFE ID (spiffe://trust-domain/path), a DNS name (dns:host.example) or a \
+         subject (subject:CN=name), in the form that certificates carry and at most {} bytes long",
         limits::PRINCIPAL_BYTES_MAX
     )]
     Principal,

@@ -6,12 +6,14 @@ use vault_domain::PrincipalId;
 use crate::fault::Problem;
 
 /// A SPIFFE ID (SPIFFE-ID specification, section 2) with a path, or `dns:` and a host name in lower case (RFC 1123
-/// section 2.1; no wildcard, no final dot).
+/// section 2.1; no wildcard, no final dot), or `subject:` and a distinguished name as the door writes it (RFC 4514).
 pub(crate) fn parse(text: &str) -> Result<PrincipalId, Problem> {
     let valid = if let Some(id) = text.strip_prefix("spiffe://") {
         is_spiffe(id)
     } else if let Some(name) = text.strip_prefix("dns:") {
         is_host(name)
+    } else if let Some(name) = text.strip_prefix("subject:") {
+        is_distinguished_name(name)
     } else {
         false
     };
@@ -41,6 +43,29 @@ pub(crate) fn is_host(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
+/// Whether `name` is a distinguished name in the one form in which the door writes it: short names of attributes, and
+/// of values everything but ASCII letters, digits, `.`, `-`, `_` and `@` as a backslash and two digits of lowercase
+/// hex.
+fn is_distinguished_name(name: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b".-_@".contains(&b);
+    let is_escape = |pair: &str| {
+        let lower = !pair.bytes().any(|b| b.is_ascii_uppercase() || b == b'+');
+        lower && u8::from_str_radix(pair, 16).is_ok_and(|byte| !is_plain(byte))
+    };
+    let is_value = |value: &str| {
+        let mut parts = value.split('\\');
+        parts.next().is_some_and(|first| first.bytes().all(is_plain))
+            && parts.all(|part| {
+                part.split_at_checked(2).is_some_and(|(pair, rest)| is_escape(pair) && rest.bytes().all(is_plain))
+            })
+    };
+    name.split(',').all(|part| {
+        part.split_once('=').is_some_and(|(attribute, value)| {
+            ["CN", "L", "ST", "O", "OU", "C", "STREET", "DC", "UID"].contains(&attribute) && is_value(value)
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +75,8 @@ mod tests {
         let long = format!("spiffe://a/{}", "x".repeat(300));
         for good in
             ["spiffe://dev.tokenvault.internal/loader", "spiffe://a_b-c/x/Y.z", "dns:pay.example", "dns:localhost"]
+                .into_iter()
+                .chain([r"subject:CN=orders\20service,O=Acme", "subject:UID=a@b.example"])
         {
             assert!(parse(good).is_ok(), "{good}");
         }
@@ -73,6 +100,15 @@ mod tests {
             "dns:a.example.",
             "dns:-a",
             "dns:a b",
+            "subject:",
+            "subject:CN",
+            "subject:CN=a b",
+            r"subject:CN=a\2",
+            r"subject:CN=a\2C",
+            r"subject:CN=a\62",
+            "subject:cn=a",
+            "subject:CN=a,",
+            "subject:CN=a+O=b",
             "https://a/b",
             &long,
         ] {

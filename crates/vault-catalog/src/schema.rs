@@ -49,7 +49,7 @@ shapes! {
     /// An account, by the name that its certificate carries.
     Principal(_generator) = json_schema!({
         "type": "string",
-        "pattern": "^(spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+|dns:[a-z0-9.-]+)$",
+        "pattern": "^(spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+|dns:[a-z0-9.-]+|subject:([A-Z]+=[^,=]*(,|$))+)$",
         "maxLength": limits::PRINCIPAL_BYTES_MAX,
     });
     /// Where another vault listens.

@@ -67,6 +67,8 @@ words! {
         Connect = 66 "connect",
         /// A call that never reached a verb: no such method, a malformed message (node log; aggregated).
         Call = 67 "call",
+        /// The files of TLS changed and were loaded, or were refused while the old ones stay (node log).
+        Reload = 68 "reload",
     }
 }
 

@@ -248,6 +248,24 @@ reasons! {
         "the TLS handshake failed: no client certificate, or one that is not accepted",
         "connect with TLS 1.3 and a certificate of a client CA that the configuration names";
 
+    // 100–104: certificates, while their connections last
+    CertificateRevoked = 100, "CERTIFICATE_REVOKED", Unauthenticated, CertificateRevoked,
+        "the client certificate was revoked by its authority",
+        "find out why it was; issue another one to whoever may go on";
+    CertificateNotValid = 101, "CERTIFICATE_NOT_VALID", Unauthenticated, CertificateNotValid,
+        "the client certificate has expired since its connection was opened, or the vault trusts its authority no more",
+        "connect anew with a certificate that is valid now, of an authority that the configuration names";
+    RevocationListExpired = 102, "REVOCATION_LIST_EXPIRED", Unauthenticated, RevocationListExpired,
+        "the revocation list has expired, and with an old list no certificate can be told from a revoked one",
+        "operators: put a fresh list where tls.client_crl says; callers: try again when they have";
+    TrustDomainNotAllowed = 103, "TRUST_DOMAIN_NOT_ALLOWED", Unauthenticated, TrustDomainNotAllowed,
+        "the client certificate's SPIFFE ID is of a trust domain that this vault does not take",
+        "use a certificate of a trust domain that tls.spiffe_trust_domains names, or have it named there";
+    ReloadRefused = 104, "RELOAD_REFUSED", Internal, Internal,
+        "the changed files of TLS can't be used; those from before stay in use",
+        "operators: the log of the process names the file and what is wrong with it, and so does `tokenvault config \
+         check`";
+
     // 105–107: how much of a value is shown
     LevelNotPermitted = 105, "LEVEL_NOT_PERMITTED", Denied, LevelNotPermitted,
         "this caller may be shown values of this data class as masks, not in full",

@@ -33,7 +33,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
-use vault_domain::{Clock, Entropy, Region};
+use vault_domain::{Clock, Entropy, Reason, Region};
 
 use crate::{node::Node, region::RegionVault, rules::Rules};
 
@@ -102,6 +102,14 @@ impl Engine {
     /// When that log does not take it.
     pub async fn refused_at_the_door(&self, refusal: Refusal) -> Result<(), Error> {
         self.node.refused(refusal).await
+    }
+
+    /// Writes into the node's log that the files of TLS were loaded anew, or why those from before stay.
+    ///
+    /// # Errors
+    /// When that log does not take it.
+    pub async fn note_reload(&self, refused: Option<Reason>) -> Result<(), Error> {
+        self.node.note_reload(refused).await
     }
 
     /// Writes the repeats of refusals whose minute is over. To be called every few seconds.

@@ -84,6 +84,18 @@ impl Node {
         self.write(&refusal, NonZeroU32::MIN).await
     }
 
+    /// Writes that the files of TLS were loaded anew, or why they were not.
+    pub(crate) async fn note_reload(&self, refused: Option<Reason>) -> Result<(), Error> {
+        let mut random = CallRandom::seeded(&*self.entropy)?;
+        let request_id = RequestId(random.bytes());
+        let decision = if refused.is_some() { Decision::Failed } else { Decision::Allowed };
+        let what = (Action::Reload, decision, refused);
+        let people = SealedPart::None;
+        let entry = plain_entry(&mut random, self.clock.wall(), what, request_id, NonZeroU32::MIN, &people)?;
+        self.journal.commit(Submission { entry, ..Submission::default() }).await?;
+        Ok(())
+    }
+
     fn is_repeat(&self, refusal: &Refusal) -> bool {
         let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
         let mut kind = (refusal.source, refusal.reason, refusal.action);

@@ -16,6 +16,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use thiserror::Error;
@@ -23,7 +24,7 @@ use vault_catalog::Catalog;
 use vault_domain::{Action, Entropy, Region, VaultId};
 use vault_engine::{EngineConfig, Memory, PolicySet, PolicySource, ReplayRules, RootKey};
 
-use crate::tls;
+use crate::{identity::Naming, tls};
 use root_key::RootKeyProvider;
 
 pub use check::{Finding, Severity};
@@ -107,9 +108,26 @@ fn lines(faults: &[ConfigFault]) -> String {
 /// Files that TLS is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsConfig {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
+    /// The server's own certificate and key.
+    pub(crate) own: OwnIdentity,
     pub(crate) client_ca: Vec<PathBuf>,
+    /// Revocation lists of these authorities.
+    pub(crate) client_crl: Vec<PathBuf>,
+    /// How often the files are looked at.
+    pub(crate) reload_every: Duration,
+    /// How long before the end of a certificate it is warned of.
+    pub(crate) expiry_warning: Duration,
+    /// Which names of certificates are principals.
+    pub(crate) naming: Naming,
+}
+
+/// Where the server's own certificate and key come from.
+#[derive(Clone, Debug)]
+pub(crate) enum OwnIdentity {
+    /// From these files.
+    Files { certificate: PathBuf, key: PathBuf },
+    /// From the SPIFFE Workload API at this socket.
+    WorkloadApi { socket: PathBuf },
 }
 
 /// How the log of the process is written.
@@ -132,6 +150,8 @@ pub struct Config {
     catalog: PathBuf,
     policies: Vec<PathBuf>,
     address: SocketAddr,
+    connection_age_max: Duration,
+    metrics: Option<SocketAddr>,
     reflection: bool,
     tls: TlsConfig,
     root_key: RootKeyProvider,
@@ -167,6 +187,16 @@ impl Config {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How long a connection may live.
+    pub(crate) fn connection_age_max(&self) -> Duration {
+        self.connection_age_max
+    }
+
+    /// Where measurements are told, if anywhere.
+    pub(crate) fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Whether the contract can be asked for.

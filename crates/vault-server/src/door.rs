@@ -19,10 +19,10 @@ use vault_proto::{
 };
 
 use crate::{
-    identity::Peer,
     intake::{Framing, Intake, Read},
     rpc::{Entered, audit::AuditRpc, stream::Streams, token::TokenRpc},
     status::{self, REQUEST_ID},
+    tls::Standing,
 };
 
 const TOKEN_SERVICE: &str = "/tokenvault.v1.TokenService/";
@@ -73,7 +73,7 @@ impl<H: Health> Door<H> {
     /// Answers one request of a connection.
     pub(crate) async fn answer(
         self: Arc<Self>,
-        peer: Arc<Peer>,
+        standing: Arc<Standing>,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
         let (head, body) = request.into_parts();
@@ -88,7 +88,7 @@ impl<H: Health> Door<H> {
         let id = RequestId(id);
         let is_stream = STREAMS.contains(&head.uri.path());
         let longest = if is_stream { limits::STREAM_DEADLINE } else { limits::CALL_DEADLINE };
-        let call = match self.enter(&peer, id, &head.headers, longest).await {
+        let call = match self.enter(&standing, id, &head.headers, longest).await {
             Ok(call) => call,
             Err(refused) => return Ok(answer_of(refused, transport)),
         };
@@ -118,6 +118,7 @@ impl<H: Health> Door<H> {
             // Its messages are read one by one, as their answers are taken.
             let mut request = Request::from_parts(head, Body::new(body));
             request.extensions_mut().insert(Entered(call.clone()));
+            request.extensions_mut().insert(standing);
             let Ok(response) = self.streams.clone().call(request).await;
             return Ok(self.answered(&call, response, transport).await);
         }
@@ -175,25 +176,26 @@ impl<H: Health> Door<H> {
     /// The call that a request begins, if the caller is somebody.
     async fn enter(
         &self,
-        peer: &Peer,
+        standing: &Standing,
         request_id: RequestId,
         headers: &HeaderMap,
         longest: Duration,
     ) -> Result<Arc<Call>, Status> {
-        let principal = match &peer.principal {
-            Ok(principal) => principal.clone(),
+        let peer = &standing.peer;
+        let principal = match standing.check().and_then(|()| peer.principal.clone()) {
+            Ok(principal) => principal,
             Err(reason) => {
                 let refusal = Refusal {
                     action: Action::Call,
-                    reason: *reason,
+                    reason,
                     source: Some(peer.source),
-                    principal: None,
+                    principal: peer.principal.clone().ok(),
                     certificate: peer.certificate,
                     request_id,
                 };
                 let recorded = self.engine.refused_at_the_door(refusal).await;
                 return Err(match recorded {
-                    Ok(()) => status::bare(*reason, request_id),
+                    Ok(()) => status::bare(reason, request_id),
                     Err(unrecorded) => status::status(&unrecorded, request_id),
                 });
             }

@@ -10,6 +10,7 @@ mod convert;
 mod door;
 mod identity;
 mod intake;
+mod metrics;
 mod rpc;
 mod server;
 mod status;
@@ -21,7 +22,7 @@ pub use config::{
     Severity, configuration_schema,
 };
 pub use convert::from_proto;
-pub use identity::Peer;
+pub use identity::{Naming, Peer};
 pub use server::{Server, StartError};
 pub use telemetry::start_telemetry;
 pub use tls::THROWAWAY_ORGANIZATION;

@@ -10,7 +10,7 @@ use tonic::{Request, Status};
 use vault_domain::{Reason, Region};
 use vault_engine::{Call, Engine, Error};
 
-use crate::status;
+use crate::{status, tls::Standing};
 
 /// What the door has put beside a request.
 #[derive(Clone)]
@@ -22,6 +22,12 @@ pub(crate) fn call<T>(request: &Request<T>) -> Result<Arc<Call>, Status> {
     entered
         .map(|entered| entered.0.clone())
         .ok_or_else(|| Status::internal("the request did not come through the door"))
+}
+
+/// How the caller of a stream stands.
+pub(crate) fn standing<T>(request: &Request<T>) -> Result<Arc<Standing>, Status> {
+    let standing = request.extensions().get::<Arc<Standing>>();
+    standing.cloned().ok_or_else(|| Status::internal("the request did not come through the door"))
 }
 
 /// Runs a verb until shortly after the call's deadline. A verb that is cut off has written its entry or nothing.

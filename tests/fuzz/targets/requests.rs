@@ -6,7 +6,7 @@ use prost::Message;
 use vault_domain::{Code, DataClass, limits};
 use vault_engine::{AccessLogQuery, Error, PageToken};
 use vault_proto::{FIELDS_MAX, holds_too_many_fields, v1};
-use vault_server::{Peer, from_proto};
+use vault_server::{Naming, Peer, from_proto};
 
 use super::{assert_clear, text};
 
@@ -131,7 +131,7 @@ pub(super) fn page_token(bytes: &[u8]) {
 
 /// A certificate, verified or not, names one principal or nobody.
 pub(super) fn certificate(bytes: &[u8]) {
-    let peer = Peer::read(bytes, SocketAddr::from(([127, 0, 0, 1], 1)));
+    let peer = Peer::read(bytes, SocketAddr::from(([127, 0, 0, 1], 1)), &Naming::default());
     if let Ok(principal) = &peer.principal {
         let name = principal.as_str();
         let host = name.strip_prefix("dns:");

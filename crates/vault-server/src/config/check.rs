@@ -1,12 +1,16 @@
 //! `config check`: everything that can be found out about a configuration without serving it.
 
-use std::{fmt, os::unix::fs::PermissionsExt};
+use std::{
+    fmt,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    sync::Arc,
+};
 
-use vault_domain::{Action, Millis};
+use vault_domain::{Action, Clock, ManualClock, Millis};
 use vault_engine::PolicySet;
 
-use super::Config;
-use crate::tls::{self, Expiry};
+use super::{Config, OwnIdentity};
+use crate::tls::{self, Timing};
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,12 +58,7 @@ impl Config {
                 self.root_key.custody()
             ),
         )];
-        match tls::server_config(&self.tls).and_then(|_| tls::expiry(&self.tls)) {
-            Err(error) => findings.push(finding(Severity::Error, "tls", error.to_string())),
-            Ok(expiry) => findings.extend(expiry.problem(now).map(|(severity, text)| {
-                finding(severity, "tls.certificate", format!("{} {text}", self.tls.certificate.display()))
-            })),
-        }
+        findings.extend(self.tls_findings(now));
         findings.extend(self.directory_findings());
         match self.root_key.look() {
             Err(error) => findings.push(finding(Severity::Error, "root_key", error.to_string())),
@@ -74,10 +73,11 @@ impl Config {
             Err(error) => findings.push(finding(Severity::Error, "catalog", error.to_string())),
             Ok(engine) => findings.extend(about_policies(&engine.policies, now)),
         }
-        if let Ok(metadata) = std::fs::metadata(&self.tls.key)
+        if let OwnIdentity::Files { key, .. } = &self.tls.own
+            && let Ok(metadata) = std::fs::metadata(key)
             && metadata.permissions().mode() & 0o077 != 0
         {
-            let text = format!("{} can be read by other users: chmod 600", self.tls.key.display());
+            let text = format!("{} can be read by other users: chmod 600", key.display());
             findings.push(finding(Severity::Warning, "tls.key", text));
         }
         if !self.address.ip().is_loopback() {
@@ -98,6 +98,49 @@ impl Config {
             let text = format!("{name} is set, and no key of the configuration has that name: it has no effect");
             finding(Severity::Warning, "environment", text)
         }));
+        findings
+    }
+
+    /// What is wrong with the files of TLS, and how old each certificate and list is and when it ends.
+    fn tls_findings(&self, now: Millis) -> Vec<Finding> {
+        let finding = |severity, subject, text: String| Finding { severity, subject, text };
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(now));
+        let (dated, without_list) = match tls::look(&self.tls, &clock) {
+            Ok(found) => found,
+            Err(error) => return vec![finding(Severity::Error, "tls", error.to_string())],
+        };
+        let dated = dated.iter().map(|dated| {
+            let timing = dated.timing(now, self.tls.expiry_warning);
+            let severity = match timing {
+                Timing::Good => Severity::Note,
+                Timing::EndsSoon => Severity::Warning,
+                Timing::Early | Timing::Over => Severity::Error,
+            };
+            finding(severity, dated.kind.key(), format!("{} {}", dated.name(), dated.text(now, timing)))
+        });
+        let mut findings: Vec<Finding> = dated.collect();
+        findings.extend(without_list.iter().map(|path| {
+            let text = format!("{path} holds an authority without a list in tls.client_crl: its clients are refused");
+            finding(Severity::Warning, "tls.client_crl", text)
+        }));
+        if let OwnIdentity::WorkloadApi { socket } = &self.tls.own {
+            let (severity, is) = match std::fs::metadata(socket).map(|found| found.file_type().is_socket()) {
+                Ok(true) => (Severity::Note, "gives the server's certificate when it serves; it was not asked here"),
+                Ok(false) => (Severity::Error, "is no socket"),
+                Err(_) => (Severity::Error, "is not there, or can't be looked at: is the agent running?"),
+            };
+            findings.push(finding(severity, "tls.workload_api", format!("{} {is}", socket.display())));
+        }
+        if self.tls.client_crl.is_empty() {
+            let text = "none: a certificate counts until it expires, whoever has it by then".to_owned();
+            findings.push(finding(Severity::Note, "tls.client_crl", text));
+        }
+        if self.tls.naming.trust_domains.is_empty() {
+            let text = "none named: SPIFFE IDs of any trust domain are principals; name those that are yours before \
+                        production"
+                .to_owned();
+            findings.push(finding(Severity::Note, "tls.spiffe_trust_domains", text));
+        }
         findings
     }
 
@@ -163,45 +206,4 @@ fn about_policies(policies: &PolicySet, now: Millis) -> Vec<Finding> {
 fn is_of_kubernetes(name: &str) -> bool {
     let rest = name.strip_prefix(super::PREFIX).unwrap_or(name);
     rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_HOST") || rest.starts_with("SERVICE_PORT")
-}
-
-impl Expiry {
-    /// What to say of a certificate at the time `now`, if anything.
-    fn problem(self, now: Millis) -> Option<(Severity, String)> {
-        let seconds = now.0 / 1000;
-        if seconds < self.not_before {
-            return Some((Severity::Error, "is not valid yet: look at the clock, and at the certificate".to_owned()));
-        }
-        let left = self.not_after.saturating_sub(seconds);
-        let days = left / SECONDS_A_DAY;
-        match left {
-            0 => Some((Severity::Error, "has expired: no client accepts it; issue a new one".to_owned())),
-            _ if days < EXPIRES_SOON_DAYS => {
-                Some((Severity::Warning, format!("expires in {days} days: issue a new one")))
-            }
-            _ => None,
-        }
-    }
-}
-
-const SECONDS_A_DAY: u64 = 24 * 3600;
-/// When a certificate's end is near enough to warn of it.
-const EXPIRES_SOON_DAYS: u64 = 14;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_certificate_is_warned_of_in_its_last_fortnight() {
-        let day = SECONDS_A_DAY;
-        let expiry = Expiry { not_before: 10 * day, not_after: 40 * day };
-        let severity = |seconds: u64| expiry.problem(Millis(seconds * 1000)).map(|(severity, _)| severity);
-        assert_eq!(severity(10 * day - 1), Some(Severity::Error));
-        assert_eq!(severity(10 * day), None);
-        assert_eq!(severity(26 * day), None);
-        assert_eq!(severity(26 * day + 1), Some(Severity::Warning));
-        assert_eq!(severity(40 * day - 1), Some(Severity::Warning));
-        assert_eq!(severity(40 * day), Some(Severity::Error));
-    }
 }

@@ -44,6 +44,8 @@ pub(crate) enum Kind {
     Paths,
     /// Names of regions, each once.
     Regions,
+    /// Names, each of which matches a regular expression, as this function has it.
+    Names(&'static str, fn(&str) -> bool),
     /// A number of bytes.
     Bytes(RangeInclusive<u64>),
     /// A number of seconds.
@@ -133,7 +135,7 @@ pub(crate) const PATH_BYTES_MAX: usize = 4096;
 const SECRET_CHARS_MIN: usize = 32;
 
 /// All keys, in the order of the documentation.
-pub(crate) static KEYS: [Key; 24] = [
+pub(crate) static KEYS: [Key; 34] = [
     Key {
         path: "mode",
         meaning: "What this vault is for. It has to be written out that it is for development.",
@@ -200,22 +202,91 @@ pub(crate) static KEYS: [Key; 24] = [
         absent: Absent::InDev("on", "off"),
     },
     Key {
+        path: "listen.connection_seconds_max",
+        meaning: "How long a connection lives, less up to a tenth by chance; then its calls in flight may end, and its \
+                  caller connects anew.",
+        kind: Kind::Seconds(1..=7 * 24 * 3600),
+        absent: Absent::Number(3600),
+    },
+    Key {
+        path: "listen.metrics",
+        meaning: "Where to tell measurements to whoever asks (GET /metrics, OpenMetrics over plain HTTP), on this \
+                  machine alone. Nothing listens there unless it is set.",
+        kind: Kind::Address,
+        absent: Absent::Unset,
+    },
+    Key {
+        path: "listen.danger_metrics_everywhere",
+        meaning: "Whether listen.metrics may be an address that other machines reach, where nobody has to say who it \
+                  is.",
+        kind: Kind::Word(&["on", "off"], ""),
+        absent: Absent::Word("off"),
+    },
+    Key {
         path: "tls.certificate",
-        meaning: "The server's certificate with its chain, leaf first (PEM).",
+        meaning: "The server's certificate with its chain, leaf first (PEM). Needed unless tls.workload_api is set.",
         kind: Kind::Path,
-        absent: Absent::Required,
+        absent: Absent::Unset,
     },
     Key {
         path: "tls.key",
-        meaning: "The private key of the server's certificate (PEM); mode 0600.",
+        meaning: "The private key of the server's certificate (PEM); mode 0600. Needed unless tls.workload_api is \
+                  set.",
         kind: Kind::SecretPath,
-        absent: Absent::Required,
+        absent: Absent::Unset,
+    },
+    Key {
+        path: "tls.workload_api",
+        meaning: "The socket of a SPIFFE Workload API that the server's certificate and key come from, in place of \
+                  files.",
+        kind: Kind::Name("^unix:(//)?/.{1,4000}$", |text| unix_socket(text).is_some()),
+        absent: Absent::Unset,
     },
     Key {
         path: "tls.client_ca",
         meaning: "The authorities that sign client certificates (PEM), one at least.",
         kind: Kind::Paths,
         absent: Absent::Required,
+    },
+    Key {
+        path: "tls.client_crl",
+        meaning: "Revocation lists (PEM) of the authorities of tls.client_ca. Where there are any, a certificate of an \
+                  authority without one is refused, and so is every certificate once the list has expired.",
+        kind: Kind::Paths,
+        absent: Absent::None,
+    },
+    Key {
+        path: "tls.reload_seconds",
+        meaning: "How often the files of TLS are looked at; what has changed is used from then on. SIGHUP has them \
+                  looked at once.",
+        kind: Kind::Seconds(1..=24 * 3600),
+        absent: Absent::Number(5),
+    },
+    Key {
+        path: "tls.expiry_warning_seconds",
+        meaning: "How long before its end a certificate is warned of, and a revocation list at most one day before; \
+                  both at most in the last quarter of their time.",
+        kind: Kind::Seconds(1..=365 * 24 * 3600),
+        absent: Absent::Number(14 * 24 * 3600),
+    },
+    Key {
+        path: "tls.spiffe_trust_domains",
+        meaning: "The trust domains whose SPIFFE IDs are taken for principals. None named: those of any.",
+        kind: Kind::Names("^[a-z0-9._-]{1,255}$", is_trust_domain),
+        absent: Absent::None,
+    },
+    Key {
+        path: "tls.dns_principals",
+        meaning: "Whether a certificate without any URI names its holder by its one DNS name, as dns:<name>.",
+        kind: Kind::Word(&["on", "off"], ""),
+        absent: Absent::Word("on"),
+    },
+    Key {
+        path: "tls.subject_principals",
+        meaning: "Whether a certificate without any such name names its holder by its subject, as \
+                  subject:<distinguished name>.",
+        kind: Kind::Word(&["on", "off"], ""),
+        absent: Absent::Word("off"),
     },
     Key {
         path: "root_key.provider",
@@ -318,6 +389,9 @@ impl Key {
                 let counted = (1..=limits::REGIONS_MAX).contains(&names.len());
                 (once && named && counted).then(|| SettingValue::Names(names.clone()))
             }
+            (Kind::Names(_, valid), Written::List(names)) => {
+                names.iter().all(|name| valid(name)).then(|| SettingValue::Names(names.clone()))
+            }
             (Kind::Bytes(range), Written::Number(bytes)) => {
                 range.contains(bytes).then_some(SettingValue::Bytes(*bytes))
             }
@@ -340,7 +414,7 @@ impl Key {
             Kind::Bytes(_) | Kind::Seconds(_) => {
                 text.parse().map_or_else(|_| Written::Text(text.to_owned()), Written::Number)
             }
-            Kind::Paths | Kind::Regions | Kind::Words(_) => {
+            Kind::Paths | Kind::Regions | Kind::Words(_) | Kind::Names(..) => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 Written::List(parts.map(str::to_owned).collect())
             }
@@ -376,6 +450,7 @@ impl Key {
                 limits::REGIONS_MAX
             ),
             Kind::Hidden => format!("must stand in {} and in no file", self.variable()),
+            Kind::Names(pattern, _) => format!("must be a list of names, each of which matches {pattern}"),
             Kind::Bytes(range) => format!("must be {} to {}, in bytes", size(*range.start()), size(*range.end())),
             Kind::Seconds(range) => format!("must be {} to {}, in seconds", range.start(), range.end()),
             Kind::Words(words) => {
@@ -432,6 +507,19 @@ const NODE_BYTES_MAX: usize = 64;
 fn is_node(name: &str) -> bool {
     (1..=NODE_BYTES_MAX).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
+}
+
+/// Whether `name` is a trust domain as SPIFFE IDs write it (SPIFFE-ID section 2.1).
+fn is_trust_domain(name: &str) -> bool {
+    (1..=255).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b))
+}
+
+/// The socket that a SPIFFE endpoint names (SPIFFE Workload Endpoint section 4): an absolute path.
+pub(crate) fn unix_socket(endpoint: &str) -> Option<&str> {
+    let path = endpoint.strip_prefix("unix:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    (path.starts_with('/') && (2..=4001).contains(&path.len()) && is_path(path)).then_some(path)
 }
 
 fn is_path(text: &str) -> bool {

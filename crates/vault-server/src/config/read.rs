@@ -17,10 +17,11 @@ use vault_domain::{Action, Region, VaultId};
 use vault_engine::ReplayRules;
 
 use super::{
-    Config, ConfigError, Environment, LogFormat, TlsConfig,
-    key::{Absent, KEYS, Key, Kind, SettingValue, Written},
+    Config, ConfigError, Environment, LogFormat, OwnIdentity, TlsConfig,
+    key::{Absent, KEYS, Key, Kind, SettingValue, Written, unix_socket},
     root_key::{PassphraseOrigin, RootKeyProvider},
 };
+use crate::identity::Naming;
 
 /// A configuration as it was read, whether it can be used or not.
 #[derive(Debug)]
@@ -171,6 +172,7 @@ impl Reading {
             settings.push(Setting { key, origin, value });
         }
         faults.extend(without_root_key(&settings, &faults));
+        faults.extend(without_certificate(&settings, &faults));
         let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
         let unknown_variables = environment.0.keys().filter(|name| !known.contains(name)).cloned().collect();
         Self { path: path.to_owned(), settings, faults, unknown_variables }
@@ -201,12 +203,21 @@ impl Reading {
             regions: self.regions()?,
             catalog: self.path("catalog")?,
             policies: self.paths("policies")?,
-            address: self.address()?,
+            address: self.address("listen.address")?,
+            connection_age_max: self.seconds("listen.connection_seconds_max")?,
+            metrics: self.metrics()?,
             reflection: self.text("listen.reflection")? == "on",
             tls: TlsConfig {
-                certificate: self.path("tls.certificate")?,
-                key: self.path("tls.key")?,
+                own: self.own_identity()?,
                 client_ca: self.paths("tls.client_ca")?,
+                client_crl: self.paths("tls.client_crl")?,
+                reload_every: self.seconds("tls.reload_seconds")?,
+                expiry_warning: self.seconds("tls.expiry_warning_seconds")?,
+                naming: Naming {
+                    trust_domains: self.names("tls.spiffe_trust_domains")?,
+                    dns: self.text("tls.dns_principals")? == "on",
+                    subject: self.text("tls.subject_principals")? == "on",
+                },
             },
             root_key,
             cache_bytes: size(cache),
@@ -246,6 +257,16 @@ impl Reading {
         Ok(ReplayRules { required_for, window: Duration::from_secs(*seconds) })
     }
 
+    /// Where the server's own certificate comes from.
+    fn own_identity(&self) -> Result<OwnIdentity, ConfigError> {
+        let key = "tls.workload_api";
+        if self.value(key).is_none() {
+            return Ok(OwnIdentity::Files { certificate: self.path("tls.certificate")?, key: self.path("tls.key")? });
+        }
+        let socket = unix_socket(self.text(key)?).ok_or_else(|| refuse(key, "must be a Unix socket"))?;
+        Ok(OwnIdentity::WorkloadApi { socket: socket.into() })
+    }
+
     fn value(&self, key: &'static str) -> Option<&SettingValue> {
         self.settings.iter().find(|setting| setting.key.path == key)?.value.as_ref()
     }
@@ -270,14 +291,37 @@ impl Reading {
         Ok(*bytes)
     }
 
-    fn regions(&self) -> Result<Vec<Region>, ConfigError> {
-        let key = "regions";
-        let Some(SettingValue::Names(names)) = self.value(key) else { return Err(refuse(key, "is missing")) };
-        names.iter().map(|name| Region::parse(name).map_err(|error| refuse(key, error.rule))).collect()
+    fn seconds(&self, key: &'static str) -> Result<Duration, ConfigError> {
+        let Some(SettingValue::Seconds(seconds)) = self.value(key) else { return Err(refuse(key, "is missing")) };
+        Ok(Duration::from_secs(*seconds))
     }
 
-    fn address(&self) -> Result<SocketAddr, ConfigError> {
-        let key = "listen.address";
+    fn names(&self, key: &'static str) -> Result<Vec<String>, ConfigError> {
+        let Some(SettingValue::Names(names)) = self.value(key) else { return Err(refuse(key, "is missing")) };
+        Ok(names.clone())
+    }
+
+    fn regions(&self) -> Result<Vec<Region>, ConfigError> {
+        let key = "regions";
+        self.names(key)?.iter().map(|name| Region::parse(name).map_err(|error| refuse(key, error.rule))).collect()
+    }
+
+    /// Where measurements are told, if anywhere. Whoever reaches it may read them.
+    fn metrics(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        let key = "listen.metrics";
+        if self.value(key).is_none() {
+            return Ok(None);
+        }
+        let address = self.address(key)?;
+        if !address.ip().is_loopback() && self.text("listen.danger_metrics_everywhere")? != "on" {
+            let problem = "can be reached from other machines, and nobody has to say who it is there: take a loopback \
+                           address, or set listen.danger_metrics_everywhere = \"on\"";
+            return Err(refuse(key, problem));
+        }
+        Ok(Some(address))
+    }
+
+    fn address(&self, key: &'static str) -> Result<SocketAddr, ConfigError> {
         self.text(key)?.parse().map_err(|_| refuse(key, "must be an IP address and a port"))
     }
 }
@@ -296,6 +340,26 @@ fn without_root_key(settings: &[Setting], faults: &[ConfigFault]) -> Option<Conf
     })
 }
 
+/// A certificate or key whose file nobody has said, or that comes from two places.
+fn without_certificate(settings: &[Setting], faults: &[ConfigFault]) -> Vec<ConfigFault> {
+    let of = |path: &str| settings.iter().find(|setting| setting.key.path == path);
+    let is_told =
+        |setting: &Setting| setting.value.is_some() || faults.iter().any(|fault| fault.key == setting.key.path);
+    let by_api = of("tls.workload_api").is_some_and(is_told);
+    let files = ["tls.certificate", "tls.key"].into_iter().filter_map(of);
+    let wrong = files.filter(|file| is_told(file) == by_api);
+    wrong
+        .map(|file| {
+            let problem = if by_api {
+                "is set beside tls.workload_api: a certificate comes from one of them, leave the other out".to_owned()
+            } else {
+                format!("is missing; it {}", file.key.rule())
+            };
+            ConfigFault { key: file.key.path.to_owned(), origin: file.origin.clone(), problem }
+        })
+        .collect()
+}
+
 /// What holds where nobody sets a key.
 fn of_nobody(key: &Key, before: &[Setting]) -> Option<SettingValue> {
     match key.absent {
@@ -309,6 +373,7 @@ fn of_nobody(key: &Key, before: &[Setting]) -> Option<SettingValue> {
         Absent::Number(seconds) if matches!(key.kind, Kind::Seconds(_)) => Some(SettingValue::Seconds(seconds)),
         Absent::Number(bytes) => Some(SettingValue::Bytes(bytes)),
         Absent::Words(words) => Some(SettingValue::Names(words.iter().map(|word| (*word).to_owned()).collect())),
+        Absent::None if matches!(key.kind, Kind::Names(..)) => Some(SettingValue::Names(Vec::new())),
         Absent::None => Some(SettingValue::Paths(Vec::new())),
         Absent::BesideData(behind) => {
             let data = before.iter().find(|setting| setting.key.path == "data_directory")?;

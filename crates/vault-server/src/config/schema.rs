@@ -51,6 +51,7 @@ fn schema_of(key: &Key) -> Value {
         // Never in a file.
         Kind::Hidden => json!(false),
         Kind::Words(words) => json!({"type": "array", "items": {"type": "string", "enum": words}, "uniqueItems": true}),
+        Kind::Names(pattern, _) => json!({"type": "array", "items": {"type": "string", "pattern": pattern}}),
         Kind::Bytes(range) | Kind::Seconds(range) => {
             json!({"type": "integer", "minimum": range.start(), "maximum": range.end()})
         }

@@ -28,13 +28,14 @@ use vault_domain::{Action, Freshness, PrincipalId, Reason, limits};
 use vault_engine::{Call, Engine, Error};
 use vault_proto::v1;
 
-use super::{call, in_time, origin};
+use super::{call, in_time, origin, standing};
 use crate::{
     convert::{
         from_proto::{self, About, check_count},
         to_proto,
     },
     status,
+    tls::Standing,
 };
 
 /// Runs of answers that wait for the caller, beside those under way.
@@ -208,6 +209,7 @@ impl Streams {
         request: Request<Streaming<V::Message>>,
     ) -> Result<Response<Answers<V::Answer>>, Status> {
         let call = call(&request)?;
+        let standing = standing(&request)?;
         engine.admit(&call, V::ACTION).await.map_err(|error| status::status(&error, call.request_id))?;
         let Some(place) = Place::take(&self.0, &call.principal) else {
             // No region is known yet: the node's log has it.
@@ -220,6 +222,7 @@ impl Streams {
         let stream = Running::<V> {
             engine: engine.clone(),
             call,
+            standing,
             messages: request.into_inner(),
             about: None,
             last_sequence: None,
@@ -289,6 +292,8 @@ impl<A: Unpin> Stream for Answers<A> {
 struct Running<V: Verb> {
     engine: Arc<Engine>,
     call: Arc<Call>,
+    /// The caller's certificate, which may be revoked while the stream lasts.
+    standing: Arc<Standing>,
     messages: Streaming<V::Message>,
     /// What holds for all of it, when the first message was read.
     about: Option<Arc<About>>,
@@ -468,7 +473,8 @@ impl<V: Verb> Running<V> {
     async fn take(&mut self, message: V::Message) -> Result<(), Error> {
         let Opened { start, sequence, items } = V::open(message);
         let region = start.as_ref().map(|start| start.region.clone());
-        match self.check(start.as_ref(), sequence, items.len()) {
+        let judged = self.standing.check().map_err(Error::new);
+        match judged.and_then(|()| self.check(start.as_ref(), sequence, items.len())) {
             Ok(false) => {}
             Ok(true) => {
                 self.last_sequence = Some(sequence);

@@ -1,0 +1,179 @@
+//! Measurements, for Prometheus and what reads its format: `GET /metrics` on an address of its own, over plain HTTP.
+//!
+//! Nothing here is about a value, a token or a caller: labels are file names, reasons and other words of the vault.
+
+use std::{convert::Infallible, fmt, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http_body_util::Full;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    registry::Registry,
+};
+use tokio::{net::TcpListener, sync::Semaphore};
+use vault_domain::Reason;
+
+use crate::{
+    server::StartError,
+    tls::{Dated, Tls},
+};
+
+/// How OpenMetrics 1.0 is called in HTTP.
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+/// Readers that are served at once; the next one waits.
+const READERS_MAX: usize = 8;
+/// How long one reader may take.
+const READER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long to wait when the process has no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+type Labels = Vec<(&'static str, String)>;
+/// A measurement of each dated file: its name, its help, and how it is taken.
+type OfFile<'a> = (&'a str, &'a str, &'a dyn Fn(&Dated) -> u64);
+
+/// All measurements of a server.
+pub(crate) struct Metrics {
+    registry: Registry,
+    connections: Gauge,
+    handshakes_refused: Family<Labels, Counter>,
+}
+
+/// A connection that is counted for as long as this is kept.
+pub(crate) struct Open(Gauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new(tls: Arc<Tls>) -> Self {
+        let mut registry = Registry::with_prefix("tokenvault");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "Which version this is", build);
+        let connections = Gauge::default();
+        registry.register("connections_open", "Connections that are open", connections.clone());
+        let handshakes_refused = Family::default();
+        let help = "Connections that were refused in the handshake";
+        registry.register("handshakes_refused", help, handshakes_refused.clone());
+        registry.register_collector(Box::new(TlsCollector(tls)));
+        Self { registry, connections, handshakes_refused }
+    }
+
+    /// Counts a connection as open.
+    pub(crate) fn connection(&self) -> Open {
+        self.connections.inc();
+        Open(self.connections.clone())
+    }
+
+    /// Counts a refused handshake.
+    pub(crate) fn handshake_refused(&self, reason: Reason) {
+        self.handshakes_refused.get_or_create(&vec![("reason", reason.name().to_owned())]).inc();
+    }
+
+    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let mut text = String::new();
+        let status = if request.uri().path() != "/metrics" {
+            StatusCode::NOT_FOUND
+        } else if request.method() != Method::GET {
+            StatusCode::METHOD_NOT_ALLOWED
+        } else if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
+            StatusCode::INTERNAL_SERVER_ERROR
+        } else {
+            StatusCode::OK
+        };
+        let body = if status == StatusCode::OK { text.into() } else { Bytes::new() };
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
+        response
+    }
+}
+
+/// What is loaded for TLS, as it is at the moment of reading.
+struct TlsCollector(Arc<Tls>);
+
+impl fmt::Debug for TlsCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsCollector")
+    }
+}
+
+impl Collector for TlsCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (loaded, told, now) = (self.0.current(), self.0.told(), self.0.now());
+        let ages = |dated: &Dated| (now.0 / 1000).saturating_sub(dated.not_before);
+        let of_files: [OfFile<'_>; 3] = [
+            ("tls_file_not_before_seconds", "Since when a certificate or revocation list is good", &|d| d.not_before),
+            ("tls_file_not_after_seconds", "Until when a certificate or revocation list is good", &|d| d.not_after),
+            ("tls_file_age_seconds", "How old a certificate or revocation list is", &ages),
+        ];
+        for (name, help, value) in of_files {
+            let family = Family::<Labels, Gauge>::default();
+            for dated in &loaded.dated {
+                let file = dated.path.display().to_string();
+                let labels =
+                    vec![("kind", dated.kind.key().to_owned()), ("file", file), ("number", dated.number.to_string())];
+                family.get_or_create(&labels).set(gauge(value(dated)));
+            }
+            family.encode(encoder.encode_descriptor(name, help, None, family.metric_type())?)?;
+        }
+        let refused = u64::from(told.refused.is_some());
+        for (name, help, value) in [
+            ("tls_loaded_timestamp_seconds", "When the files in use were loaded", loaded.at.0 / 1000),
+            ("tls_reload_refused", "1 while the files on the disk can't be used and older ones are in use", refused),
+        ] {
+            let one = Gauge::<i64>::default();
+            one.set(gauge(value));
+            one.encode(encoder.encode_descriptor(name, help, None, one.metric_type())?)?;
+        }
+        let reloads = Family::<Labels, Counter>::default();
+        for (result, count) in [("done", told.done), ("refused", told.refusals)] {
+            reloads.get_or_create(&vec![("result", result.to_owned())]).inc_by(count);
+        }
+        let help = "Changes of the files since the start, by what became of them";
+        reloads.encode(encoder.encode_descriptor("tls_reloads", help, None, reloads.metric_type())?)
+    }
+}
+
+fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Takes the address.
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+/// Serves until it is cut off.
+pub(crate) async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
+    let readers = Arc::new(Semaphore::new(READERS_MAX));
+    loop {
+        let Ok(reader) = readers.clone().acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let metrics = metrics.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let answer = metrics.answer(&request);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            // A reader that went away has what it wanted, or comes again.
+            let _ended = tokio::time::timeout(READER_DEADLINE, connection).await;
+            drop(reader);
+        });
+    }
+}
