@@ -147,6 +147,15 @@ impl TestVault {
         fs::write(self.directory.path().join("vault.toml"), config_text(vault)).expect("a configuration");
     }
 
+    /// Has it accept access tokens by this file of issuers; counts from the next start.
+    pub fn set_issuers(&self, issuers: &str) {
+        let write = |name: &str, text: &str| fs::write(self.directory.path().join(name), text).expect("a file");
+        write("issuers.toml", issuers);
+        write("denied.txt", "");
+        let identity = "[identity]\nissuers = \"issuers.toml\"\ndenied_file = \"denied.txt\"\n";
+        write("vault.toml", &format!("{}{identity}", config_text(VAULT)));
+    }
+
     /// Replaces the source of randomness; counts from the next start.
     pub fn set_entropy(&mut self, entropy: Arc<dyn Entropy>) {
         self.entropy = entropy;

@@ -11,6 +11,7 @@ mod bulk;
 mod config_check;
 mod config_explain;
 mod config_schema;
+mod config_token;
 mod connection;
 mod describe;
 mod detokenize;

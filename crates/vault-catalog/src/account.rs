@@ -15,6 +15,8 @@ use crate::{
 };
 
 pub(crate) const DATA_ACTIONS: [Action; 3] = [Action::Tokenize, Action::Detokenize, Action::Describe];
+/// Whether an account needs an access token, in the catalog's words.
+pub(crate) const ACCESS_TOKEN: [(&str, bool); 2] = [("optional", false), ("required", true)];
 pub(crate) const LOG_ACTIONS: [Action; 2] = [Action::QueryAccessLog, Action::GetCheckpoint];
 
 /// What one authenticated principal is in the vault.
@@ -26,6 +28,7 @@ pub struct Account {
     audiences: Box<[Audience]>,
     regions: Box<[Region]>,
     grants: Box<[Grant]>,
+    needs_access_token: bool,
 }
 
 /// Leave to do some actions: on data, with some classes, for some audiences; on the log. All lists are sorted.
@@ -72,6 +75,12 @@ impl Account {
     #[must_use]
     pub fn grants(&self) -> &[Grant] {
         &self.grants
+    }
+
+    /// Whether a certificate alone does not let it in.
+    #[must_use]
+    pub fn needs_access_token(&self) -> bool {
+        self.needs_access_token
     }
 
     /// Whether it is a member of this audience.
@@ -124,6 +133,9 @@ impl Account {
         let tenant = resolve(&raw.tenant, &ids.tenants, faults);
         let audiences = resolve_all(&raw.audiences, &ids.audiences, faults);
         let regions = resolve_some(&raw.regions, &ids.regions, faults);
+        let words = ACCESS_TOKEN.into_iter();
+        let access_token =
+            raw.access_token.as_ref().map(|written| word("use of access tokens", written, &words, faults));
         let grants: Vec<Grant> =
             raw.grants.iter().filter_map(|grant| Grant::new(grant, &audiences, ids, faults)).collect();
         Some(Self {
@@ -133,6 +145,7 @@ impl Account {
             audiences,
             regions,
             grants: grants.into(),
+            needs_access_token: access_token.flatten() == Some(true),
         })
     }
 }

@@ -107,22 +107,31 @@ impl Client {
         F: Fn(Channel, Request<Q>) -> Fut,
         Fut: Future<Output = Result<Response<A>, Status>>,
     {
-        let timed = |message: Q| {
-            let mut request = Request::new(message);
+        let timed = |message: Q| -> Result<Request<Q>, ClientError> {
+            let mut request = self.authorized(message)?;
             request.set_timeout(left);
-            request
+            Ok(request)
         };
         if let Some(link) = self.followed(region) {
-            return on(&link, timed(message), send).await;
+            return on(&link, timed(message)?, send).await;
         }
-        let error = match on(&self.0.link, timed(message.clone()), send).await {
+        let error = match on(&self.0.link, timed(message.clone())?, send).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         let Some(endpoint) = self.sent_on(region, &error) else { return Err(error) };
         let link = connect_elsewhere(&self.0.config, endpoint).await?;
         self.follow(region, link.clone());
-        on(&link, timed(message), send).await
+        on(&link, timed(message)?, send).await
+    }
+
+    /// A request with the access token, if the client has one.
+    pub(crate) fn authorized<Q>(&self, message: Q) -> Result<Request<Q>, ClientError> {
+        let mut request = Request::new(message);
+        if let Some(tokens) = &self.0.config.tokens {
+            request.metadata_mut().insert("authorization", tokens.authorization()?);
+        }
+        Ok(request)
     }
 
     /// How long this client waits for a call, and how often it tries.

@@ -16,7 +16,7 @@ use std::{
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Response, Status, Streaming, transport::Channel};
+use tonic::{Request, Response, Status, Streaming, transport::Channel};
 use vault_domain::{Plaintext, Reason, RequestId};
 use vault_proto::v1::{self, token_service_client::TokenServiceClient};
 
@@ -109,7 +109,7 @@ mod sealed {
         ) -> Result<Result<Self::Output, ClientError>, ClientError>;
         fn open(
             channel: Channel,
-            outgoing: ReceiverStream<Self::Request>,
+            outgoing: Request<ReceiverStream<Self::Request>>,
         ) -> impl Future<Output = Result<Response<Streaming<Self::Reply>>, Status>> + Send;
     }
 }
@@ -154,7 +154,7 @@ impl sealed::Way for Tokenizing {
 
     async fn open(
         channel: Channel,
-        outgoing: ReceiverStream<Self::Request>,
+        outgoing: Request<ReceiverStream<Self::Request>>,
     ) -> Result<Response<Streaming<Self::Reply>>, Status> {
         let mut service = TokenServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
         service.tokenize_stream(outgoing).await
@@ -191,7 +191,7 @@ impl sealed::Way for Detokenizing {
 
     async fn open(
         channel: Channel,
-        outgoing: ReceiverStream<Self::Request>,
+        outgoing: Request<ReceiverStream<Self::Request>>,
     ) -> Result<Response<Streaming<Self::Reply>>, Status> {
         let mut service = TokenServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
         service.detokenize_stream(outgoing).await
@@ -380,7 +380,8 @@ impl<W: Way> Held<W> {
     async fn converse(&mut self) -> Result<(), ClientError> {
         let link = self.client.link_for(&self.start.region);
         let (outgoing, requests) = mpsc::channel(OUTGOING_MAX);
-        let opened = W::open(link.channel.clone(), ReceiverStream::new(requests));
+        let requests = self.client.authorized(ReceiverStream::new(requests))?;
+        let opened = W::open(link.channel.clone(), requests);
         let mut start = Some(self.start.clone());
         let mut sent = 0;
         // The vault says whether it takes the stream before it has read anything.

@@ -2,9 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header::CONTENT_TYPE, request::Parts,
-};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header::CONTENT_TYPE, request::Parts};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tonic::{Status, body::Body};
@@ -12,13 +10,15 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service, util::BoxCloneSyncService};
 use vault_domain::{Action, Reason, RequestId, limits};
-use vault_engine::{Call, Engine, Refusal, TraceId};
+use vault_engine::{Call, Engine, Issuer, Refusal, TraceId};
+use vault_identity::Verified;
 use vault_proto::{
     DESCRIPTORS,
     v1::{audit_service_server::AuditServiceServer, token_service_server::TokenServiceServer},
 };
 
 use crate::{
+    access_token::{self, AccessTokens},
     identity::Peer,
     intake::{Framing, Intake, Read},
     rpc::{Entered, audit::AuditRpc, stream::Streams, token::TokenRpc},
@@ -39,6 +39,7 @@ const HEALTH_SERVICE: &str = "/grpc.health.v1.Health/";
 /// The services, behind their door. Requests share one, and clone the one service that they call.
 pub(crate) struct Door<H> {
     engine: Arc<Engine>,
+    access_tokens: Option<AccessTokens>,
     token: TokenServiceServer<TokenRpc>,
     /// The same for gRPC-Web.
     web_token: GrpcWebService<TokenServiceServer<TokenRpc>>,
@@ -55,7 +56,16 @@ pub(crate) struct Door<H> {
 type Reflection = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 impl<H: Health> Door<H> {
-    pub(crate) fn new(engine: Arc<Engine>, health: HealthServer<H>, streams: Streams, reflects: bool) -> Self {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        access_tokens: Option<AccessTokens>,
+        health: HealthServer<H>,
+        streams: Streams,
+        reflects: bool,
+    ) -> Self {
+        if let Some(access_tokens) = &access_tokens {
+            access_tokens.start();
+        }
         let reflection = reflects.then(reflection).flatten();
         let most = limits::REQUEST_BYTES_MAX;
         let rpc = Arc::new(TokenRpc { engine: engine.clone(), streams });
@@ -67,7 +77,18 @@ impl<H: Health> Door<H> {
         let (token, audit) = (token.max_encoding_message_size(usize::MAX), audit.max_encoding_message_size(usize::MAX));
         let web = GrpcWebLayer::new();
         let (web_token, web_audit) = (web.layer(token.clone()), web.layer(audit.clone()));
-        Self { engine, token, web_token, streams, audit, web_audit, health, reflection, intake: Intake::new() }
+        Self {
+            engine,
+            access_tokens,
+            token,
+            web_token,
+            streams,
+            audit,
+            web_audit,
+            health,
+            reflection,
+            intake: Intake::new(),
+        }
     }
 
     /// Answers one request of a connection.
@@ -88,7 +109,7 @@ impl<H: Health> Door<H> {
         let id = RequestId(id);
         let is_stream = STREAMS.contains(&head.uri.path());
         let longest = if is_stream { limits::STREAM_DEADLINE } else { limits::CALL_DEADLINE };
-        let call = match self.enter(&peer, id, &head.headers, longest).await {
+        let call = match self.enter(&peer, id, &head, longest).await {
             Ok(call) => call,
             Err(refused) => return Ok(answer_of(refused, transport)),
         };
@@ -177,39 +198,62 @@ impl<H: Health> Door<H> {
         &self,
         peer: &Peer,
         request_id: RequestId,
-        headers: &HeaderMap,
+        head: &Parts,
         longest: Duration,
     ) -> Result<Arc<Call>, Status> {
+        let headers = &head.headers;
         let principal = match &peer.principal {
             Ok(principal) => principal.clone(),
             Err(reason) => {
-                let refusal = Refusal {
-                    action: Action::Call,
-                    reason: *reason,
-                    source: Some(peer.source),
-                    principal: None,
-                    certificate: peer.certificate,
-                    request_id,
-                };
-                let recorded = self.engine.refused_at_the_door(refusal).await;
-                return Err(match recorded {
-                    Ok(()) => status::bare(*reason, request_id),
-                    Err(unrecorded) => status::status(&unrecorded, request_id),
-                });
+                return Err(self.turn_away(peer, *reason, request_id).await);
+            }
+        };
+        let verified = match access_token::admit(self.access_tokens.as_ref(), headers, head.uri.path(), peer).await {
+            Ok(verified) => verified,
+            Err(fault) => {
+                tracing::info!(request_id = %request_id, %fault, "an access token was refused");
+                return Err(self.turn_away(peer, fault.reason(), request_id).await);
             }
         };
         let wanted = headers.get("grpc-timeout").and_then(|value| grpc_timeout(value.as_bytes()));
         let left = wanted.map_or(longest, |wanted| wanted.min(longest));
+        let clock = self.engine.clock();
+        // A stream does not outlive the token that it was opened with.
+        let lasts = |verified: &Verified| Duration::from_millis(verified.expires.0.saturating_sub(clock.wall().0));
+        let left = verified.as_ref().map_or(left, |verified| left.min(lasts(verified)));
+        let (principal, session, issuer) = match &verified {
+            Some(verified) => {
+                let issuer = Issuer::parse(&verified.issuer).ok();
+                (verified.principal.clone(), Some(verified.session.clone()), issuer)
+            }
+            None => (principal, None, peer.issuer.clone()),
+        };
         Ok(Arc::new(Call {
             request_id,
             trace_id: headers.get("traceparent").and_then(|value| trace_id(value.as_bytes())),
             principal,
-            session: None,
-            issuer: peer.issuer.clone(),
+            session,
+            issuer,
             certificate: peer.certificate,
             source: Some(peer.source),
-            deadline: self.engine.clock().monotonic().saturating_add(left),
+            deadline: clock.monotonic().saturating_add(left),
         }))
+    }
+
+    /// Refuses a caller who could not say who it is: the node's log names its certificate's principal, if it has one.
+    async fn turn_away(&self, peer: &Peer, reason: Reason, request_id: RequestId) -> Status {
+        let refusal = Refusal {
+            action: Action::Call,
+            reason,
+            source: Some(peer.source),
+            principal: peer.principal.as_ref().ok().cloned(),
+            certificate: peer.certificate,
+            request_id,
+        };
+        match self.engine.refused_at_the_door(refusal).await {
+            Ok(()) => status::bare(reason, request_id),
+            Err(unrecorded) => status::status(&unrecorded, request_id),
+        }
     }
 
     /// Refuses a call that never reached a verb.

@@ -20,6 +20,7 @@ use vault_domain::{Action, Clock, Entropy, Reason, RequestId, limits};
 use vault_engine::{Engine, Refusal, Running};
 
 use crate::{
+    access_token::AccessTokens,
     coalesce::Coalescing,
     config::{Config, ConfigError},
     door::Door,
@@ -90,6 +91,7 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
         let reflection = config.reflection();
+        let access_tokens = AccessTokens::open(&config, &clock)?;
         let opening = move || {
             let engine_config = config.engine()?;
             let root = config.root_key(&*entropy)?;
@@ -100,7 +102,7 @@ impl Server {
         report(&health, ServingStatus::Serving).await;
         let (stop, stopping) = watch::channel(false);
         let streams = Streams::new(stopping.clone());
-        let door = Arc::new(Door::new(engine.clone(), health_server, streams.clone(), reflection));
+        let door = Arc::new(Door::new(engine.clone(), access_tokens, health_server, streams.clone(), reflection));
         let listener = tokio::spawn(listen(listener, tls, door, engine.clone(), stopping));
         let flusher = tokio::spawn(flush(engine.clone()));
         tracing::info!(%address, regions = ?engine.regions().collect::<Vec<_>>(), "serving");

@@ -1,8 +1,12 @@
 //! Who may do what, and what nobody gets to see.
 
+mod access_token;
 mod grants;
+mod identity_provider;
 mod isolation;
+mod issuer_keys;
 mod opacity;
+mod proof_of_possession;
 mod race;
 mod residency;
 mod secrecy;

@@ -1,11 +1,14 @@
 //! `config check`: everything that can be found out about a configuration without serving it.
 
-use std::{fmt, os::unix::fs::PermissionsExt};
+use std::{fmt, os::unix::fs::PermissionsExt, sync::Arc};
 
-use vault_domain::Millis;
+use vault_domain::{Clock, Millis, SystemClock};
 
 use super::Config;
-use crate::tls::{self, Expiry};
+use crate::{
+    access_token::AccessTokens,
+    tls::{self, Expiry},
+};
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +71,9 @@ impl Config {
                 "root_key",
                 "there is no store yet: the first start fixes the passphrase".to_owned(),
             )),
+        }
+        if let Err(error) = AccessTokens::open(self, &(Arc::new(SystemClock::new()) as Arc<dyn Clock>)) {
+            findings.push(finding(Severity::Error, "identity.issuers", error.to_string()));
         }
         match self.engine() {
             Err(error) => findings.push(finding(Severity::Error, "catalog", error.to_string())),

@@ -206,6 +206,8 @@ impl Reading {
                 key: self.path("tls.key")?,
                 client_ca: self.paths("tls.client_ca")?,
             },
+            issuers: self.path("identity.issuers").ok(),
+            denied_file: self.path("identity.denied_file").ok(),
             root_key,
             cache_bytes: size(cache),
             memtable_bytes: size(memtable),
