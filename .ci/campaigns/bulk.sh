@@ -17,7 +17,7 @@ growth_kib_max=16384
 commit=$(git rev-parse --short HEAD)
 [ -z "$(git status --porcelain -- crates proto tests Cargo.lock)" ] || commit="$commit and changes"
 cpu=$(sed -nE 's/^(model name|Model)[^:]*: *//p' /proc/cpuinfo | head -n 1)
-disk=$(stat -f -c %T "${TMPDIR:-/tmp}")
+disk=$(df --output=fstype "${TMPDIR:-/tmp}" | tail -n 1)
 machine="$(nproc) × ${cpu:-$(uname -m)}, $(awk '/^MemTotal/ { printf "%.0f GB", $2 / 1e6 }' /proc/meminfo), $disk"
 
 cargo build --workspace --bin tokenvault --release --locked

@@ -2,6 +2,7 @@
 //! a vault that it serves itself.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail where it stands; the whole binary is one")]
 
+mod access;
 mod audit;
 mod bulk;
 mod completions;

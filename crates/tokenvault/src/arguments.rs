@@ -11,8 +11,10 @@ use crate::{
     audit::{CheckpointArguments, QueryArguments},
     bulk::BulkArguments,
     config_check::CheckArguments,
+    config_diff::DiffArguments,
     config_explain::ExplainArguments,
     config_schema::SchemaArguments,
+    config_test::TestArguments,
     dev::DevArguments,
     exit::EXIT_CODES,
     items::ItemArguments,
@@ -93,6 +95,10 @@ pub(crate) enum ConfigCommand {
     Check(CheckArguments),
     /// Show what a configuration comes to: every key with its value and who set it, then what is wrong
     Explain(ExplainArguments),
+    /// Say who gains and who loses which access from one configuration to another
+    Diff(DiffArguments),
+    /// Hold catalog and policies against a table of what they should decide
+    Test(TestArguments),
     /// Print the JSON Schema of a file, for editors and other programs
     Schema(SchemaArguments),
 }

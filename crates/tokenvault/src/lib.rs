@@ -9,8 +9,10 @@ mod arguments;
 mod audit;
 mod bulk;
 mod config_check;
+mod config_diff;
 mod config_explain;
 mod config_schema;
+mod config_test;
 mod config_token;
 mod connection;
 mod describe;
@@ -68,6 +70,8 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Dev(arguments) => dev::run(arguments).await,
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Config(ConfigCommand::Check(arguments)) => config_check::run(&arguments),
+        Command::Config(ConfigCommand::Diff(arguments)) => config_diff::run(&arguments),
+        Command::Config(ConfigCommand::Test(arguments)) => config_test::run(&arguments),
         Command::Config(ConfigCommand::Explain(arguments)) => config_explain::run(&arguments),
         Command::Config(ConfigCommand::Schema(arguments)) => config_schema::run(&arguments),
         Command::Tokenize(arguments) => tokenize::run(arguments).await,

@@ -5,7 +5,7 @@
 use std::{borrow::Borrow, ops::Range};
 
 use toml::Spanned;
-use vault_domain::{Action, Audience, DataClass, PrincipalId, Purpose, Region, Tenant};
+use vault_domain::{Action, Audience, DataClass, PrincipalId, Purpose, Region, Scope, Tenant};
 
 use crate::{
     GRANTS_MAX,
@@ -14,10 +14,12 @@ use crate::{
     names::{Ids, resolve, resolve_all, resolve_some, word},
 };
 
-pub(crate) const DATA_ACTIONS: [Action; 3] = [Action::Tokenize, Action::Detokenize, Action::Describe];
 /// Whether an account needs an access token, in the catalog's words.
 pub(crate) const ACCESS_TOKEN: [(&str, bool); 2] = [("optional", false), ("required", true)];
-pub(crate) const LOG_ACTIONS: [Action; 2] = [Action::QueryAccessLog, Action::GetCheckpoint];
+/// The actions on data that can be granted.
+pub const DATA_ACTIONS: [Action; 3] = [Action::Tokenize, Action::Detokenize, Action::Describe];
+/// The actions on logs that can be granted.
+pub const LOG_ACTIONS: [Action; 2] = [Action::QueryAccessLog, Action::GetCheckpoint];
 
 /// What one authenticated principal is in the vault.
 #[derive(Clone, Debug)]
@@ -38,6 +40,7 @@ pub struct Grant {
     classes: Box<[DataClass]>,
     purposes: Option<Box<[Purpose]>>,
     audiences: Box<[Audience]>,
+    scopes: Box<[Scope]>,
 }
 
 impl Account {
@@ -95,20 +98,32 @@ impl Account {
         holds(&self.regions, region)
     }
 
-    /// Whether one grant covers this action on data as a whole: class, audience and purpose. No purpose is covered by
-    /// grants for any purpose.
+    /// Whether one grant covers this action on data as a whole: class, audience, purpose, and what it asks of the
+    /// caller's access token, whose scopes are given in order. No purpose is covered by grants for any purpose.
     #[must_use]
-    pub fn covers_data(&self, action: Action, class: &str, audience: &str, purpose: Option<&str>) -> bool {
+    pub fn covers_data(
+        &self,
+        action: Action,
+        class: &str,
+        audience: &str,
+        purpose: Option<&str>,
+        scopes: &[Scope],
+    ) -> bool {
         self.grants.iter().any(|grant| {
-            grant.names(action, class) && holds(&grant.audiences, audience) && grant.covers_purpose(purpose)
+            grant.names(action, class)
+                && holds(&grant.audiences, audience)
+                && grant.covers_purpose(purpose)
+                && grant.covers_scopes(scopes)
         })
     }
 
-    /// Whether one grant covers this action on the log for this purpose.
+    /// Whether one grant covers this action on the log for this purpose, with an access token of these scopes.
     #[must_use]
-    pub fn covers_log(&self, action: Action, purpose: Option<&str>) -> bool {
-        LOG_ACTIONS.contains(&action)
-            && self.grants.iter().any(|grant| grant.actions.contains(&action) && grant.covers_purpose(purpose))
+    pub fn covers_log(&self, action: Action, purpose: Option<&str>, scopes: &[Scope]) -> bool {
+        let covers = |grant: &Grant| {
+            grant.actions.contains(&action) && grant.covers_purpose(purpose) && grant.covers_scopes(scopes)
+        };
+        LOG_ACTIONS.contains(&action) && self.grants.iter().any(covers)
     }
 
     /// Whether any grant names this action and class, for whatever audience and purpose: who may know that the class
@@ -175,6 +190,16 @@ impl Grant {
         &self.audiences
     }
 
+    /// The scopes that the caller's access token must carry, all of them; none for callers that need no access token.
+    #[must_use]
+    pub fn scopes(&self) -> &[Scope] {
+        &self.scopes
+    }
+
+    fn covers_scopes(&self, carried: &[Scope]) -> bool {
+        self.scopes.iter().all(|scope| holds(carried, scope.as_str()))
+    }
+
     fn names(&self, action: Action, class: &str) -> bool {
         self.actions.contains(&action) && holds(&self.classes, class)
     }
@@ -191,6 +216,7 @@ impl Grant {
         let (span, raw) = (raw.span(), raw.get_ref());
         let actions = parse_actions(&raw.actions, faults);
         let purposes = raw.purposes.as_ref().map(|list| resolve_some(list, &ids.purposes, faults));
+        let scopes = raw.scopes.as_ref().map_or_else(|| Some(Box::default()), |list| scopes(list, faults));
         let is_for_log = actions.iter().any(|action| LOG_ACTIONS.contains(action));
         let is_for_data = actions.iter().any(|action| DATA_ACTIONS.contains(action));
         let (classes, audiences) = match (is_for_data, is_for_log) {
@@ -213,7 +239,7 @@ impl Grant {
             // Each action was a fault of its own.
             (false, false) => (None, None),
         };
-        Some(Self { actions, classes: classes?, purposes, audiences: audiences? })
+        Some(Self { actions, classes: classes?, purposes, audiences: audiences?, scopes: scopes? })
     }
 }
 
@@ -254,6 +280,23 @@ fn check_log_grant(raw: &RawGrant, actions: &[Action], faults: &mut Faults) {
     if actions.contains(&Action::GetCheckpoint) {
         misplaced(&raw.purposes, "purposes", "get_checkpoint states none; write a grant of its own for it");
     }
+}
+
+/// The scopes of a list, sorted.
+fn scopes(list: &RawList, faults: &mut Faults) -> Option<Box<[Scope]>> {
+    if list.get_ref().is_empty() {
+        faults.add(list.span(), Problem::Empty);
+    }
+    let mut read = Vec::new();
+    for written in list.get_ref() {
+        match Scope::parse(written.get_ref()) {
+            Ok(scope) if read.contains(&scope) => faults.add(written.span(), Problem::Twice(written.get_ref().clone())),
+            Ok(scope) => read.push(scope),
+            Err(error) => faults.add(written.span(), Problem::Scope(error)),
+        }
+    }
+    read.sort_unstable();
+    (read.len() == list.get_ref().len() && !read.is_empty()).then(|| read.into())
 }
 
 fn parse_actions(list: &RawList, faults: &mut Faults) -> Box<[Action]> {

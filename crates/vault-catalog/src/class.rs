@@ -8,13 +8,15 @@ pub(crate) mod schema;
 
 use std::time::Duration;
 
-use vault_domain::{Audience, DataClass};
+use vault_domain::{Assurance, Audience, DataClass};
 use vault_format::{Permuted, Preserving, Rule};
 
 pub use fixed::{ChangedSetting, FixedSettings};
 
 /// The longest lifetime of a token, 100 years of 365 days: a longer one is a unit mistaken.
 pub const TTL_SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
+/// The longest time that an authentication counts as fresh, a day: whoever allows more asks for none.
+pub const STEP_UP_SECONDS_MAX: u64 = 24 * 3600;
 
 macro_rules! words {
     ($(#[$enum_doc:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* }) => {
@@ -127,6 +129,15 @@ struct Shared {
     all: Audience,
 }
 
+/// How strongly and how lately whoever reveals values must have proven who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepUp {
+    /// The least strength.
+    pub assurance: Assurance,
+    /// The longest time since then.
+    pub age_max: Duration,
+}
+
 /// A data class.
 #[derive(Clone, Debug)]
 pub struct Class {
@@ -139,6 +150,8 @@ pub struct Class {
     shared: Option<Shared>,
     fixed: FixedSettings,
     purpose_required: bool,
+    reference_required: bool,
+    step_up: Option<StepUp>,
     ttl_default: Option<Duration>,
     ttl_max: Option<Duration>,
 }
@@ -202,6 +215,19 @@ impl Class {
     #[must_use]
     pub fn purpose_required(&self) -> bool {
         self.purpose_required
+    }
+
+    /// Whether calls that reveal values of this class must carry a reference.
+    #[must_use]
+    pub fn reference_required(&self) -> bool {
+        self.reference_required
+    }
+
+    /// How strongly and how lately whoever reveals values must have proven who it is. None: nothing beyond being let
+    /// in.
+    #[must_use]
+    pub fn step_up(&self) -> Option<StepUp> {
+        self.step_up
     }
 
     /// How long a token lives when its caller asks for nothing else: `ttl_seconds_default`, or the maximum where only

@@ -217,6 +217,16 @@ pub(crate) struct RawClass {
     /// Whether calls must state a purpose.
     #[schemars(extend("default" = true))]
     pub(crate) purpose_required: Option<bool>,
+    /// Whether calls that reveal values must carry a reference, such as the number of a ticket.
+    #[schemars(extend("default" = false))]
+    pub(crate) reference_required: Option<bool>,
+    /// Whoever reveals values must have proven who it is at least this strongly: an Authenticator Assurance Level of
+    /// NIST SP 800-63B, 1 to 3, told by its access token. Nobody can by a certificate alone.
+    #[schemars(with = "Option<class::Assurance>")]
+    pub(crate) step_up_assurance: Option<Spanned<u8>>,
+    /// And at most so many seconds ago.
+    #[schemars(with = "Option<class::StepUpAge>")]
+    pub(crate) step_up_seconds: Option<Spanned<u64>>,
     /// How long a token lives, in seconds; for ever if left out.
     #[schemars(with = "Option<class::Lifetime>")]
     pub(crate) ttl_seconds_default: Option<Spanned<u64>>,
@@ -268,6 +278,9 @@ pub(crate) struct RawGrant {
     /// For which audiences; the account's own if left out. Data only.
     #[schemars(with = "Option<schema::SomeNames>")]
     pub(crate) audiences: Option<RawList>,
+    /// Only with an access token that carries all of these scopes.
+    #[schemars(with = "Option<schema::Scopes>")]
+    pub(crate) scopes: Option<RawList>,
 }
 
 /// A list of names, with its own place and theirs.

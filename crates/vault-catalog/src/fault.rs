@@ -9,7 +9,7 @@ use toml::{
 };
 use vault_domain::{IdError, limits};
 
-use crate::CATALOG_BYTES_MAX;
+use crate::{CATALOG_BYTES_MAX, STEP_UP_SECONDS_MAX};
 
 /// Faults that one error shows; the rest is counted.
 pub const FAULTS_SHOWN_MAX: usize = 50;
@@ -172,6 +172,15 @@ pub enum Problem {
         /// The longest that is allowed here.
         max: u64,
     },
+    /// A strength of authentication that there is not.
+    #[error("an assurance level is 1, 2 or 3 (NIST SP 800-63B): correct it")]
+    Assurance,
+    /// A time since an authentication that is none, or too long to ask for anything.
+    #[error("step_up_seconds must be 1 to {STEP_UP_SECONDS_MAX}: correct it")]
+    StepUpAge,
+    /// A scope that no access token can carry.
+    #[error("{0}: correct it")]
+    Scope(IdError),
     /// An endpoint that a client can't follow.
     #[error("an endpoint must be https://host or https://host:port, without a path")]
     Endpoint,

@@ -25,8 +25,10 @@ use crate::{
     names::{Ids, Table},
 };
 
-pub use account::{Account, Grant};
-pub use class::{ChangedSetting, Class, Determinism, FixedSettings, Format, RuleName, TTL_SECONDS_MAX};
+pub use account::{Account, DATA_ACTIONS, Grant, LOG_ACTIONS};
+pub use class::{
+    ChangedSetting, Class, Determinism, FixedSettings, Format, RuleName, STEP_UP_SECONDS_MAX, StepUp, TTL_SECONDS_MAX,
+};
 pub use fault::{CatalogError, FAULTS_SHOWN_MAX, Fault, Problem};
 pub use names::{Described, RegionEntry};
 pub use schema::catalog_schema;

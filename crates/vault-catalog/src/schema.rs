@@ -74,6 +74,10 @@ shapes! {
     };
     /// Actions, each once and one at least.
     Actions(generator) = list::<Action>(generator, 1);
+    /// A scope of an access token.
+    Scope(_generator) = json_schema!({"type": "string", "pattern": "^[!#-\\[\\]-~]{1,64}$"});
+    /// Scopes, each once and one at least.
+    Scopes(generator) = list::<Scope>(generator, 1);
     /// What is granted to an account.
     Grants(generator) = json_schema!({
         "type": "array", "items": generator.subschema_for::<RawGrant>(), "maxItems": GRANTS_MAX,

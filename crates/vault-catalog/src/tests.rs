@@ -124,14 +124,14 @@ fn grants_cover_what_they_name_and_nothing_else() {
         (Action::QueryAccessLog, "card", "pay", Some("settle"), false),
     ];
     for (action, class, audience, purpose, expected) in covered {
-        let is = account.covers_data(action, class, audience, purpose);
+        let is = account.covers_data(action, class, audience, purpose, &[]);
         assert_eq!(is, expected, "{action} {class} {audience} {purpose:?}");
     }
-    assert!(account.covers_log(Action::QueryAccessLog, Some("settle")));
-    assert!(!account.covers_log(Action::QueryAccessLog, Some("load")));
-    assert!(!account.covers_log(Action::QueryAccessLog, None));
-    assert!(account.covers_log(Action::GetCheckpoint, None));
-    assert!(!account.covers_log(detokenize, Some("settle")));
+    assert!(account.covers_log(Action::QueryAccessLog, Some("settle"), &[]));
+    assert!(!account.covers_log(Action::QueryAccessLog, Some("load"), &[]));
+    assert!(!account.covers_log(Action::QueryAccessLog, None, &[]));
+    assert!(account.covers_log(Action::GetCheckpoint, None, &[]));
+    assert!(!account.covers_log(detokenize, Some("settle"), &[]));
     assert!(account.names_class(detokenize, "card") && !account.names_class(tokenize, "card"));
 }
 
@@ -297,6 +297,12 @@ fn faults_of_classes() {
     class("rule = \"pan\"\nttl_seconds_default = 0", 3, "ttl_seconds_default", "1 to 3153600000 seconds");
     class("rule = \"pan\"\nttl_seconds_max = 9\nttl_seconds_default = 10", 4, "ttl_seconds_default", "1 to 9 seconds");
     class("rule = \"pan\"\npurpose_required = \"yes\"", 3, "purpose_required", "expected a boolean");
+    class("rule = \"pan\"\nreference_required = 1", 3, "reference_required", "expected a boolean");
+    class("rule = \"pan\"\nstep_up_assurance = 2", 3, "step_up_assurance", "step_up_seconds is missing");
+    class("rule = \"pan\"\nstep_up_seconds = 9", 3, "step_up_seconds", "step_up_assurance is missing");
+    class("rule = \"pan\"\nstep_up_assurance = 4\nstep_up_seconds = 9", 3, "step_up_assurance", "is 1, 2 or 3");
+    class("rule = \"pan\"\nstep_up_assurance = 1\nstep_up_seconds = 0", 4, "step_up_seconds", "1 to 86400");
+    class("rule = \"pan\"\nstep_up_assurance = 1\nstep_up_seconds = 86401", 4, "step_up_seconds", "1 to 86400");
 }
 
 #[test]
@@ -337,6 +343,9 @@ fn faults_of_grants() {
         ".audiences[0]",
         "no audience \"x\"",
     );
+    grant("{ actions = [\"tokenize\"], classes = [\"card\"], scopes = [] }", ".scopes", "this list is empty");
+    grant("{ actions = [\"tokenize\"], classes = [\"card\"], scopes = [\"a b\"] }", ".scopes[0]", "visible ASCII");
+    grant("{ actions = [\"tokenize\"], classes = [\"card\"], scopes = [\"a\", \"a\"] }", ".scopes[1]", "twice");
     grant("{ actions = [\"tokenize\"], class = [\"card\"] }", ".class", "unknown field `class`");
     grant("{ actions = [\"detokenize\"], classes = [\"card\"], audiences = [\"help\"] }", ".audiences[0]", "no member");
     grant("{ actions = [\"detokenize\", \"get_checkpoint\"], classes = [\"card\"] }", ".actions", "write two grants");
@@ -409,7 +418,7 @@ fn a_hundred_thousand_accounts_fit_and_one_more_does_not() {
     let catalog = Catalog::parse(&text).unwrap();
     assert_eq!(catalog.accounts().len(), limits::ACCOUNTS_MAX);
     let last = catalog.account("spiffe://x.example/ns/team/sa/099999").unwrap();
-    assert!(last.covers_data(Action::Detokenize, "card", "pay", None));
+    assert!(last.covers_data(Action::Detokenize, "card", "pay", None, &[]));
     text.push_str("[accounts.\"dns:a.example\"]\ntenant=\"acme\"\nregions=[\"eu\"]\n");
     assert_eq!(Catalog::parse(&text).unwrap_err().found(), 1);
 }

@@ -280,6 +280,14 @@ reasons! {
     AccessTokenRequired = 99, "ACCESS_TOKEN_REQUIRED", Unauthenticated, AccessTokenRequired,
         "the account is not let in by its certificate alone",
         "send an access token that is bound to the certificate";
+
+    // 113–: what a class or a policy asks of a call beside a grant
+    ReferenceRequired = 113, "REFERENCE_REQUIRED", InvalidArgument, ReferenceRequired,
+        "the data class asks for a reference and the request carries none",
+        "put what the call is for, such as the number of a ticket, into the request's reference";
+    StepUpRequired = 114, "STEP_UP_REQUIRED", Denied, StepUpRequired,
+        "the data class asks for a stronger or a fresher authentication than that of the caller",
+        "authenticate again, as strongly as the class asks for, and call with the new access token";
 }
 
 impl fmt::Display for Reason {

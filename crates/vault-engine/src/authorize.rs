@@ -57,6 +57,8 @@ pub(crate) struct DataRequest<'a> {
     pub(crate) region: &'a Region,
     pub(crate) audience: &'a Audience,
     pub(crate) purpose: Option<&'a Purpose>,
+    /// Whether the caller says which order, ticket or the like it is about.
+    pub(crate) has_reference: bool,
     /// The distinct classes named; `None` for a text that can't be a class's name.
     pub(crate) classes: &'a [Option<DataClass>],
 }
@@ -118,6 +120,9 @@ pub(crate) fn authorize<'a>(
                 None => {}
             }
             let class = known.ok_or(Reason::DataClassUnknown)?;
+            if request.action == Action::Detokenize && class.reference_required() && !request.has_reference {
+                return Err(Reason::ReferenceRequired);
+            }
             let addressee = class.addressee(request.audience).ok_or(Reason::AccessDenied)?;
             let (action, region) = (request.action, request.region);
             Ok(Permit { action, class, tenant: account.tenant(), addressee, region })

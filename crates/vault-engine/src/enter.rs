@@ -117,8 +117,14 @@ impl Engine {
         region: &'a Region,
         audience: &'a Audience,
     ) -> Result<Authorized<'a>, Error> {
-        let request =
-            DataRequest { action: asked.action, region, audience, purpose: asked.purpose, classes: asked.classes };
+        let request = DataRequest {
+            action: asked.action,
+            region,
+            audience,
+            purpose: asked.purpose,
+            has_reference: asked.reference.is_some(),
+            classes: asked.classes,
+        };
         authorize(&self.policies, asked.call, scope.account, &request, self.clock.wall())
     }
 }

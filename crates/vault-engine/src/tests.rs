@@ -4,12 +4,18 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use vault_catalog::Catalog;
+use vault_crypto::CallRandom;
 use vault_domain::{
-    Audience, DataClass, IdempotencyKey, ManualClock, Millis, Plaintext, PrincipalId, Purpose, Reason, Region,
+    Action, Audience, DataClass, IdempotencyKey, ManualClock, Millis, Plaintext, PrincipalId, Purpose, Reason, Region,
     RequestId, SystemEntropy, TokenText, VaultId,
 };
 
+use vault_journal::Submission;
+use vault_keys::RecordState;
+use vault_store::{Batch, table::States};
+
 use super::*;
+use crate::token::StoredRecords;
 
 const EXTRA: &str = r#"
 [classes.pin_block]
@@ -251,6 +257,51 @@ async fn a_second_life_of_the_process_reveals_what_the_first_one_stored() {
         let request = tokens(class, "payments", "settlement", &[issued.token.expose()]);
         assert_eq!(reveal(&engine, "everything", request).await.unwrap().expose(), value.as_bytes());
     }
+    running.stop().await;
+}
+
+/// Writes the state row that ends or halts a token, as the journal takes it: no verb of this version does.
+async fn set_state(engine: &Engine, class: &str, audience: &str, token: &str, state: RecordState) {
+    let (call, place) = (call(engine, "everything"), region("eu"));
+    let scope = engine.enter(&call, Action::Detokenize, &place).await.unwrap();
+    let (vault, audience) = (scope.vault, Audience::parse(audience).unwrap());
+    let keys = vault.keys.class(scope.account.tenant(), &DataClass::parse(class).unwrap());
+    let token = vault_format::OpaqueToken::parse(token).unwrap();
+    let number = keys.record_number(token.block()).unwrap();
+    let stored = StoredRecords::read(&vault.reader.snapshot(), vec![number]).await.unwrap();
+    let row = keys.seal_state(&stored.record(0).unwrap().unwrap(), &audience, &state).unwrap();
+    let mut random = CallRandom::seeded(&SystemEntropy).unwrap();
+    let mut batch = Batch::default();
+    let sealing = vault.keys.sealing(&mut random, &mut batch).unwrap();
+    batch.put(States, &number, &row);
+    let evidence = scope.evidence(&call, Action::Detokenize).refused(Reason::TokenRevoked);
+    let entry = evidence.seal(&vault.keys, &sealing, &mut random, &**engine.clock()).unwrap();
+    vault.journal.commit(Submission { batch, entry, ..Submission::default() }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_whose_token_was_revoked_gets_a_new_one_and_a_suspended_one_stays_its_token() {
+    let fixture = Fixture::new();
+    let (engine, running) = fixture.open().await;
+    let live = RecordState { suspended: false, revoked: false, expires: Millis::default(), uses: 0, changes: 1 };
+    let first = tokenize(&engine, "customer_id", "payments", "4711").await;
+    let first = first.token.expose();
+    let request = || tokens("customer_id", "payments", "settlement", &[first]);
+
+    set_state(&engine, "customer_id", "payments", first, RecordState { suspended: true, ..live }).await;
+    assert_eq!(reveal(&engine, "everything", request()).await.unwrap_err(), Reason::TokenSuspended);
+    let again = tokenize(&engine, "customer_id", "payments", "4711").await;
+    assert!(!again.created && again.token.expose() == first, "what can be resumed is not replaced");
+    set_state(&engine, "customer_id", "payments", first, RecordState { changes: 2, ..live }).await;
+    assert_eq!(reveal(&engine, "everything", request()).await.unwrap().expose(), b"4711");
+
+    set_state(&engine, "customer_id", "payments", first, RecordState { revoked: true, changes: 3, ..live }).await;
+    assert_eq!(reveal(&engine, "everything", request()).await.unwrap_err(), Reason::TokenRevoked);
+    let next = tokenize(&engine, "customer_id", "payments", "4711").await;
+    assert!(next.created && next.token.expose() != first);
+    let last = tokenize(&engine, "customer_id", "payments", "4711").await;
+    assert!(!last.created && last.token == next.token, "the new one is the value's token from now on");
+    assert_eq!(reveal(&engine, "everything", request()).await.unwrap_err(), Reason::TokenRevoked);
     running.stop().await;
 }
 

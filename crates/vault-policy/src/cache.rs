@@ -6,6 +6,7 @@
 
 use std::{
     hash::{DefaultHasher, Hasher as _},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -13,19 +14,23 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use vault_domain::{Purpose, limits};
+use sha2::{Digest as _, Sha256};
+use vault_domain::{Assurance, Purpose, Session, Tenant, limits};
 
 use crate::{
     decision::Decision,
-    request::{Ask, Request},
+    reads::Reads,
+    request::{Ask, Circumstances, Request},
+    vocabulary::seconds,
 };
 
 /// Slots that one key may lie in.
 const WAYS: usize = 4;
 
-/// The longest key: the action's byte, and five names, each behind a byte that no name holds.
+/// The longest key: the action's byte, and five names, each behind a byte that no name holds; what the access token
+/// says, as a hash, and what else policies read, each behind a byte that says whether it is there.
 const KEY_BYTES_MAX: usize =
-    1 + 5 + limits::PRINCIPAL_BYTES_MAX + 3 * limits::NAME_BYTES_MAX + limits::REGION_BYTES_MAX;
+    1 + 5 + limits::PRINCIPAL_BYTES_MAX + 3 * limits::NAME_BYTES_MAX + limits::REGION_BYTES_MAX + 33 + 17 + 9;
 
 /// Everything that a policy can read of a request, in one place on the stack.
 pub(crate) struct Key {
@@ -35,7 +40,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    pub(crate) fn of(request: &Request<'_>) -> Self {
+    pub(crate) fn of(request: &Request<'_>, reads: Reads) -> Self {
         // Names are not empty, so an empty one stands for none; no region is called as the node's log is.
         let (class, audience, region) = match request.ask {
             Ask::Tokenize(scope) | Ask::Detokenize(scope) | Ask::Describe(scope) => {
@@ -50,11 +55,26 @@ impl Key {
             key.push(&[0]);
             key.push(name.as_bytes());
         }
-        // The hasher has no secret: only names of the catalog get in, so nobody outside can choose keys that collide.
+        let Circumstances { session, source, now } = request.circumstances;
+        key.push_known(session.map(fingerprint));
+        key.push_known(source.filter(|_| reads.source).map(|source| match source {
+            IpAddr::V4(source) => source.to_ipv6_mapped().octets(),
+            IpAddr::V6(source) => source.octets(),
+        }));
+        let ages = reads.age && session.is_some_and(|session| session.authenticated_at.is_some());
+        key.push_known((reads.now || ages).then(|| seconds(now).to_be_bytes()));
+        // The hasher has no secret: only names of the catalog get in, and times and addresses that policies ask for, so
+        // nobody outside can choose keys that collide.
         let mut hasher = DefaultHasher::new();
         hasher.write(key.bytes());
         key.hash = hasher.finish();
         key
+    }
+
+    /// Something that is there or not: a byte that says which, and the thing.
+    fn push_known<const N: usize>(&mut self, part: Option<[u8; N]>) {
+        self.push(&[part.is_some().into()]);
+        self.push(part.as_ref().map_or(&[], |part| &part[..]));
     }
 
     fn push(&mut self, part: &[u8]) {
@@ -68,6 +88,26 @@ impl Key {
     fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
+}
+
+/// SHA-256 over all that a session says, each part behind its length: two sessions that differ never share a decision.
+fn fingerprint(session: &Session) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        digest.update((bytes.len() as u64).to_be_bytes());
+        digest.update(bytes);
+    };
+    let Session { tenant, roles, scopes, clearance, authenticated_at, assurance } = session;
+    part(tenant.as_ref().map_or("", Tenant::as_str).as_bytes());
+    part(&roles.len().to_be_bytes());
+    roles.iter().for_each(|role| part(role.as_str().as_bytes()));
+    part(&scopes.len().to_be_bytes());
+    scopes.iter().for_each(|scope| part(scope.as_str().as_bytes()));
+    part(&clearance.as_ref().map_or([0; 8], |regions| (regions.len() as u64 + 1).to_be_bytes()));
+    clearance.iter().flatten().for_each(|region| part(region.as_str().as_bytes()));
+    part(&authenticated_at.map_or([0; 8], |then| seconds(then).saturating_add(1).to_be_bytes()));
+    part(&[assurance.map_or(0, Assurance::level)]);
+    digest.finalize().into()
 }
 
 /// A place for one decision.

@@ -2,7 +2,8 @@
 //!
 //! A [`PolicySet`] is immutable: policy texts, schema and catalog are read and checked against each other once, and a
 //! reload makes a new one, with decisions of its own. The same question to the same set has the same answer for ever:
-//! nothing here knows a clock, draws randomness or does I/O. What can't be decided is denied.
+//! nothing here knows a clock, draws randomness or does I/O; the time of a call is part of the question, to the second.
+//! What can't be decided is denied.
 //!
 //! It decides and names the policies that decided. It never sees a value, a token or a batch, and it must not be asked
 //! about a caller whose identity is not proven.
@@ -12,7 +13,9 @@ mod cache;
 mod decision;
 mod fault;
 mod load;
+mod reads;
 mod request;
+mod review;
 mod vocabulary;
 
 use std::{collections::HashMap, fmt, sync::Arc};
@@ -25,6 +28,7 @@ use vault_domain::limits;
 use crate::{
     cache::{DecisionCache, Key},
     load::LoadedPolicy,
+    reads::Reads,
     vocabulary::Vocabulary,
 };
 
@@ -32,6 +36,7 @@ pub use decision::{Decision, PolicyId, Verdict};
 pub use fault::{FAULTS_SHOWN_MAX, Fault, PolicyError, Problem};
 pub use load::{POLICIES_MAX, POLICY_BYTES_MAX, PolicySource};
 pub use request::{Ask, Circumstances, DataScope, Log, Request};
+pub use review::{Access, Doubt, REVIEW_QUESTIONS_MAX, TooManyQuestions};
 
 /// The schema that every policy is checked against.
 pub const SCHEMA: &str = include_str!("../policies/schema.cedarschema");
@@ -46,6 +51,7 @@ pub struct PolicySet {
     vocabulary: Vocabulary,
     authorizer: cedar::Authorizer,
     fingerprint: [u8; 32],
+    reads: Reads,
     cache: DecisionCache,
 }
 
@@ -62,6 +68,7 @@ impl PolicySet {
         let (policies, loaded) = load::load(sources, &vocabulary, catalog)?;
         Ok(Self {
             catalog: catalog.clone(),
+            reads: Reads::of(&policies),
             policies,
             loaded,
             vocabulary,
@@ -81,7 +88,7 @@ impl PolicySet {
     /// Decides, from memory if the same was asked before.
     #[must_use]
     pub fn decide(&self, request: &Request<'_>) -> Decision {
-        let key = Key::of(request);
+        let key = Key::of(request, self.reads);
         if let Some(decision) = self.cache.get(&key) {
             return decision;
         }

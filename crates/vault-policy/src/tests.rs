@@ -25,6 +25,21 @@ rule = "text"
 length_bytes_max = 100
 purpose_required = false
 
+[classes.salary]
+rule = "bytes"
+length_bytes_max = 100
+step_up_assurance = 2
+step_up_seconds = 900
+
+[accounts."dns:ada.example"]
+tenant = "acme"
+audiences = ["payments"]
+regions = ["eu", "us"]
+grants = [
+    { actions = ["detokenize", "tokenize"], classes = ["salary"], purposes = ["settlement"] },
+    { actions = ["detokenize"], classes = ["card"], purposes = ["settlement"], scopes = ["cards:reveal", "vault"] },
+]
+
 [accounts."dns:pay.example"]
 tenant = "acme"
 audiences = ["payments"]
@@ -80,6 +95,10 @@ const AUDIT: Names<'static> = Names {
 
 impl Names<'_> {
     fn ask<T>(self, answer: impl FnOnce(&Request<'_>) -> T) -> T {
+        self.ask_as(Circumstances::default(), answer)
+    }
+
+    fn ask_as<T>(self, circumstances: Circumstances<'_>, answer: impl FnOnce(&Request<'_>) -> T) -> T {
         let principal = PrincipalId::parse(self.principal).unwrap();
         let purpose = Purpose::parse(self.purpose).ok();
         let region = Region::parse(self.region).ok();
@@ -95,12 +114,7 @@ impl Names<'_> {
             (Action::GetCheckpoint, _) => Ask::GetCheckpoint(region.as_ref().map_or(Log::Node, Log::Region)),
             _ => panic!("{self:?} is no request"),
         };
-        answer(&Request {
-            principal: &principal,
-            purpose: purpose.as_ref(),
-            ask,
-            circumstances: Circumstances::default(),
-        })
+        answer(&Request { principal: &principal, purpose: purpose.as_ref(), ask, circumstances })
     }
 
     fn decide(self, set: &PolicySet) -> Decision {
@@ -248,7 +262,7 @@ fn all_policies_that_decided_are_named_in_order() {
     assert_eq!(ids(&SETTLE.decide(&set)), ["a", "grant", "z"]);
     assert_eq!(ids(&Names { purpose: "audit", ..SETTLE }.decide(&set)), ["m"]);
     let all: Vec<_> = set.policy_ids().iter().map(ToString::to_string).collect();
-    assert_eq!(all, ["a", "grant", "m", "own_audience", "purpose_required", "residency", "z"]);
+    assert_eq!(all, ["a", "grant", "m", "own_audience", "purpose_required", "residency", "step_up", "z"]);
 }
 
 #[test]
@@ -354,7 +368,7 @@ fn every_policy_has_an_id_of_its_own() {
     let commented = format!("// ä @id(\"own\") {rest}\n@id(\"own\") @description(\"https://a.example/\\\"\") {rest}\n");
     assert_fault(&format!("{commented}// {rest}\n {rest}"), (4, 2), None, "no @id");
     assert_fault(&format!("{commented}\n@id(\"own\") {rest}"), (4, 1), Some("own"), "before at own.cedar:2");
-    assert_fault(&format!("@id(\"grant\") {rest}"), (1, 1), Some("grant"), "before at default.cedar:16");
+    assert_fault(&format!("@id(\"grant\") {rest}"), (1, 1), Some("grant"), "before at default.cedar:25");
 }
 
 #[test]
@@ -483,3 +497,5 @@ proptest! {
         }
     }
 }
+
+mod caller;

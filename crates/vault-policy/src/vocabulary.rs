@@ -9,12 +9,13 @@ use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request as CedarRequest, RestrictedExpression,
     Schema,
 };
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use vault_catalog::{Account, Catalog, Class};
-use vault_domain::{Action, Reason};
+use vault_domain::{Action, Millis, Reason};
 
 use crate::{
     fault::FoundEntity,
-    request::{Ask, DataScope, Log, NODE, Request},
+    request::{Ask, Circumstances, DataScope, Log, NODE, Request},
 };
 
 /// What Cedar needs to answer one request.
@@ -33,6 +34,8 @@ pub(crate) struct Vocabulary {
     rule: EntityTypeName,
     format: EntityTypeName,
     determinism: EntityTypeName,
+    credential: EntityTypeName,
+    role: EntityTypeName,
     action: EntityTypeName,
 }
 
@@ -54,6 +57,8 @@ impl Vocabulary {
             rule: name("Rule")?,
             format: name("Format")?,
             determinism: name("Determinism")?,
+            credential: name("Credential")?,
+            role: name("Role")?,
             action: name("Action")?,
         })
     }
@@ -68,24 +73,27 @@ impl Vocabulary {
         if purpose.is_some_and(|purpose| catalog.purpose(purpose).is_none()) {
             return Err(Reason::PurposeUnknown);
         }
-        let mut context = Vec::with_capacity(4);
+        let mut context = Vec::with_capacity(5);
         let action = request.ask.action();
+        let scopes = request.circumstances.session.map_or(&[][..], |session| &session.scopes);
         let (granted, resource) = match request.ask {
             Ask::Tokenize(scope) | Ask::Detokenize(scope) | Ask::Describe(scope) => {
                 let class = self.data(catalog, &scope, &mut context)?;
                 let (class_name, audience) = (scope.class.as_str(), scope.audience.as_str());
-                (account.covers_data(action, class_name, audience, purpose), self.class_entity(class))
+                (account.covers_data(action, class_name, audience, purpose, scopes), self.class_entity(class))
             }
             Ask::QueryAccessLog(log) | Ask::GetCheckpoint(log) => {
                 self.log(catalog, log, &mut context)?;
                 let entity = Entity::with_uid(uid(&self.access_log, log.name()));
-                (account.covers_log(action, purpose), Some(entity))
+                (account.covers_log(action, purpose, scopes), Some(entity))
             }
         };
         context.push(("granted".to_owned(), RestrictedExpression::new_bool(granted)));
         if let Some(purpose) = purpose {
             context.push(("purpose".to_owned(), name(&self.purpose, purpose)));
         }
+        let Some(caller) = self.caller(&request.circumstances) else { return Ok(None) };
+        context.push(("caller".to_owned(), caller));
         Ok(resource.and_then(|resource| self.assemble(account, action, resource, context)))
     }
 
@@ -140,6 +148,44 @@ impl Vocabulary {
         Ok(())
     }
 
+    /// What is known of the caller. None if its time is none that Cedar knows.
+    fn caller(&self, circumstances: &Circumstances<'_>) -> Option<RestrictedExpression> {
+        let session = circumstances.session;
+        let credential = if session.is_some() { "access_token" } else { "certificate" };
+        let roles = session.into_iter().flat_map(|session| &session.roles);
+        let scopes = session.into_iter().flat_map(|session| &session.scopes);
+        let mut fields = vec![
+            ("credential".to_owned(), name(&self.credential, credential)),
+            ("roles".to_owned(), RestrictedExpression::new_set(roles.map(|role| name(&self.role, role.as_str())))),
+            (
+                "scopes".to_owned(),
+                RestrictedExpression::new_set(
+                    scopes.map(|scope| RestrictedExpression::new_string(scope.as_str().to_owned())),
+                ),
+            ),
+            ("now".to_owned(), RestrictedExpression::new_datetime(datetime(circumstances.now)?)),
+        ];
+        if let Some(source) = circumstances.source {
+            fields.push(("source".to_owned(), RestrictedExpression::new_ip(source.to_string())));
+        }
+        if let Some(regions) = session.and_then(|session| session.clearance.as_ref()) {
+            let regions = regions.iter().map(|region| name(&self.region, region.as_str()));
+            fields.push(("clearance".to_owned(), RestrictedExpression::new_set(regions)));
+        }
+        if let Some(assurance) = session.and_then(|session| session.assurance) {
+            let level = i64::from(assurance.level());
+            fields.push(("assurance".to_owned(), RestrictedExpression::new_long(level)));
+        }
+        if let Some(then) = session.and_then(|session| session.authenticated_at) {
+            // In whole seconds of both, as the decision cache counts them. A time to come is no proof of anything.
+            let age = seconds(circumstances.now).checked_sub(seconds(then));
+            if let Some(age) = age.and_then(|age| i64::try_from(age).ok()) {
+                fields.push(("authenticated_seconds".to_owned(), RestrictedExpression::new_long(age)));
+            }
+        }
+        RestrictedExpression::new_record(fields).ok()
+    }
+
     fn assemble(
         &self,
         account: &Account,
@@ -169,14 +215,33 @@ impl Vocabulary {
     }
 
     fn class_entity(&self, class: &Class) -> Option<Entity> {
-        let attributes = HashMap::from([
+        let mut attributes = HashMap::from([
             ("rule".to_owned(), name(&self.rule, class.rule_name().name())),
             ("format".to_owned(), name(&self.format, class.format().name())),
             ("determinism".to_owned(), name(&self.determinism, class.determinism().name())),
             ("purpose_required".to_owned(), RestrictedExpression::new_bool(class.purpose_required())),
         ]);
+        let step_up = class.step_up().map(|step_up| {
+            let age_max = i64::try_from(step_up.age_max.as_secs()).unwrap_or(i64::MAX);
+            [
+                ("step_up_assurance".to_owned(), RestrictedExpression::new_long(step_up.assurance.level().into())),
+                ("step_up_seconds".to_owned(), RestrictedExpression::new_long(age_max)),
+            ]
+        });
+        attributes.extend(step_up.into_iter().flatten());
         Entity::new(uid(&self.data_class, class.id().as_str()), attributes, HashSet::new()).ok()
     }
+}
+
+/// Whole seconds since 1970.
+pub(crate) fn seconds(time: Millis) -> u64 {
+    time.0 / 1000
+}
+
+/// A time to the second, as Cedar reads it: `2026-11-21T07:05:00Z`.
+fn datetime(time: Millis) -> Option<String> {
+    let seconds = i64::try_from(seconds(time)).ok()?;
+    OffsetDateTime::from_unix_timestamp(seconds).ok()?.format(&Rfc3339).ok()
 }
 
 fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {

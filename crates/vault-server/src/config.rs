@@ -220,9 +220,30 @@ impl Config {
         self.log_format
     }
 
+    /// Reads catalog and policies.
+    ///
+    /// # Errors
+    /// When a file can't be read, or holds something that can't be used.
+    pub fn policies(&self) -> Result<PolicySet, ConfigError> {
+        let read = |path: &Path| {
+            std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })
+        };
+        let catalog = Catalog::parse(&read(&self.catalog)?)
+            .map_err(|source| ConfigError::Catalog { path: self.catalog.clone(), source })?;
+        let own: Vec<(String, String)> = self
+            .policies
+            .iter()
+            .map(|path| Ok((path.display().to_string(), read(path)?)))
+            .collect::<Result<_, ConfigError>>()?;
+        let sources: Vec<PolicySource<'_>> = [PolicySource::DEFAULT]
+            .into_iter()
+            .chain(own.iter().map(|(name, text)| PolicySource { name, text }))
+            .collect();
+        PolicySet::load(&sources, &catalog).map_err(ConfigError::Policies)
+    }
     /// Reads catalog and policies: all that an engine needs but its root key.
     pub(crate) fn engine(&self) -> Result<EngineConfig, ConfigError> {
-        let policies = self.load_policies()?;
+        let policies = self.policies()?;
         for region in &self.regions {
             if policies.catalog().region(region.as_str()).is_none() {
                 let problem = format!("{region} is served here, but the catalog does not declare it");
@@ -256,23 +277,5 @@ impl Config {
             self.root_key.custody().trim_start_matches("its ")
         );
         [custody].into_iter().chain(tls::throwaway(&self.tls)).collect()
-    }
-
-    fn load_policies(&self) -> Result<PolicySet, ConfigError> {
-        let read = |path: &Path| {
-            std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })
-        };
-        let catalog = Catalog::parse(&read(&self.catalog)?)
-            .map_err(|source| ConfigError::Catalog { path: self.catalog.clone(), source })?;
-        let own: Vec<(String, String)> = self
-            .policies
-            .iter()
-            .map(|path| Ok((path.display().to_string(), read(path)?)))
-            .collect::<Result<_, ConfigError>>()?;
-        let sources: Vec<PolicySource<'_>> = [PolicySource::DEFAULT]
-            .into_iter()
-            .chain(own.iter().map(|(name, text)| PolicySource { name, text }))
-            .collect();
-        PolicySet::load(&sources, &catalog).map_err(ConfigError::Policies)
     }
 }

@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 use toml::Spanned;
-use vault_domain::{Audience, DataClass};
+use vault_domain::{Assurance, Audience, DataClass};
 
 use super::{
-    Class, Determinism, FixedSettings, Format, RuleName, Shared, TTL_SECONDS_MAX,
+    Class, Determinism, FixedSettings, Format, RuleName, STEP_UP_SECONDS_MAX, Shared, StepUp, TTL_SECONDS_MAX,
     format::{check_domain, check_room, format},
     rule::rule,
 };
@@ -26,6 +26,7 @@ impl Class {
         faults: &mut Faults,
     ) -> Option<Self> {
         let ttl = ttl(&raw, faults);
+        let step_up = step_up(&raw, faults);
         let rule_name = word("rule", &raw.rule, &RuleName::ALL.iter().map(|rule| (rule.name(), *rule)), faults);
         let spelling = raw.spelling.as_ref().map(|spelling| spelling.get_ref().clone());
         let made = rule_name.and_then(|name| rule(name, &mut raw, faults));
@@ -58,6 +59,8 @@ impl Class {
             fixed: FixedSettings::new(rule_name, spelling.as_deref(), format, determinism),
             shared: shared?,
             purpose_required: raw.purpose_required.unwrap_or(true),
+            reference_required: raw.reference_required.unwrap_or(false),
+            step_up: step_up?,
             ttl_default,
             ttl_max,
         })
@@ -132,6 +135,35 @@ fn ttl(raw: &RawClass, faults: &mut Faults) -> Option<(Option<Duration>, Option<
     let bound = max.flatten().map_or(TTL_SECONDS_MAX, |max| max.as_secs());
     let default = within(&raw.ttl_seconds_default, bound);
     default.zip(max).map(|(default, max)| (default.or(max), max))
+}
+
+/// What a reveal asks of its caller's authentication: both keys, or none.
+fn step_up(raw: &RawClass, faults: &mut Faults) -> Option<Option<StepUp>> {
+    match (&raw.step_up_assurance, &raw.step_up_seconds) {
+        (None, None) => Some(None),
+        (Some(level), None) => {
+            let because = "an authentication is strong for a time: say for how long after it values may be revealed";
+            faults.add(level.span(), Problem::Missing { key: "step_up_seconds", because });
+            None
+        }
+        (None, Some(seconds)) => {
+            let because = "say how strong the authentication must have been: 1, 2 or 3";
+            faults.add(seconds.span(), Problem::Missing { key: "step_up_assurance", because });
+            None
+        }
+        (Some(level), Some(seconds)) => {
+            let assurance = Assurance::new(*level.get_ref());
+            if assurance.is_none() {
+                faults.add(level.span(), Problem::Assurance);
+            }
+            let fits = (1..=STEP_UP_SECONDS_MAX).contains(seconds.get_ref());
+            if !fits {
+                faults.add(seconds.span(), Problem::StepUpAge);
+            }
+            let age_max = Duration::from_secs(*seconds.get_ref());
+            assurance.filter(|_| fits).map(|assurance| Some(StepUp { assurance, age_max }))
+        }
+    }
 }
 
 /// Reports a key that is there and means nothing.

@@ -6,7 +6,7 @@ use vault_domain::limits;
 use vault_format::{DATE_YEAR_MAX, DATE_YEAR_MIN, PATTERN_BYTES_MAX};
 
 use super::{
-    Determinism, RuleName, TTL_SECONDS_MAX,
+    Determinism, RuleName, STEP_UP_SECONDS_MAX, TTL_SECONDS_MAX,
     format::{ALPHABETS, FORMATS, LUHN, NUMERALS, RANGES},
     rule::{CONTROLS, HYPHENS, SPELLINGS},
 };
@@ -39,6 +39,8 @@ shapes! {
     /// A year of dates.
     Year(_generator) = json_schema!({"type": "integer", "minimum": DATE_YEAR_MIN, "maximum": DATE_YEAR_MAX});
     /// A lifetime in seconds.
+    Assurance(_generator) = json_schema!({"type": "integer", "minimum": 1, "maximum": 3});
+    StepUpAge(_generator) = json_schema!({"type": "integer", "minimum": 1, "maximum": STEP_UP_SECONDS_MAX});
     Lifetime(_generator) = json_schema!({"type": "integer", "minimum": 1, "maximum": TTL_SECONDS_MAX});
     /// The text of a regular expression.
     Pattern(_generator) = json_schema!({"type": "string", "minLength": 1, "maxLength": PATTERN_BYTES_MAX});

@@ -167,7 +167,8 @@ fn computed(vault: &RegionVault, permit: &Permit<'_>, token: TokenText) -> Valid
     Valid::Computed(Issued { token, created: false, expires: Millis::default() }, hash)
 }
 
-/// Gives live tokens again, as they are; a value whose token has expired or was revoked stays fresh.
+/// Gives live tokens again, as they are, and those whose time is to come or that are suspended; a value whose token has
+/// expired or was revoked stays fresh.
 async fn find_known(held: &Held<'_>, steps: &mut [Step]) -> Result<(), Error> {
     let Held { request, snapshot, .. } = *held;
     let (places, indexes): (Vec<usize>, Vec<Digest16>) = steps
@@ -213,14 +214,17 @@ fn give_again(
     if !keys.is_of(&record, permit.addressee()) {
         return Ok(None);
     }
-    match stored.life(row, keys, &record, permit.addressee(), now) {
-        Ok(expires) => {
-            let token = token::text_of(permit.region(), keys, &record, permit.addressee())?;
-            Ok(Some(Step::Done(Issued { token, created, expires }, record.number())))
+    let expires = match stored.life(row, keys, &record, permit.addressee(), now) {
+        Ok(expires) => expires,
+        // It is still the token of its value: who could get another one would be past the suspension.
+        Err(error) if matches!(error.reason(), Reason::TokenSuspended | Reason::TokenNotYetValid) => {
+            stored.expires(row, keys, &record, permit.addressee())?
         }
-        Err(error) if error.outside() == Reason::TokenNotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+        Err(error) if error.outside() == Reason::TokenNotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let token = token::text_of(permit.region(), keys, &record, permit.addressee())?;
+    Ok(Some(Step::Done(Issued { token, created, expires }, record.number())))
 }
 
 /// A refusal as it was the first time: of the value, only the rule that it breaks has to be found out again.

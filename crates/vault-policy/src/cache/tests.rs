@@ -1,6 +1,11 @@
 //! The memory for decisions: bounded, and right about whose decision it gives back.
 
-use vault_domain::{Audience, DataClass, PrincipalId, Region};
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use vault_domain::{Audience, DataClass, Millis, PrincipalId, Region, Role, Scope};
 
 use super::*;
 use crate::{
@@ -8,15 +13,14 @@ use crate::{
     request::{Circumstances, DataScope, Log},
 };
 
+fn key(principal: &PrincipalId, purpose: Option<&Purpose>, ask: Ask<'_>, circumstances: Circumstances<'_>) -> Key {
+    Key::of(&Request { principal, purpose, ask, circumstances }, Reads::ALL)
+}
+
 /// The key of a request by this principal, and a decision that no other key gets.
 fn entry(n: usize) -> (Key, Decision) {
     let principal = PrincipalId::parse(&format!("dns:a{n}.example")).unwrap();
-    let key = Key::of(&Request {
-        principal: &principal,
-        purpose: None,
-        ask: Ask::GetCheckpoint(Log::Node),
-        circumstances: Circumstances::default(),
-    });
+    let key = key(&principal, None, Ask::GetCheckpoint(Log::Node), Circumstances::default());
     (key, Decision::allowed([PolicyId::parse(&format!("p{n}")).unwrap()].into()))
 }
 
@@ -53,7 +57,7 @@ fn every_field_is_part_of_the_key() {
     let audiences = text.map(|text| Audience::parse(text).unwrap());
     let purposes = [None, Some(Purpose::parse("a").unwrap()), Some(Purpose::parse("b").unwrap())];
     let regions = text.map(|text| Region::parse(text).unwrap());
-    let mut keys = std::collections::BTreeSet::new();
+    let mut keys = BTreeSet::new();
     let mut made = 0;
     for principal in &principals {
         for purpose in &purposes {
@@ -69,20 +73,63 @@ fn every_field_is_part_of_the_key() {
             }
             for ask in asks {
                 made += 1;
-                keys.insert(
-                    Key::of(&Request {
-                        principal,
-                        purpose: purpose.as_ref(),
-                        ask,
-                        circumstances: Circumstances::default(),
-                    })
-                    .bytes()
-                    .to_vec(),
-                );
+                keys.insert(key(principal, purpose.as_ref(), ask, Circumstances::default()).bytes().to_vec());
             }
         }
     }
     assert_eq!(keys.len(), made);
+}
+
+#[test]
+fn all_that_a_session_says_is_part_of_the_key() {
+    let role = |name| Role::parse(name).unwrap();
+    let scope = |name| Scope::parse(name).unwrap();
+    let region = |name| Region::parse(name).unwrap();
+    let none = Session::default;
+    let sessions = [
+        none(),
+        Session { tenant: Some(Tenant::parse("a").unwrap()), ..none() },
+        Session { roles: [role("a")].into(), ..none() },
+        Session { scopes: [scope("a")].into(), ..none() },
+        Session { roles: [role("a"), role("b")].into(), ..none() },
+        Session { roles: [role("a")].into(), scopes: [scope("b")].into(), ..none() },
+        Session { clearance: Some([].into()), ..none() },
+        Session { clearance: Some([region("a")].into()), ..none() },
+        Session { authenticated_at: Some(Millis(0)), ..none() },
+        Session { authenticated_at: Some(Millis(1000)), ..none() },
+        Session { assurance: Assurance::new(1), ..none() },
+        Session { assurance: Assurance::new(2), ..none() },
+    ];
+    let principal = PrincipalId::parse("a").unwrap();
+    let mut keys = BTreeSet::new();
+    for session in [None].into_iter().chain(sessions.iter().map(Some)) {
+        let circumstances = Circumstances { session, ..Circumstances::default() };
+        let key = key(&principal, None, Ask::GetCheckpoint(Log::Node), circumstances);
+        assert!(keys.insert(key.bytes().to_vec()), "{session:?}");
+    }
+}
+
+#[test]
+fn calls_share_a_decision_unless_a_policy_tells_them_apart() {
+    let principal = PrincipalId::parse("a").unwrap();
+    let session = Session { authenticated_at: Some(Millis(0)), ..Session::default() };
+    let key = |reads, session, source: [u8; 4], now| {
+        let circumstances = Circumstances { session, source: Some(Ipv4Addr::from(source).into()), now: Millis(now) };
+        let request =
+            Request { principal: &principal, purpose: None, ask: Ask::GetCheckpoint(Log::Node), circumstances };
+        Key::of(&request, reads).bytes().to_vec()
+    };
+    let [here, there] = [[10, 0, 0, 1], [10, 0, 0, 2]];
+    let none = Reads::default();
+    assert_eq!(key(none, None, here, 1000), key(none, None, there, 9000));
+    let of_source = Reads { source: true, ..none };
+    assert_ne!(key(of_source, None, here, 1000), key(of_source, None, there, 1000));
+    let of_now = Reads { now: true, ..none };
+    assert_eq!(key(of_now, None, here, 1000), key(of_now, None, here, 1999), "within one second");
+    assert_ne!(key(of_now, None, here, 1999), key(of_now, None, here, 2000));
+    let of_age = Reads { age: true, ..none };
+    assert_ne!(key(of_age, Some(&session), here, 1999), key(of_age, Some(&session), here, 2000));
+    assert_eq!(key(of_age, None, here, 1999), key(of_age, None, here, 2000), "nobody's age");
 }
 
 #[test]
@@ -94,11 +141,9 @@ fn the_longest_names_fit() {
     let purpose = Purpose::parse(&longest).unwrap();
     let region = Region::parse(&"a".repeat(limits::REGION_BYTES_MAX)).unwrap();
     let ask = Ask::Tokenize(DataScope { class: &class, audience: &audience, region: &region });
-    let key = Key::of(&Request {
-        principal: &principal,
-        purpose: Some(&purpose),
-        ask,
-        circumstances: Circumstances::default(),
-    });
+    let session = Session { authenticated_at: Some(Millis(0)), ..Session::default() };
+    let circumstances =
+        Circumstances { session: Some(&session), source: Some(Ipv6Addr::LOCALHOST.into()), now: Millis::MAX };
+    let key = key(&principal, Some(&purpose), ask, circumstances);
     assert_eq!(key.bytes().len(), KEY_BYTES_MAX);
 }

@@ -1,10 +1,10 @@
 //! What is handed to Cedar is what the schema says, for every kind of account and class: strict validation of the
 //! policies promises nothing about anything else.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use vault_catalog::RuleName;
-use vault_domain::{Audience, Purpose, Region};
+use vault_domain::{Assurance, Audience, Purpose, Region, Role, Scope, Session};
 
 use super::*;
 use crate::{SCHEMA, request::Circumstances};
@@ -29,6 +29,8 @@ format = "format_preserving"
 determinism = "per_audience"
 [classes.email]
 rule = "email"
+step_up_assurance = 2
+step_up_seconds = 900
 purpose_required = false
 [classes.digits]
 rule = "digits"
@@ -66,8 +68,23 @@ fn facts_conform_to_the_schema() {
     let catalog = Catalog::parse(CLASSES).unwrap_or_else(|error| panic!("{error}"));
     let (audience, region, purpose) =
         (Audience::parse("a").unwrap(), Region::parse("eu").unwrap(), Purpose::parse("p").unwrap());
+    let session = Session {
+        tenant: None,
+        roles: [Role::parse("support").unwrap()].into(),
+        scopes: [Scope::parse("vault:reveal").unwrap()].into(),
+        clearance: Some([region.clone()].into()),
+        authenticated_at: Some(Millis(1_763_708_400_000)),
+        assurance: Assurance::new(2),
+    };
+    let whole = Circumstances {
+        session: Some(&session),
+        source: Some(IpAddr::from([10, 0, 0, 1])),
+        now: Millis(1_763_708_700_999),
+    };
     let mut checked = 0;
-    for account in catalog.accounts() {
+    for (account, circumstances) in
+        catalog.accounts().flat_map(|account| [(account, Circumstances::default()), (account, whole)])
+    {
         for purpose in [None, Some(&purpose)] {
             let logs = [Log::Node, Log::Region(&region)];
             let mut asks: Vec<Ask<'_>> =
@@ -77,8 +94,7 @@ fn facts_conform_to_the_schema() {
                 asks.extend([Ask::Tokenize(scope), Ask::Detokenize(scope)]);
             }
             for ask in asks {
-                let request =
-                    Request { principal: account.principal(), purpose, ask, circumstances: Circumstances::default() };
+                let request = Request { principal: account.principal(), purpose, ask, circumstances };
                 let (cedar, entities) = vocabulary.facts(&catalog, &request).unwrap().unwrap();
                 let conforming = Entities::from_entities(entities.iter().cloned(), Some(&vocabulary.schema));
                 assert!(conforming.is_ok(), "{request:?}: {:?}", conforming.err());
@@ -89,5 +105,5 @@ fn facts_conform_to_the_schema() {
     }
     let rules: BTreeSet<_> = catalog.classes().map(|class| class.rule_name()).collect();
     assert_eq!(rules.len(), RuleName::ALL.len(), "a class of every rule");
-    assert_eq!(checked, 2 * 2 * (4 + 2 * 17));
+    assert_eq!(checked, 2 * 2 * 2 * (4 + 2 * 17));
 }

@@ -3,6 +3,7 @@
 use std::{fmt, os::unix::fs::PermissionsExt, sync::Arc};
 
 use vault_domain::{Clock, Millis, SystemClock};
+use vault_engine::PolicySet;
 
 use super::Config;
 use crate::{
@@ -91,6 +92,7 @@ impl Config {
                         catalog.fingerprint()
                     ),
                 ));
+                findings.extend(doubts(&engine.policies, now));
             }
         }
         if let Ok(metadata) = std::fs::metadata(&self.tls.key)
@@ -134,6 +136,19 @@ impl Config {
         }
         findings
     }
+}
+
+/// What catalog and policies come to, but hardly mean.
+fn doubts(policies: &PolicySet, now: Millis) -> Vec<Finding> {
+    let finding = |severity, text| Finding { severity, subject: "policies", text };
+    let doubts = match policies.doubts(now) {
+        Ok(doubts) => doubts,
+        Err(too_many) => {
+            return vec![finding(Severity::Note, format!("not looked for grants that open nothing: {too_many}"))];
+        }
+    };
+    let severity = |warning| if warning { Severity::Warning } else { Severity::Note };
+    doubts.iter().map(|doubt| finding(severity(doubt.is_warning()), doubt.to_string())).collect()
 }
 
 /// Whether a variable is one of those that Kubernetes sets in every container for a service called `tokenvault`.

@@ -1,0 +1,316 @@
+//! What a set of policies comes to: everything that anybody may do under it, one access after the other. It is what
+//! two sets are compared by, and how grants are found that open nothing.
+//!
+//! An answer can depend on more than names: on access tokens, addresses and times. A review states under which
+//! [`Circumstances`] it asks.
+
+use std::{collections::BTreeSet, fmt};
+
+use vault_catalog::Account;
+use vault_domain::{Action, Assurance, Audience, DataClass, Millis, PrincipalId, Purpose, Region, Scope, Session};
+
+use crate::{
+    PolicySet,
+    decision::PolicyId,
+    request::{Ask, Circumstances, DataScope, Log, Request},
+};
+
+/// The most questions that one review asks; more would take minutes.
+pub const REVIEW_QUESTIONS_MAX: usize = 5_000_000;
+/// The built-in policy that permits what the catalog grants.
+const GRANT_POLICY: &str = "grant";
+
+/// One thing that a principal may do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Access {
+    /// Who.
+    pub principal: PrincipalId,
+    /// What.
+    pub action: Action,
+    /// With which class of values; None for the log.
+    pub class: Option<DataClass>,
+    /// For which audience; None for the log.
+    pub audience: Option<Audience>,
+    /// Where; None for the log of the node.
+    pub region: Option<Region>,
+    /// For which purpose; None where none is stated.
+    pub purpose: Option<Purpose>,
+}
+
+/// Why a review is not made.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "{questions} questions would have to be asked and {REVIEW_QUESTIONS_MAX} may be: policies that permit more than \
+     the catalog grants ({policies}) make every combination of names possible; bind them to grants by \
+     `when {{ context.granted }}`, or take grants instead of them"
+)]
+pub struct TooManyQuestions {
+    /// How many.
+    pub questions: usize,
+    /// The policies that make it so many, by name.
+    pub policies: String,
+}
+
+/// Something about a catalog and its policies that is allowed, but hardly meant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doubt {
+    /// No account may do anything with the class.
+    ClassUnused(DataClass),
+    /// No account is a member of the audience, so nobody can be shown a value of its tokens.
+    AudienceEmpty(Audience),
+    /// No grant of an account, by its place in the list from 1, opens anything: policies forbid all that it covers.
+    GrantUnreachable(PrincipalId, usize),
+    /// The account may be shown values of the class for any purpose, and without one where the class allows that.
+    RevealForAnyPurpose(PrincipalId, DataClass),
+    /// The account may be shown values of the class though nothing was granted to it: a policy permits it.
+    RevealWithoutGrant(PrincipalId, DataClass, Box<[PolicyId]>),
+}
+
+impl Doubt {
+    /// Whether it is most likely a mistake, and not only worth knowing.
+    #[must_use]
+    pub fn is_warning(&self) -> bool {
+        matches!(self, Self::GrantUnreachable(..) | Self::RevealWithoutGrant(..))
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClassUnused(class) => write!(f, "nobody may do anything with the data class {class}"),
+            Self::AudienceEmpty(audience) => {
+                write!(f, "no account is a member of the audience {audience}: nobody is shown values of its tokens")
+            }
+            Self::GrantUnreachable(principal, place) => write!(
+                f,
+                "grant {place} of {principal} opens nothing: policies, or the regions and audiences of the account, \
+                 stand against all that it covers"
+            ),
+            Self::RevealForAnyPurpose(principal, class) => {
+                write!(f, "{principal} may be shown values of {class} for any purpose: name the purposes of the grant")
+            }
+            Self::RevealWithoutGrant(principal, class, policies) => {
+                let ids: Vec<&str> = policies.iter().map(PolicyId::as_str).collect();
+                write!(f, "{principal} may be shown values of {class} without a grant, by {}", ids.join(", "))
+            }
+        }
+    }
+}
+
+impl PolicySet {
+    /// The session of an access token that opens as much as one can: every scope that grants ask for, and the strongest
+    /// authentication, just now. It has no roles: these mean what policies say.
+    #[must_use]
+    pub fn strongest_session(&self, now: Millis) -> Session {
+        let grants = self.catalog().accounts().flat_map(Account::grants);
+        let scopes: BTreeSet<Scope> = grants.flat_map(|grant| grant.scopes().iter().cloned()).collect();
+        Session {
+            scopes: scopes.into_iter().collect(),
+            assurance: Assurance::new(3),
+            authenticated_at: Some(now),
+            ..Session::default()
+        }
+    }
+
+    /// Everything that anybody may do under these circumstances.
+    ///
+    /// # Errors
+    /// When that would take more than [`REVIEW_QUESTIONS_MAX`] decisions.
+    pub fn review(&self, circumstances: Circumstances<'_>) -> Result<BTreeSet<Access>, TooManyQuestions> {
+        let wide = self.permits_beyond_grants();
+        let questions = self.questions(&wide)?;
+        Ok(questions.filter(|access| self.allows(access, circumstances)).collect())
+    }
+
+    /// What is allowed here, but hardly meant, with a certificate alone or with the access token that opens the most,
+    /// at the time `now` and from nowhere that is known.
+    ///
+    /// # Errors
+    /// As [`PolicySet::review`].
+    pub fn doubts(&self, now: Millis) -> Result<Vec<Doubt>, TooManyQuestions> {
+        let strongest = self.strongest_session(now);
+        let ways = [None, Some(&strongest)].map(|session| Circumstances { session, source: None, now });
+        let mut allowed = BTreeSet::new();
+        for circumstances in ways {
+            allowed.append(&mut self.review(circumstances)?);
+        }
+        let mut doubts = Vec::new();
+        let used: BTreeSet<&DataClass> = allowed.iter().filter_map(|access| access.class.as_ref()).collect();
+        let unused = self.catalog().classes().map(vault_catalog::Class::id).filter(|class| !used.contains(class));
+        doubts.extend(unused.map(|class| Doubt::ClassUnused(class.clone())));
+        let is_empty =
+            |audience: &Audience| !self.catalog().accounts().any(|account| account.is_member(audience.as_str()));
+        let audiences = self.catalog().audiences().map(vault_catalog::Described::id);
+        doubts.extend(audiences.filter(|audience| is_empty(audience)).map(|id| Doubt::AudienceEmpty(id.clone())));
+        for account in self.catalog().accounts() {
+            for (at, grant) in account.grants().iter().enumerate() {
+                let reached = self.granted(account, grant).any(|access| allowed.contains(&access));
+                if !reached {
+                    doubts.push(Doubt::GrantUnreachable(account.principal().clone(), at + 1));
+                }
+                if grant.actions().contains(&Action::Detokenize) && grant.purposes().is_none() {
+                    let open = grant.classes().iter().cloned();
+                    doubts.extend(open.map(|class| Doubt::RevealForAnyPurpose(account.principal().clone(), class)));
+                }
+            }
+        }
+        let mut told = BTreeSet::new();
+        for access in allowed.iter().filter(|access| access.action == Action::Detokenize) {
+            let permitting = ways.into_iter().find_map(|circumstances| self.permitting(access, circumstances));
+            let (Some(class), Some(policies)) = (&access.class, permitting) else { continue };
+            let by_grant = policies.iter().any(|policy| policy.as_str() == GRANT_POLICY);
+            if !by_grant && told.insert((&access.principal, class)) {
+                doubts.push(Doubt::RevealWithoutGrant(access.principal.clone(), class.clone(), policies));
+            }
+        }
+        doubts.sort_unstable();
+        Ok(doubts)
+    }
+
+    /// The policies that permit something that no grant covers, as far as their text tells: all permits but the
+    /// built-in one.
+    fn permits_beyond_grants(&self) -> Vec<&str> {
+        let permits = self.policies.policies().filter(|policy| policy.effect() == cedar_policy::Effect::Permit);
+        let own = permits.filter_map(|policy| self.loaded.get(policy.id())).map(|policy| policy.id.as_str());
+        let mut own: Vec<&str> = own.filter(|id| *id != GRANT_POLICY).collect();
+        own.sort_unstable();
+        own
+    }
+
+    /// All that may be allowed: what is granted, or with policies that permit more, every combination of names.
+    fn questions(&self, wide: &[&str]) -> Result<Box<dyn Iterator<Item = Access> + '_>, TooManyQuestions> {
+        let catalog = self.catalog();
+        let purposes = catalog.purposes().len() + 1;
+        let scopes = catalog.classes().len() * catalog.audiences().len() * catalog.regions().len();
+        let questions = if wide.is_empty() {
+            let grants = catalog.accounts().flat_map(|account| account.grants());
+            grants.map(|grant| self.breadth(grant)).fold(0, usize::saturating_add)
+        } else {
+            let data = vault_catalog::DATA_ACTIONS.len().saturating_mul(scopes);
+            let logs = vault_catalog::LOG_ACTIONS.len().saturating_mul(catalog.regions().len() + 1);
+            data.saturating_add(logs).saturating_mul(purposes).saturating_mul(catalog.accounts().len())
+        };
+        if questions > REVIEW_QUESTIONS_MAX {
+            return Err(TooManyQuestions { questions, policies: wide.join(", ") });
+        }
+        Ok(if wide.is_empty() {
+            Box::new(
+                catalog.accounts().flat_map(move |account| {
+                    account.grants().iter().flat_map(move |grant| self.granted(account, grant))
+                }),
+            )
+        } else {
+            Box::new(catalog.accounts().flat_map(|account| self.every(account)))
+        })
+    }
+
+    /// How many combinations a grant covers.
+    fn breadth(&self, grant: &vault_catalog::Grant) -> usize {
+        let purposes = grant.purposes().map_or(self.catalog().purposes().len() + 1, <[_]>::len);
+        let scopes = if grant.classes().is_empty() {
+            self.catalog().regions().len() + 1
+        } else {
+            grant.classes().len() * grant.audiences().len() * self.catalog().regions().len()
+        };
+        grant.actions().len().saturating_mul(scopes).saturating_mul(purposes)
+    }
+
+    /// What a grant covers.
+    fn granted<'a>(
+        &'a self,
+        account: &'a Account,
+        grant: &'a vault_catalog::Grant,
+    ) -> impl Iterator<Item = Access> + 'a {
+        let purposes: Vec<Option<Purpose>> = match grant.purposes() {
+            Some(purposes) => purposes.iter().cloned().map(Some).collect(),
+            None => self.any_purpose(),
+        };
+        let (classes, audiences) = (grant.classes().to_vec(), grant.audiences().to_vec());
+        self.combine(account, grant.actions(), classes, audiences, purposes)
+    }
+
+    /// Every combination of names.
+    fn every<'a>(&'a self, account: &'a Account) -> impl Iterator<Item = Access> + 'a {
+        let classes: Vec<_> = self.catalog().classes().map(|class| class.id().clone()).collect();
+        let audiences: Vec<_> = self.catalog().audiences().map(|audience| audience.id().clone()).collect();
+        let data = self.combine(account, &vault_catalog::DATA_ACTIONS, classes, audiences, self.any_purpose());
+        data.chain(self.combine(account, &vault_catalog::LOG_ACTIONS, Vec::new(), Vec::new(), self.any_purpose()))
+    }
+
+    fn any_purpose(&self) -> Vec<Option<Purpose>> {
+        [None].into_iter().chain(self.catalog().purposes().map(|purpose| Some(purpose.id().clone()))).collect()
+    }
+
+    /// The combinations of these names in every region; without classes, those of the logs.
+    fn combine<'a>(
+        &'a self,
+        account: &'a Account,
+        actions: &'a [Action],
+        classes: Vec<DataClass>,
+        audiences: Vec<Audience>,
+        purposes: Vec<Option<Purpose>>,
+    ) -> impl Iterator<Item = Access> + 'a {
+        let regions: Vec<Region> = self.catalog().regions().map(|region| region.id().clone()).collect();
+        let logs = classes.is_empty();
+        let data = classes.into_iter().flat_map(move |class| {
+            let audiences = audiences.clone();
+            audiences.into_iter().map(move |audience| (Some(class.clone()), Some(audience)))
+        });
+        let of_log = logs.then_some((None, None));
+        data.chain(of_log).flat_map(move |(class, audience)| {
+            let node = class.is_none().then_some(None);
+            let places: Vec<Option<Region>> = regions.iter().cloned().map(Some).chain(node).collect();
+            let purposes = purposes.clone();
+            actions.iter().flat_map(move |action| {
+                let (class, audience, purposes) = (class.clone(), audience.clone(), purposes.clone());
+                places.clone().into_iter().flat_map(move |region| {
+                    let (class, audience) = (class.clone(), audience.clone());
+                    purposes.clone().into_iter().map(move |purpose| Access {
+                        principal: account.principal().clone(),
+                        action: *action,
+                        class: class.clone(),
+                        audience: audience.clone(),
+                        region: region.clone(),
+                        purpose,
+                    })
+                })
+            })
+        })
+    }
+
+    fn allows(&self, access: &Access, circumstances: Circumstances<'_>) -> bool {
+        self.permitting(access, circumstances).is_some()
+    }
+
+    /// The policies that permit an access, if it is allowed.
+    fn permitting(&self, access: &Access, circumstances: Circumstances<'_>) -> Option<Box<[PolicyId]>> {
+        let decision = self.evaluate(&access.request(circumstances)?);
+        decision.is_allowed().then(|| decision.policies().iter().cloned().collect())
+    }
+}
+
+impl Access {
+    /// The question whether it is allowed. None: the names do not go together.
+    #[must_use]
+    pub fn request<'a>(&'a self, circumstances: Circumstances<'a>) -> Option<Request<'a>> {
+        let log = self.region.as_ref().map_or(Log::Node, Log::Region);
+        let ask = match (self.action, &self.class, &self.audience, &self.region) {
+            (Action::QueryAccessLog, None, None, _) => Ask::QueryAccessLog(log),
+            (Action::GetCheckpoint, None, None, _) => Ask::GetCheckpoint(log),
+            (action, Some(class), Some(audience), Some(region)) => {
+                let scope = DataScope { class, audience, region };
+                match action {
+                    Action::Tokenize => Ask::Tokenize(scope),
+                    Action::Detokenize => Ask::Detokenize(scope),
+                    Action::Describe => Ask::Describe(scope),
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        Some(Request { principal: &self.principal, purpose: self.purpose.as_ref(), ask, circumstances })
+    }
+}
+
+#[cfg(test)]
+mod tests;

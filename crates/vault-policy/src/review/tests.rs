@@ -1,0 +1,144 @@
+//! A review finds what is allowed, all of it and nothing else, and what is hardly meant.
+
+use vault_catalog::Catalog;
+use vault_domain::Millis;
+
+use super::*;
+use crate::PolicySource;
+
+const CATALOG: &str = r#"
+[tenants.acme]
+[regions.eu]
+[regions.us]
+[audiences.payments]
+[audiences.nobody]
+[purposes.settlement]
+[purposes.audit]
+[classes.card]
+rule = "pan"
+[classes.note]
+rule = "email"
+purpose_required = false
+[classes.unused]
+rule = "email"
+
+[accounts."dns:pay.example"]
+tenant = "acme"
+audiences = ["payments"]
+regions = ["eu"]
+grants = [
+    { actions = ["detokenize"], classes = ["card"], purposes = ["settlement"] },
+    { actions = ["detokenize"], classes = ["note"] },
+]
+
+[accounts."dns:audit.example"]
+tenant = "acme"
+regions = ["eu"]
+grants = [{ actions = ["query_access_log"], purposes = ["audit"] }]
+"#;
+
+fn set(own: &str) -> PolicySet {
+    let catalog = Catalog::parse(CATALOG).unwrap_or_else(|error| panic!("{error}"));
+    let own = PolicySource { name: "own.cedar", text: own };
+    PolicySet::load(&[PolicySource::DEFAULT, own], &catalog).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What is allowed, in short words.
+fn review(set: &PolicySet) -> Vec<String> {
+    let word = |id: Option<&str>| id.unwrap_or("-").to_owned();
+    let words = |access: &Access| {
+        [
+            access.principal.as_str().to_owned(),
+            access.action.name().to_owned(),
+            word(access.class.as_ref().map(DataClass::as_str)),
+            word(access.audience.as_ref().map(Audience::as_str)),
+            word(access.region.as_ref().map(Region::as_str)),
+            word(access.purpose.as_ref().map(Purpose::as_str)),
+        ]
+        .join(" ")
+    };
+    set.review(Circumstances::default()).unwrap().iter().map(words).collect()
+}
+
+const GRANTED: [&str; 6] = [
+    "dns:audit.example query_access_log - - - audit",
+    "dns:audit.example query_access_log - - eu audit",
+    "dns:pay.example detokenize card payments eu settlement",
+    "dns:pay.example detokenize note payments eu -",
+    "dns:pay.example detokenize note payments eu audit",
+    "dns:pay.example detokenize note payments eu settlement",
+];
+
+#[test]
+fn all_that_is_granted_and_not_forbidden_is_found() {
+    assert_eq!(review(&set("")), GRANTED);
+    let us = r#"@id("no_notes") forbid(principal, action, resource == Vault::DataClass::"note");"#;
+    assert_eq!(review(&set(us)), GRANTED[..3]);
+}
+
+#[test]
+fn what_a_policy_permits_without_a_grant_is_found_too() {
+    let own = r#"@id("auditors_see_cards") permit(principal == Vault::Service::"dns:pay.example",
+        action == Vault::Action::"describe", resource == Vault::DataClass::"unused")
+        when { context has purpose && context.purpose == Vault::Purpose::"audit" };"#;
+    let found = review(&set(own));
+    let more: Vec<_> = found.iter().filter(|access| !GRANTED.contains(&access.as_str())).collect();
+    assert_eq!(more, ["dns:pay.example describe unused payments eu audit"]);
+    assert_eq!(found.len(), GRANTED.len() + 1);
+}
+
+#[test]
+fn what_is_hardly_meant_is_doubted() {
+    let own = r#"
+        @id("closed") forbid(principal, action == Vault::Action::"query_access_log", resource);
+        @id("wide") permit(principal, action == Vault::Action::"detokenize", resource == Vault::DataClass::"unused");"#;
+    let pay = || PrincipalId::parse("dns:pay.example").unwrap();
+    let class = |name| DataClass::parse(name).unwrap();
+    let wide = PolicyId::parse("wide").unwrap();
+    let doubts = set(own).doubts(Millis(0)).unwrap();
+    assert_eq!(
+        doubts,
+        [
+            Doubt::AudienceEmpty(Audience::parse("nobody").unwrap()),
+            Doubt::GrantUnreachable(PrincipalId::parse("dns:audit.example").unwrap(), 1),
+            Doubt::RevealForAnyPurpose(pay(), class("note")),
+            Doubt::RevealWithoutGrant(pay(), class("unused"), [wide].into()),
+        ]
+    );
+    let doubts = set("").doubts(Millis(0)).unwrap();
+    assert_eq!(doubts[0], Doubt::ClassUnused(class("unused")));
+    assert_eq!(doubts.len(), 3);
+}
+
+#[test]
+fn a_review_that_would_not_end_is_refused() {
+    let mut text = CATALOG.to_owned();
+    for number in 0..200 {
+        text += &format!("[classes.c{number}]\nrule = \"email\"\n[purposes.p{number}]\n[audiences.a{number}]\n");
+    }
+    let catalog = Catalog::parse(&text).unwrap();
+    let own = PolicySource { name: "own.cedar", text: "@id(\"all\") permit(principal, action, resource);" };
+    let wide = PolicySet::load(&[PolicySource::DEFAULT, own], &catalog).unwrap();
+    let refused = wide.review(Circumstances::default()).unwrap_err();
+    assert!(refused.questions > REVIEW_QUESTIONS_MAX && refused.to_string().contains("(all)"), "{refused}");
+    let narrow = PolicySet::load(&[PolicySource::DEFAULT], &catalog).unwrap();
+    assert!(narrow.review(Circumstances::default()).is_ok(), "grants alone are few");
+}
+
+#[test]
+fn the_strongest_session_reaches_what_asks_for_scopes_and_step_up() {
+    let text = CATALOG
+        .replace(
+            "[classes.unused]\nrule = \"email\"",
+            "[classes.unused]\nrule = \"email\"\nstep_up_assurance = 3\nstep_up_seconds = 1",
+        )
+        .replace(
+            "{ actions = [\"detokenize\"], classes = [\"note\"] },",
+            "{ actions = [\"detokenize\"], classes = [\"unused\"], purposes = [\"audit\"], scopes = [\"s\"] },",
+        );
+    let set = PolicySet::load(&[PolicySource::DEFAULT], &Catalog::parse(&text).unwrap()).unwrap();
+    let now = Millis(1_763_708_700_000);
+    let strongest = set.strongest_session(now);
+    let count = |session| set.review(Circumstances { session, source: None, now }).unwrap().len();
+    assert_eq!((count(None), count(Some(&strongest))), (3, 4));
+}
