@@ -18,8 +18,9 @@ use crate::{
 pub(crate) const ACCESS_TOKEN: [(&str, bool); 2] = [("optional", false), ("required", true)];
 /// The actions on data that can be granted.
 pub const DATA_ACTIONS: [Action; 3] = [Action::Tokenize, Action::Detokenize, Action::Describe];
-/// The actions on logs that can be granted.
-pub const LOG_ACTIONS: [Action; 2] = [Action::QueryAccessLog, Action::GetCheckpoint];
+/// The actions on logs, and on the node itself, that can be granted.
+pub const LOG_ACTIONS: [Action; 4] =
+    [Action::QueryAccessLog, Action::GetCheckpoint, Action::DenyAccessToken, Action::ListDenied];
 
 /// What one authenticated principal is in the vault.
 #[derive(Clone, Debug)]
@@ -277,8 +278,8 @@ fn check_log_grant(raw: &RawGrant, actions: &[Action], faults: &mut Faults) {
     };
     misplaced(&raw.classes, "classes", "the log holds entries of all classes");
     misplaced(&raw.audiences, "audiences", "the log is for no audience");
-    if actions.contains(&Action::GetCheckpoint) {
-        misplaced(&raw.purposes, "purposes", "get_checkpoint states none; write a grant of its own for it");
+    if actions.iter().any(|action| *action != Action::QueryAccessLog) {
+        misplaced(&raw.purposes, "purposes", "query_access_log alone states one; write a grant of its own for it");
     }
 }
 

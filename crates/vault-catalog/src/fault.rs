@@ -186,8 +186,8 @@ pub enum Problem {
     Endpoint,
     /// Data and log in one grant.
     #[error(
-        "a grant is either for data (tokenize, detokenize) or for the log (query_access_log, get_checkpoint): \
-        write two grants"
+        "a grant is either for data (tokenize, detokenize) or for the log (query_access_log, get_checkpoint) \
+        and the node (deny_access_token, list_denied): write two grants"
     )]
     MixedGrant,
     /// A grant to reveal what this account could never reveal.

@@ -55,6 +55,10 @@ words! {
         GetCheckpoint = 4 "get_checkpoint",
         /// What is known of tokens beside their values is asked for.
         Describe = 5 "describe",
+        /// Access tokens are put on the deny-list (node log).
+        DenyAccessToken = 6 "deny_access_token",
+        /// The deny-list is asked for (node log).
+        ListDenied = 8 "list_denied",
         /// A vault process began to serve (in the logs of the regions and of the node).
         Start = 64 "start",
         /// A vault process stopped in good order.

@@ -169,6 +169,8 @@ pub(crate) fn authorize_log<'a>(
     }
     let ask = match action {
         Action::GetCheckpoint => Ask::GetCheckpoint(log),
+        Action::DenyAccessToken => Ask::DenyAccessToken(log),
+        Action::ListDenied => Ask::ListDenied(log),
         _ => Ask::QueryAccessLog(log),
     };
     let decision = policies.decide(&call.asks(ask, purpose, now));

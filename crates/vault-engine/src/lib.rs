@@ -10,6 +10,7 @@
 mod authorize;
 mod call;
 mod classes;
+mod deny;
 mod detokenize;
 mod draft;
 mod enter;
@@ -27,12 +28,13 @@ mod tokenize;
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::{node::Node, region::RegionVault};
+use crate::{deny::DenyList, node::Node, region::RegionVault};
 use tokio::sync::Semaphore;
 use vault_domain::{Clock, Entropy, Region};
 
 pub use authorize::{LogPermit, Permit};
 pub use call::Call;
+pub use deny::{AccessTokenName, Denial};
 pub use detokenize::{Described, Description, DetokenizeItem, DetokenizeRequest, Detokenized};
 pub use error::Error;
 pub use idempotency::{Part, RequestName};
@@ -53,6 +55,7 @@ pub struct Engine {
     policies: PolicySet,
     regions: HashMap<Region, RegionVault>,
     node: Node,
+    denied: DenyList,
     /// Searches of a log that may run at once.
     searches: Arc<Semaphore>,
     clock: Arc<dyn Clock>,

@@ -41,6 +41,10 @@ pub enum Ask<'a> {
     QueryAccessLog(Log<'a>),
     /// To be given the log's newest checkpoint.
     GetCheckpoint(Log<'a>),
+    /// To deny access tokens.
+    DenyAccessToken(Log<'a>),
+    /// To be shown which are denied.
+    ListDenied(Log<'a>),
 }
 
 /// The data that a request is about.
@@ -73,6 +77,8 @@ impl Ask<'_> {
             Self::Describe(_) => Action::Describe,
             Self::QueryAccessLog(_) => Action::QueryAccessLog,
             Self::GetCheckpoint(_) => Action::GetCheckpoint,
+            Self::DenyAccessToken(_) => Action::DenyAccessToken,
+            Self::ListDenied(_) => Action::ListDenied,
         }
     }
 }

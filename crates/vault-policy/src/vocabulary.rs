@@ -82,7 +82,7 @@ impl Vocabulary {
                 let (class_name, audience) = (scope.class.as_str(), scope.audience.as_str());
                 (account.covers_data(action, class_name, audience, purpose, scopes), self.class_entity(class))
             }
-            Ask::QueryAccessLog(log) | Ask::GetCheckpoint(log) => {
+            Ask::QueryAccessLog(log) | Ask::GetCheckpoint(log) | Ask::DenyAccessToken(log) | Ask::ListDenied(log) => {
                 self.log(catalog, log, &mut context)?;
                 let entity = Entity::with_uid(uid(&self.access_log, log.name()));
                 (account.covers_log(action, purpose, scopes), Some(entity))

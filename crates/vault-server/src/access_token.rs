@@ -68,6 +68,11 @@ impl AccessTokens {
         self.denied.iter().for_each(|denied| drop(tasks.spawn(denied.clone().keep())));
     }
 
+    /// Whether an issuer of this name is configured.
+    pub(crate) fn has_issuer(&self, name: &str) -> bool {
+        self.issuers.all().iter().any(|issuer| issuer.name() == name)
+    }
+
     /// Verifies a token; if its issuer's keys do not know it, asks for fresh ones once.
     async fn verify(&self, presented: &Presented<'_>) -> Result<Arc<Verified>, Fault> {
         let now = || Now { wall: self.clock.wall(), monotonic: self.clock.monotonic() };

@@ -11,22 +11,26 @@ use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service, util::BoxCloneSyncService};
 use vault_domain::{Action, Reason, RequestId, limits};
 use vault_engine::{Call, Engine, Issuer, Refusal, TraceId};
-use vault_identity::Verified;
+use vault_identity::{Fault, Verified};
 use vault_proto::{
     DESCRIPTORS,
-    v1::{audit_service_server::AuditServiceServer, token_service_server::TokenServiceServer},
+    v1::{
+        admin_service_server::AdminServiceServer, audit_service_server::AuditServiceServer,
+        token_service_server::TokenServiceServer,
+    },
 };
 
 use crate::{
     access_token::{self, AccessTokens},
     identity::Peer,
     intake::{Framing, Intake, Read},
-    rpc::{Entered, audit::AuditRpc, stream::Streams, token::TokenRpc},
+    rpc::{Entered, admin::AdminRpc, audit::AuditRpc, stream::Streams, token::TokenRpc},
     status::{self, REQUEST_ID},
 };
 
 const TOKEN_SERVICE: &str = "/tokenvault.v1.TokenService/";
 const AUDIT_SERVICE: &str = "/tokenvault.v1.AuditService/";
+const ADMIN_SERVICE: &str = "/tokenvault.v1.AdminService/";
 const STREAMS: [&str; 2] =
     ["/tokenvault.v1.TokenService/TokenizeStream", "/tokenvault.v1.TokenService/DetokenizeStream"];
 /// How much longer than its deadline a call may take to bring its request.
@@ -39,7 +43,7 @@ const HEALTH_SERVICE: &str = "/grpc.health.v1.Health/";
 /// The services, behind their door. Requests share one, and clone the one service that they call.
 pub(crate) struct Door<H> {
     engine: Arc<Engine>,
-    access_tokens: Option<AccessTokens>,
+    access_tokens: Option<Arc<AccessTokens>>,
     token: TokenServiceServer<TokenRpc>,
     /// The same for gRPC-Web.
     web_token: GrpcWebService<TokenServiceServer<TokenRpc>>,
@@ -47,6 +51,8 @@ pub(crate) struct Door<H> {
     streams: TokenServiceServer<TokenRpc>,
     audit: AuditServiceServer<AuditRpc>,
     web_audit: GrpcWebService<AuditServiceServer<AuditRpc>>,
+    /// For operators' tools alone, which speak gRPC.
+    admin: AdminServiceServer<AdminRpc>,
     health: HealthServer<H>,
     reflection: Option<Reflection>,
     intake: Intake,
@@ -63,9 +69,12 @@ impl<H: Health> Door<H> {
         streams: Streams,
         reflects: bool,
     ) -> Self {
+        let access_tokens = access_tokens.map(Arc::new);
         if let Some(access_tokens) = &access_tokens {
             access_tokens.start();
         }
+        let admin = AdminRpc { engine: engine.clone(), access_tokens: access_tokens.clone() };
+        let admin = AdminServiceServer::new(admin);
         let reflection = reflects.then(reflection).flatten();
         let most = limits::REQUEST_BYTES_MAX;
         let rpc = Arc::new(TokenRpc { engine: engine.clone(), streams });
@@ -80,6 +89,7 @@ impl<H: Health> Door<H> {
         Self {
             engine,
             access_tokens,
+            admin,
             token,
             web_token,
             streams,
@@ -124,7 +134,8 @@ impl<H: Health> Door<H> {
             return reflection.clone().call(Request::from_parts(head, Body::new(body))).await;
         }
         let is_token = path.starts_with(TOKEN_SERVICE);
-        if !is_token && !path.starts_with(AUDIT_SERVICE) {
+        let is_admin = path.starts_with(ADMIN_SERVICE) && !matches!(transport, Ok(Transport::Web | Transport::WebText));
+        if !is_token && !is_admin && !path.starts_with(AUDIT_SERVICE) {
             return Ok(self.refuse(&call, Reason::MethodUnknown, transport).await);
         }
         let transport = match transport {
@@ -151,6 +162,7 @@ impl<H: Health> Door<H> {
         let mut request = Request::from_parts(head, Body::new(Full::new(bytes)));
         request.extensions_mut().insert(Entered(call.clone()));
         let Ok(response) = match (transport, is_token) {
+            (Transport::Grpc, _) if is_admin => self.admin.clone().call(request).await,
             (Transport::Grpc, true) => self.token.clone().call(request).await,
             (Transport::Grpc, false) => self.audit.clone().call(request).await,
             (Transport::Web | Transport::WebText, true) => self.web_token.clone().call(request).await,
@@ -208,7 +220,7 @@ impl<H: Health> Door<H> {
                 return Err(self.turn_away(peer, *reason, request_id).await);
             }
         };
-        let verified = match access_token::admit(self.access_tokens.as_ref(), headers, head.uri.path(), peer).await {
+        let verified = match self.admit(peer, head).await {
             Ok(verified) => verified,
             Err(fault) => {
                 tracing::info!(request_id = %request_id, %fault, "an access token was refused");
@@ -238,6 +250,16 @@ impl<H: Health> Door<H> {
             source: Some(peer.source),
             deadline: clock.monotonic().saturating_add(left),
         }))
+    }
+
+    /// The access token of a call, if it has one.
+    async fn admit(&self, peer: &Peer, head: &Parts) -> Result<Option<Arc<Verified>>, Fault> {
+        let path = head.uri.path();
+        let verified = access_token::admit(self.access_tokens.as_deref(), &head.headers, path, peer).await?;
+        match &verified {
+            Some(token) if self.engine.is_denied(&token.issuer, &token.jti) => Err(Fault::Denied),
+            _ => Ok(verified),
+        }
     }
 
     /// Refuses a caller who could not say who it is: the node's log names its certificate's principal, if it has one.

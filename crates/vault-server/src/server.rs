@@ -163,7 +163,7 @@ async fn cut_off(task: JoinHandle<()>) {
 }
 
 async fn report(health: &HealthReporter, status: ServingStatus) {
-    for service in ["", "tokenvault.v1.TokenService", "tokenvault.v1.AuditService"] {
+    for service in ["", "tokenvault.v1.TokenService", "tokenvault.v1.AuditService", "tokenvault.v1.AdminService"] {
         health.set_service_status(service, status).await;
     }
 }

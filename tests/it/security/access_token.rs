@@ -5,7 +5,8 @@ use std::{fs, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use tonic::{Code, Request};
-use vault_domain::{Clock, ManualClock};
+use vault_client::{CallContext, Client, ClientConfig, ClientError, Endpoint, HeldToken, Idempotency, TokenFile};
+use vault_domain::{Audience, Clock, DataClass, ManualClock, Purpose, Region, SystemClock, SystemEntropy, TokenText};
 use vault_tests::{
     caller::{Caller, Detokenized},
     certificates::Name,
@@ -15,6 +16,7 @@ use vault_tests::{
     roles::Role,
     vault::{BEGINNING, TestVault},
 };
+use zeroize::Zeroizing;
 
 use crate::{DISK, bad_input::Refusals};
 
@@ -426,5 +428,45 @@ async fn a_denied_token_is_refused_though_it_is_known() {
     scene.bring(&token).await.unwrap_err().is(Code::Unauthenticated, "ACCESS_TOKEN_INVALID");
     refusals.expect("call", "ACCESS_TOKEN_DENIED");
     assert!(scene.bring(&other).await.is_ok());
+    scene.finish(refusals).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_sends_the_token_that_its_file_holds_now() {
+    let scene = Scene::start().await;
+    let mut refusals = Refusals::default();
+    let file = scene.vault.directory().join("token");
+    let good = scene.token(|_| {});
+    fs::write(&file, format!("{good}\n")).unwrap();
+    let identity = scene.vault.identity(Role::Idle);
+    let (certificate, key) = (identity.certificate_pem(), Zeroizing::new(identity.key_pem().into_bytes()));
+    let endpoint = Endpoint::parse(&format!("https://localhost:{}", scene.vault.address().port())).unwrap();
+    let authority = scene.vault.authority().certificate_pem();
+    let config = ClientConfig::new(endpoint, authority.as_bytes(), certificate.as_bytes(), &key).unwrap();
+    let config = config.with_access_tokens(std::sync::Arc::new(TokenFile::open(&file).unwrap()));
+    let (clock, entropy) = (std::sync::Arc::new(SystemClock::new()), std::sync::Arc::new(SystemEntropy));
+    let client = Client::connect(config, clock, entropy).await.unwrap();
+    let context = CallContext {
+        region: Region::parse("eu").unwrap(),
+        audience: Audience::parse("payments").unwrap(),
+        purpose: Purpose::parse("settlement").ok(),
+        reference: None,
+        idempotency: Idempotency::Off,
+    };
+    let reveal = async || {
+        let held = HeldToken { class: DataClass::parse("email").unwrap(), token: TokenText::new(scene.token.clone()) };
+        client.detokenize(&context, vec![held]).await
+    };
+    assert!(reveal().await.unwrap().results[0].is_ok());
+    // Somebody else has put a worse one there.
+    fs::write(&file, "junk-junk").unwrap();
+    let refused = reveal().await.unwrap_err();
+    assert_eq!(refused.refusal().unwrap().reason_name, "ACCESS_TOKEN_INVALID");
+    refusals.expect("call", "ACCESS_TOKEN_MALFORMED");
+    fs::write(&file, "two words").unwrap();
+    assert!(matches!(reveal().await.unwrap_err(), ClientError::Configuration { .. }), "nothing is sent");
+    fs::write(&file, &good).unwrap();
+    assert!(reveal().await.unwrap().results[0].is_ok());
+    fs::remove_file(&file).unwrap();
     scene.finish(refusals).await;
 }

@@ -1,6 +1,7 @@
 //! Who may do what, and what nobody gets to see.
 
 mod access_token;
+mod deny_list;
 mod grants;
 mod identity_provider;
 mod isolation;

@@ -7,10 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, watch},
-    task::JoinSet,
-};
+use tokio::{sync::watch, task::JoinSet};
 use vault_domain::Clock;
 use vault_identity::{Issuer, Issuers, JWKS_BYTES_MAX, KeySource};
 
@@ -34,8 +31,9 @@ pub(super) struct Keepers {
 /// How the questions to one issuer go.
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
-    /// When the last one began.
-    began: Option<Duration>,
+    /// When tokens last gave rise to one.
+    asked: Option<Duration>,
+    is_wanted: bool,
     is_under_way: bool,
     finished: u64,
     /// Failures in a row.
@@ -47,7 +45,6 @@ struct Keeper {
     source: Source,
     clock: Arc<dyn Clock>,
     state: watch::Sender<State>,
-    wanted: Notify,
 }
 
 enum Source {
@@ -68,9 +65,9 @@ impl Keepers {
                 }
             };
             let (state, _) = watch::channel(State::default());
-            let (issuer, clock, wanted) = (issuer.clone(), clock.clone(), Notify::new());
+            let (issuer, clock) = (issuer.clone(), clock.clone());
             let name = issuer.name().to_owned();
-            keepers.insert(name, Arc::new(Keeper { issuer, source, clock, state, wanted }));
+            keepers.insert(name, Arc::new(Keeper { issuer, source, clock, state }));
         }
         Ok(Self { keepers })
     }
@@ -105,23 +102,31 @@ impl Keeper {
             return false;
         }
         let mut state = self.state.subscribe();
-        let before = *state.borrow();
+        let (before, now) = (*state.borrow(), self.clock.monotonic());
         if !before.is_under_way {
-            let now = self.clock.monotonic();
-            let is_soon = before.began.is_some_and(|began| now.saturating_sub(began) < ASK_INTERVAL);
-            if is_soon || before.failures >= FAILURES_MAX {
+            let began = self.state.send_if_modified(|state| {
+                let is_soon = state.asked.is_some_and(|asked| now.saturating_sub(asked) < ASK_INTERVAL);
+                let may_begin = !is_soon && state.failures < FAILURES_MAX;
+                if may_begin {
+                    (state.asked, state.is_wanted) = (Some(now), true);
+                }
+                may_begin
+            });
+            // Another may have begun one a moment ago.
+            let after = *self.state.borrow();
+            let is_coming = after.is_wanted || after.is_under_way || after.finished > before.finished;
+            if !began && !is_coming {
                 return false;
             }
-            self.wanted.notify_one();
         }
         let answered = state.wait_for(|state| state.finished > before.finished);
         tokio::time::timeout(ASK_PATIENCE, answered).await.is_ok_and(|answered| answered.is_ok())
     }
 
     async fn refresh(&self, fetcher: &Fetcher, interval: Duration) {
+        let mut wanted = self.state.subscribe();
         loop {
-            let now = self.clock.monotonic();
-            self.state.send_modify(|state| (state.began, state.is_under_way) = (Some(now), true));
+            self.state.send_modify(|state| (state.is_wanted, state.is_under_way) = (false, true));
             let taken = match fetcher.fetch().await {
                 Ok(bytes) => self.issuer.take_keys(&bytes, self.clock.monotonic()).map_err(|error| error.to_string()),
                 Err(problem) => Err(problem),
@@ -141,7 +146,7 @@ impl Keeper {
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.wanted.notified() => {}
+                _wanted = wanted.wait_for(|state| state.is_wanted) => {}
             }
         }
     }
