@@ -3,7 +3,7 @@
 #
 #   .ci/setup.sh build   what the build needs: g++, libclang (for bindgen), python3 (for the scripts beside this one)
 #   .ci/setup.sh demo    build, and python's venv, without which there is no pip to fetch the demo's data with
-#   .ci/setup.sh test    demo, and what tests drive the system with: strace, fuse3, e2fsprogs, curl
+#   .ci/setup.sh test    demo, and what tests drive the system with: strace, fuse3, e2fsprogs, curl, nodejs, npm
 #   .ci/setup.sh bench   build, and PostgreSQL, which a benchmark compares the vault with
 #
 # Rust (by rustup), git and make must be there already. Every package is named with version and size before it is
@@ -27,6 +27,8 @@ tests() {
   command -v strace >/dev/null || missing+=(strace)
   command -v curl >/dev/null || missing+=(curl)
   command -v fusermount3 >/dev/null || missing+=(fuse3)
+  command -v node >/dev/null || missing+=(nodejs)
+  command -v npm >/dev/null || missing+=(npm)
   [ -x /sbin/mkfs.ext4 ] || command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
 }
 bench() { build; have_postgres || missing+=(postgresql); }

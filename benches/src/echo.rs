@@ -13,8 +13,9 @@ use tower::Service;
 use vault_domain::limits;
 use vault_proto::v1::{
     DescribeTokensRequest, DescribeTokensResponse, DetokenizeRequest, DetokenizeResponse, DetokenizeResult,
-    DetokenizeStreamRequest, DetokenizeStreamResponse, Receipt, RevealLevel, TokenIssued, TokenizeRequest,
-    TokenizeResponse, TokenizeResult, TokenizeStreamRequest, TokenizeStreamResponse, ValueRevealed, detokenize_result,
+    DetokenizeStreamRequest, DetokenizeStreamResponse, ExplainAccessRequest, ExplainAccessResponse, Receipt,
+    RevealLevel, TokenIssued, TokenizeRequest, TokenizeResponse, TokenizeResult, TokenizeStreamRequest,
+    TokenizeStreamResponse, ValueRevealed, detokenize_result,
     token_service_server::{TokenService, TokenServiceServer},
     tokenize_result,
 };
@@ -72,6 +73,13 @@ impl TokenService for Echo {
         &self,
         _: Request<DescribeTokensRequest>,
     ) -> Result<Response<DescribeTokensResponse>, Status> {
+        Err(Status::unimplemented("no floor"))
+    }
+
+    async fn explain_access(
+        &self,
+        _: Request<ExplainAccessRequest>,
+    ) -> Result<Response<ExplainAccessResponse>, Status> {
         Err(Status::unimplemented("no floor"))
     }
 

@@ -5,7 +5,8 @@ use std::{error::Error, path::Path};
 fn main() -> Result<(), Box<dyn Error>> {
     // Cargo runs this in the package's folder. A path from there is right in every clone that shares a target folder.
     let proto = Path::new("../../proto");
-    let files = ["errors", "token_service", "audit_service"].map(|name| format!("tokenvault/v1/{name}.proto"));
+    let files =
+        ["errors", "token_service", "audit_service", "admin_service"].map(|name| format!("tokenvault/v1/{name}.proto"));
     println!("cargo::rerun-if-changed={}", proto.display());
     let descriptors = protox::compile(files, [proto])?;
     let out = std::env::var("OUT_DIR")?;

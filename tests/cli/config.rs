@@ -3,6 +3,8 @@
 use std::{fs, process::Command};
 
 use serde_json::Value;
+use vault_domain::{Clock, SystemClock};
+use vault_tests::issuer::{SigningKey, claims, jwks};
 
 use crate::shell::{DevVault, Ended, run, tokenvault};
 
@@ -159,4 +161,58 @@ fn the_schemas_are_printed_and_fit_what_dev_writes() {
         assert!(misfits.is_empty(), "{file}: {misfits:?}");
     }
     run(&mut tokenvault(&["config", "schema", "policies"]), "").with(2);
+}
+
+#[test]
+fn a_token_is_explained_by_rules_and_never_shown() {
+    let vault = stopped();
+    let place = vault.place().to_owned();
+    let key = SigningKey::ec("one");
+    let issuers = r#"
+[issuers.corp]
+issuer = "https://idp.test.tokenvault"
+audiences = ["https://vault.test.tokenvault"]
+algorithms = ["ES256"]
+jwks_file = "corp.json"
+rules = [
+    { gives = "tenant", claim = "org", table = { "Acme Corp" = "acme" } },
+    { gives = "role", claim = ["realm_access", "roles"], prefix = "vault-" },
+]
+"#;
+    fs::write(place.join("issuers.toml"), issuers).unwrap();
+    fs::write(place.join("corp.json"), jwks(&[&key])).unwrap();
+    let configuration = fs::read_to_string(place.join("vault.toml")).unwrap();
+    fs::write(place.join("vault.toml"), configuration + "\n[identity]\nissuers = \"issuers.toml\"\n").unwrap();
+    let mut claims = claims("orders", b"a certificate", SystemClock::new().wall());
+    claims["org"] = "Acme Corp".into();
+    claims["realm_access"] = serde_json::json!({"roles": ["vault-clerk", "secret-role-of-another"]});
+    claims["email"] = "jane@example.com".into();
+    let token = key.token(&claims);
+    let file = place.join("token");
+    let about = |code: i32, token: &str| {
+        fs::write(&file, token).unwrap();
+        run(&mut explain(&vault, &["--output", "jsonl", "--token", file.to_str().unwrap()]), "").with(code)
+    };
+    let explained = about(0, &token);
+    for (what, value, claim) in [
+        ("issuer", "corp", "iss"),
+        ("result", "corp:orders", ""),
+        ("principal", "orders", "sub"),
+        ("tenant", "acme", "org"),
+        ("role", "clerk", "realm_access/roles"),
+        ("nothing", "", "email"),
+        ("claims", "stand now", ""),
+    ] {
+        let found = explained
+            .lines()
+            .iter()
+            .any(|line: &Value| line["what"] == what && line["value"] == value && line["claim"] == claim);
+        assert!(found, "{what} {value}: {}", explained.out);
+    }
+    let shown = explained.out.clone();
+    assert!(token.split('.').all(|part| !shown.contains(part)), "the token is not shown");
+    assert!(!shown.contains("jane") && !shown.contains("secret-role"), "nor what no rule took");
+    claims["org"] = "Globex Corp".into();
+    about(1, &key.token(&claims));
+    about(1, "junk");
 }

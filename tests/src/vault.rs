@@ -216,6 +216,15 @@ impl TestVault {
         fs::rename(fresh, path).expect("a file");
     }
 
+    /// Has it accept access tokens by this file of issuers; counts from the next start.
+    pub fn set_issuers(&self, issuers: &str) {
+        let write = |name: &str, text: &str| fs::write(self.directory.path().join(name), text).expect("a file");
+        write("issuers.toml", issuers);
+        write("denied.txt", "");
+        let identity = "[identity]\nissuers = \"issuers.toml\"\ndenied_file = \"denied.txt\"\n";
+        write("vault.toml", &format!("{}{identity}", config_text(VAULT)));
+    }
+
     /// Replaces the source of randomness; counts from the next start.
     pub fn set_entropy(&mut self, entropy: Arc<dyn Entropy>) {
         self.entropy = entropy;

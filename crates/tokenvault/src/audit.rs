@@ -165,6 +165,7 @@ pub(crate) fn entry_json(entry: &AccessLogEntry) -> Value {
         "tenant": entry.tenant,
         "principal": entry.principal,
         "certificate_sha256": entry.certificate_sha256,
+        "identity_issuer": entry.identity_issuer,
         "source": entry.source,
         "action": entry.action,
         "decision": entry.decision,

@@ -13,6 +13,7 @@ use vault_server::{Origin, Reading, Setting, SettingValue, Severity};
 
 use crate::{
     config_check::{COLUMNS as FINDING_COLUMNS, findings},
+    config_token,
     exit::{Exit, Failure},
     output::{self, Column, Output, OutputArguments, Records},
     serve::environment,
@@ -26,6 +27,9 @@ pub(crate) struct ExplainArguments {
     /// A key or a section, as `listen` or `store.cache_bytes`: these alone, with meaning, limits, default and variable
     #[arg(value_name = "KEY")]
     pub(crate) key: Option<String>,
+    /// What an access token in this file becomes, and by which rules, instead of the keys
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    pub(crate) token: Option<PathBuf>,
     /// The configuration file; TOKENVAULT_SECTION_KEY in the environment overrides a key
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
@@ -34,6 +38,9 @@ pub(crate) struct ExplainArguments {
 }
 
 pub(crate) fn run(arguments: &ExplainArguments) -> Result<Exit, Failure> {
+    if let Some(token) = &arguments.token {
+        return config_token::run(arguments, token);
+    }
     let reading = Reading::of_file(&arguments.config, &environment())
         .map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
     let wanted: Vec<&Setting> = reading.settings().iter().filter(|setting| arguments.wants(setting.key())).collect();

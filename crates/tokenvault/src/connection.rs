@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use vault_client::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX, Client, ClientConfig, Endpoint};
+use vault_client::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX, Client, ClientConfig, Endpoint, TokenFile};
 use vault_domain::{SystemClock, SystemEntropy};
 use zeroize::Zeroizing;
 
@@ -30,6 +30,9 @@ pub(crate) struct Connection {
     /// The client certificate's private key (PEM)
     #[arg(long, env = "TOKENVAULT_KEY", value_name = "FILE")]
     pub(crate) key: PathBuf,
+    /// A file with an access token that is bound to the certificate; read again when it changes
+    #[arg(long, env = "TOKENVAULT_ACCESS_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) access_token_file: Option<PathBuf>,
     /// The name in the vault's certificate, if it is not the endpoint's host
     #[arg(long, env = "TOKENVAULT_SERVER_NAME", value_name = "NAME")]
     pub(crate) server_name: Option<String>,
@@ -56,6 +59,9 @@ impl Connection {
             .with_attempts_max(self.attempts);
         if let Some(name) = &self.server_name {
             config = config.with_server_name(name)?;
+        }
+        if let Some(file) = &self.access_token_file {
+            config = config.with_access_tokens(Arc::new(TokenFile::open(file)?));
         }
         for endpoint in &self.follow {
             config = config.following(Endpoint::parse(endpoint)?)?;

@@ -13,6 +13,7 @@ mod config_diff;
 mod config_explain;
 mod config_schema;
 mod config_test;
+mod config_token;
 mod connection;
 mod describe;
 mod detokenize;

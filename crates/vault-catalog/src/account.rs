@@ -14,10 +14,13 @@ use crate::{
     names::{Ids, resolve, resolve_all, resolve_some, word},
 };
 
+/// Whether an account needs an access token, in the catalog's words.
+pub(crate) const ACCESS_TOKEN: [(&str, bool); 2] = [("optional", false), ("required", true)];
 /// The actions on data that can be granted.
 pub const DATA_ACTIONS: [Action; 4] = [Action::Tokenize, Action::Detokenize, Action::Describe, Action::ExplainAccess];
-/// The actions on logs that can be granted.
-pub const LOG_ACTIONS: [Action; 2] = [Action::QueryAccessLog, Action::GetCheckpoint];
+/// The actions on logs, and on the node itself, that can be granted.
+pub const LOG_ACTIONS: [Action; 4] =
+    [Action::QueryAccessLog, Action::GetCheckpoint, Action::DenyAccessToken, Action::ListDenied];
 
 /// What one authenticated principal is in the vault.
 #[derive(Clone, Debug)]
@@ -28,6 +31,7 @@ pub struct Account {
     audiences: Box<[Audience]>,
     regions: Box<[Region]>,
     grants: Box<[Grant]>,
+    needs_access_token: bool,
 }
 
 /// Leave to do some actions: on data, with some classes, for some audiences; on the log. All lists are sorted.
@@ -77,6 +81,12 @@ impl Account {
     #[must_use]
     pub fn grants(&self) -> &[Grant] {
         &self.grants
+    }
+
+    /// Whether a certificate alone does not let it in.
+    #[must_use]
+    pub fn needs_access_token(&self) -> bool {
+        self.needs_access_token
     }
 
     /// Whether it is a member of this audience.
@@ -144,6 +154,9 @@ impl Account {
         let tenant = resolve(&raw.tenant, &ids.tenants, faults);
         let audiences = resolve_all(&raw.audiences, &ids.audiences, faults);
         let regions = resolve_some(&raw.regions, &ids.regions, faults);
+        let words = ACCESS_TOKEN.into_iter();
+        let access_token =
+            raw.access_token.as_ref().map(|written| word("use of access tokens", written, &words, faults));
         let grants: Vec<Grant> =
             raw.grants.iter().filter_map(|grant| Grant::new(grant, &audiences, ids, faults)).collect();
         Some(Self {
@@ -153,6 +166,7 @@ impl Account {
             audiences,
             regions,
             grants: grants.into(),
+            needs_access_token: access_token.flatten() == Some(true),
         })
     }
 }
@@ -295,8 +309,8 @@ fn check_log_grant(raw: &RawGrant, actions: &[Action], faults: &mut Faults) {
     };
     misplaced(&raw.classes, "classes", "the log holds entries of all classes");
     misplaced(&raw.audiences, "audiences", "the log is for no audience");
-    if actions.contains(&Action::GetCheckpoint) {
-        misplaced(&raw.purposes, "purposes", "get_checkpoint states none; write a grant of its own for it");
+    if actions.iter().any(|action| *action != Action::QueryAccessLog) {
+        misplaced(&raw.purposes, "purposes", "query_access_log alone states one; write a grant of its own for it");
     }
 }
 

@@ -278,6 +278,9 @@ pub(crate) struct RawAccount {
     /// The regions that it is cleared for.
     #[schemars(with = "schema::RegionNames")]
     pub(crate) regions: RawList,
+    /// Whether its certificate alone lets it in ("optional" if left out), or an access token has to come with it.
+    #[schemars(with = "Option<schema::AccessToken>")]
+    pub(crate) access_token: Option<Spanned<String>>,
     /// What it may do.
     #[serde(default)]
     #[schemars(with = "Option<schema::Grants>")]

@@ -96,7 +96,8 @@ pub enum Problem {
     /// An account under a name that no certificate can prove.
     #[error(
         "an account must be named by a SPIFFE ID (spiffe://trust-domain/path), a DNS name (dns:host.example) or a \
-         subject (subject:CN=name), in the form that certificates carry and at most {} bytes long",
+         subject (subject:CN=name), in the form that certificates carry, or by an issuer's name and a subject \
+         (issuer:subject), and at most {} bytes long",
         limits::PRINCIPAL_BYTES_MAX
     )]
     Principal,
@@ -204,8 +205,8 @@ pub enum Problem {
     Endpoint,
     /// Data and log in one grant.
     #[error(
-        "a grant is either for data (tokenize, detokenize) or for the log (query_access_log, get_checkpoint): \
-        write two grants"
+        "a grant is either for data (tokenize, detokenize) or for the log (query_access_log, get_checkpoint) \
+        and the node (deny_access_token, list_denied): write two grants"
     )]
     MixedGrant,
     /// A grant to reveal what this account could never reveal.

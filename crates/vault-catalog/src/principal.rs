@@ -1,12 +1,13 @@
-//! The names that accounts may have: exactly those that the door derives from a certificate, so that an account can't
-//! be written that no certificate would ever match.
+//! The names that accounts may have: exactly those that the door derives from a certificate or an access token, so that
+//! an account can't be written that nobody would ever match.
 
 use vault_domain::PrincipalId;
 
 use crate::fault::Problem;
 
 /// A SPIFFE ID (SPIFFE-ID specification, section 2) with a path, or `dns:` and a host name in lower case (RFC 1123
-/// section 2.1; no wildcard, no final dot), or `subject:` and a distinguished name as the door writes it (RFC 4514).
+/// section 2.1; no wildcard, no final dot), `subject:` and a distinguished name as the door writes it (RFC 4514), or an
+/// issuer's name, a colon and what its rules make of a token's subject.
 pub(crate) fn parse(text: &str) -> Result<PrincipalId, Problem> {
     let valid = if let Some(id) = text.strip_prefix("spiffe://") {
         is_spiffe(id)
@@ -15,13 +16,26 @@ pub(crate) fn parse(text: &str) -> Result<PrincipalId, Problem> {
     } else if let Some(name) = text.strip_prefix("subject:") {
         is_distinguished_name(name)
     } else {
-        false
+        is_of_issuer(text)
     };
     match PrincipalId::parse(text) {
         Ok(principal) if valid => Ok(principal),
         _ => Err(Problem::Principal),
     }
 }
+
+/// Whether `text` is what an issuer's token becomes: a name as issuers have, a colon, visible ASCII. What looks like
+/// another kind of address is a slip of the pen.
+fn is_of_issuer(text: &str) -> bool {
+    let Some((issuer, subject)) = text.split_once(':') else { return false };
+    let is_name = (1..=ISSUER_BYTES_MAX).contains(&issuer.len())
+        && issuer.starts_with(|first: char| first.is_ascii_lowercase())
+        && issuer.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'));
+    is_name && !matches!(issuer, "spiffe" | "dns") && !subject.is_empty() && !subject.starts_with("//")
+}
+
+/// The longest name of an issuer.
+const ISSUER_BYTES_MAX: usize = 32;
 
 fn is_spiffe(id: &str) -> bool {
     let Some((domain, path)) = id.split_once('/') else { return false };
@@ -73,11 +87,16 @@ mod tests {
     #[test]
     fn principals_are_written_as_certificates_carry_them() {
         let long = format!("spiffe://a/{}", "x".repeat(300));
-        for good in
-            ["spiffe://dev.tokenvault.internal/loader", "spiffe://a_b-c/x/Y.z", "dns:pay.example", "dns:localhost"]
-                .into_iter()
-                .chain([r"subject:CN=orders\20service,O=Acme", "subject:UID=a@b.example"])
-        {
+        for good in [
+            "spiffe://dev.tokenvault.internal/loader",
+            "spiffe://a_b-c/x/Y.z",
+            "dns:pay.example",
+            "dns:localhost",
+            "idp:jane|7",
+            "a-b_1:x:y",
+            r"subject:CN=orders\20service,O=Acme",
+            "subject:UID=a@b.example",
+        ] {
             assert!(parse(good).is_ok(), "{good}");
         }
         for bad in [
@@ -110,6 +129,11 @@ mod tests {
             "subject:CN=a,",
             "subject:CN=a+O=b",
             "https://a/b",
+            "idp:",
+            "idp:a b",
+            "Idp:a",
+            "spiffe:a",
+            ":a",
             &long,
         ] {
             assert_eq!(parse(bad), Err(Problem::Principal), "{bad}");

@@ -10,7 +10,7 @@ use vault_domain::{RevealLevel, limits};
 
 use crate::{
     GRANTS_MAX, NAMES_MAX,
-    account::{DATA_ACTIONS, LOG_ACTIONS},
+    account::{ACCESS_TOKEN, DATA_ACTIONS, LOG_ACTIONS},
     document::{RawAccount, RawClass, RawGrant, RawNamed, RawRegion, SECTIONS},
 };
 
@@ -46,10 +46,11 @@ shapes! {
     RegionName(_generator) = json_schema!({
         "type": "string", "pattern": region_pattern(), "not": {"const": "node"},
     });
-    /// An account, by the name that its certificate carries.
+    /// An account, by the name that its certificate carries or its access token becomes.
     Principal(_generator) = json_schema!({
         "type": "string",
-        "pattern": "^(spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+|dns:[a-z0-9.-]+|subject:([A-Z]+=[^,=]*(,|$))+)$",
+        "pattern": "^(spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+|dns:[a-z0-9.-]+|subject:([A-Z]+=[^,=]*(,|$))+|\
+                    (?!spiffe:|dns:|subject:)[a-z][a-z0-9_-]{0,31}:(?!//)[!-~]+)$",
         "maxLength": limits::PRINCIPAL_BYTES_MAX,
     });
     /// Where another vault listens.
@@ -62,6 +63,10 @@ shapes! {
     SomeNames(generator) = list::<Name>(generator, 1);
     /// Regions, each once and one at least.
     RegionNames(generator) = list::<RegionName>(generator, 1);
+    /// Whether an access token is needed.
+    AccessToken(_generator) = {
+        json_schema!({"type": "string", "enum": ACCESS_TOKEN.map(|(word, _)| word), "default": "optional"})
+    };
     /// An action.
     Action(_generator) = {
         let names: Vec<_> = DATA_ACTIONS.into_iter().chain(LOG_ACTIONS).map(|action| action.name()).collect();

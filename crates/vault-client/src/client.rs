@@ -139,11 +139,15 @@ impl Client {
         answer
     }
 
-    /// A request that counts once: with a nonce of its own, and the time. Every attempt is another request.
+    /// A request that counts once: with a nonce of its own, and the time, and the access token if the client has one.
+    /// Every attempt is another request.
     pub(crate) fn fresh<Q>(&self, message: Q) -> Result<Request<Q>, ClientError> {
         let mut nonce = Nonce([0; 16]);
         self.draw(&mut nonce.0)?;
         let mut request = Request::new(message);
+        if let Some(tokens) = &self.0.config.tokens {
+            request.metadata_mut().insert("authorization", tokens.authorization()?);
+        }
         let said = [(NONCE_METADATA, nonce.to_string()), (TIMESTAMP_METADATA, self.0.clock.wall().to_string())];
         for (name, text) in said {
             // Digits are always a value.

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::{
     attempt::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX},
     error::ClientError,
+    token_source::TokenSource,
 };
 
 /// Calls that a batch which needs several keeps open at once, unless told otherwise.
@@ -82,6 +83,7 @@ pub struct ClientConfig {
     pub(crate) in_flight_max: usize,
     pub(crate) followed: Vec<Endpoint>,
     pub(crate) regions: HashMap<Region, Endpoint>,
+    pub(crate) tokens: Option<Arc<dyn TokenSource>>,
 }
 
 impl ClientConfig {
@@ -108,6 +110,7 @@ impl ClientConfig {
             in_flight_max: IN_FLIGHT_DEFAULT,
             followed: Vec::new(),
             regions: HashMap::new(),
+            tokens: None,
         })
     }
 
@@ -128,6 +131,12 @@ impl ClientConfig {
             return Err(ClientError::configuration("the deadline", "must be above zero and at most one hour"));
         }
         Ok(Self { deadline, ..self })
+    }
+
+    /// Has every call carry an access token from this source, beside the certificate that the token is bound to.
+    #[must_use]
+    pub fn with_access_tokens(self, tokens: Arc<dyn TokenSource>) -> Self {
+        Self { tokens: Some(tokens), ..self }
     }
 
     /// How often a call is attempted at most, 1 for once; what is above [`ATTEMPTS_MAX`] counts as that.

@@ -21,6 +21,7 @@
 //! | `call` | [`CallContext`] and what is known of calls that were made: [`CallMade`], [`Receipt`] |
 //! | `split` | more items than one request may hold |
 //! | `stream` | many batches over one call: [`TokenizeStream`], [`DetokenizeStream`] |
+//! | `token_source` | [`TokenSource`]: the access token that calls carry |
 //! | `tokenize`, `detokenize`, `describe`, `read_audit` | the calls |
 //! | `error` | [`ClientError`] and [`Refusal`] |
 #![deny(missing_docs)]
@@ -37,6 +38,7 @@ mod error;
 mod read_audit;
 mod split;
 mod stream;
+mod token_source;
 mod tokenize;
 
 pub use attempt::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
@@ -49,6 +51,7 @@ pub use detokenize::{HeldToken, Revealed};
 pub use error::{ClientError, Refusal, Violation};
 pub use read_audit::{AccessLogPage, AccessLogQuery, LogName, VerifiedCheckpoint};
 pub use stream::{DetokenizeStream, Detokenizing, Stream, TokenizeStream, Tokenizing};
+pub use token_source::{Authorization, StaticToken, TokenFile, TokenSource, bearer};
 pub use tokenize::{IssuedToken, NewValue};
 /// The code of a refusal, as gRPC numbers it.
 pub use tonic::Code;

@@ -55,8 +55,12 @@ words! {
         GetCheckpoint = 4 "get_checkpoint",
         /// What is known of tokens beside their values is asked for.
         Describe = 5 "describe",
+        /// Access tokens are put on the deny-list (node log).
+        DenyAccessToken = 6 "deny_access_token",
         /// It is asked whether a caller would be shown the value of a token.
         ExplainAccess = 7 "explain_access",
+        /// The deny-list is asked for (node log).
+        ListDenied = 8 "list_denied",
         /// Policies and catalog were exchanged while the vault served (in the logs of the regions and of the node).
         ApplyPolicies = 9 "apply_policies",
         /// A vault process began to serve (in the logs of the regions and of the node).

@@ -23,6 +23,10 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub const VAULT_ID_BYTES_MAX: usize = 63;
 /// A principal's id.
 pub const PRINCIPAL_BYTES_MAX: usize = 256;
+/// The header of an access token or of a proof: a token of 8 KiB, and its scheme.
+pub const ACCESS_TOKEN_HEADER_BYTES_MAX: usize = 8 * 1024 + 16;
+/// Access tokens on the deny-list of a node.
+pub const DENIED_TOKENS_MAX: usize = 100_000;
 /// A free reference.
 pub const REFERENCE_BYTES_MAX: usize = 64;
 /// Digits in a row that a free reference may hold; a card number has 13 or more (ISO/IEC 7812: 12 to 19).

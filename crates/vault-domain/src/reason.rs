@@ -248,6 +248,39 @@ reasons! {
         "the TLS handshake failed: no client certificate, or one that is not accepted",
         "connect with TLS 1.3 and a certificate of a client CA that the configuration names";
 
+    // 90–99: access tokens; outside, all but the last look like the first
+    AccessTokenInvalid = 90, "ACCESS_TOKEN_INVALID", Unauthenticated, AccessTokenInvalid,
+        "the access token is not accepted",
+        "get a fresh token for this vault, bound to the certificate or key that it is sent with; the node's log and the \
+         log of the process say what was wrong";
+    AccessTokenMalformed = 91, "ACCESS_TOKEN_MALFORMED", Unauthenticated, AccessTokenInvalid,
+        "what came as an access token is none",
+        "send one authorization header with a signed JWT of the type at+jwt (RFC 9068)";
+    AccessTokenIssuerUnknown = 92, "ACCESS_TOKEN_ISSUER_UNKNOWN", Unauthenticated, AccessTokenInvalid,
+        "the access token is of an issuer that the configuration does not name",
+        "compare its iss with the file of issuers";
+    AccessTokenSignatureInvalid = 93, "ACCESS_TOKEN_SIGNATURE_INVALID", Unauthenticated, AccessTokenInvalid,
+        "the access token is not signed by a key of its issuer, by an algorithm that the issuer is configured with",
+        "find out who made it; after a change of the issuer's keys, see how old those are that the vault has";
+    AccessTokenExpired = 94, "ACCESS_TOKEN_EXPIRED", Unauthenticated, AccessTokenInvalid,
+        "the access token has expired, has not begun, or lives longer than it may",
+        "get a fresh one; compare the clocks of issuer and vault";
+    AccessTokenClaimInvalid = 95, "ACCESS_TOKEN_CLAIM_INVALID", Unauthenticated, AccessTokenInvalid,
+        "the access token is for another audience, or lacks a claim that it must have",
+        "compare it with the file of issuers; `tokenvault config explain --token` shows what it becomes";
+    AccessTokenUnbound = 96, "ACCESS_TOKEN_UNBOUND", Unauthenticated, AccessTokenInvalid,
+        "the access token is not bound to the certificate or key that it came with",
+        "have it issued for the caller's own certificate (RFC 8705) or key (RFC 9449), and send a fresh proof of the key";
+    AccessTokenDenied = 97, "ACCESS_TOKEN_DENIED", Unauthenticated, AccessTokenInvalid,
+        "the access token is on the deny-list",
+        "find out why; a fresh one is another token";
+    AccessTokenKeysUnavailable = 98, "ACCESS_TOKEN_KEYS_UNAVAILABLE", Unauthenticated, AccessTokenInvalid,
+        "the keys of the access token's issuer could not be had for longer than they may be used",
+        "operators: see why the issuer can't be reached; tokens are accepted again as soon as its keys are there";
+    AccessTokenRequired = 99, "ACCESS_TOKEN_REQUIRED", Unauthenticated, AccessTokenRequired,
+        "the account is not let in by its certificate alone",
+        "send an access token that is bound to the certificate";
+
     // 100–104: certificates, while their connections last
     CertificateRevoked = 100, "CERTIFICATE_REVOKED", Unauthenticated, CertificateRevoked,
         "the client certificate was revoked by its authority",

@@ -80,9 +80,17 @@ pub(crate) struct Authorized<'a> {
 /// The account of a caller.
 ///
 /// # Errors
-/// When the catalog has none: the caller counts as not authenticated.
+/// When the catalog has none, or another than the caller's access token speaks of: the caller counts as not
+/// authenticated.
 pub(crate) fn account<'a>(catalog: &'a Catalog, call: &Call) -> Result<&'a Account, Error> {
-    catalog.account(call.principal.as_str()).ok_or(Error::new(Reason::PrincipalUnknown))
+    let account = catalog.account(call.principal.as_str()).ok_or(Error::new(Reason::PrincipalUnknown))?;
+    match &call.session {
+        None if account.needs_access_token() => Err(Error::new(Reason::AccessTokenRequired)),
+        Some(session) if session.tenant.as_ref().is_some_and(|tenant| tenant != account.tenant()) => {
+            Err(Error::new(Reason::PrincipalUnknown))
+        }
+        _ => Ok(account),
+    }
 }
 
 /// Decides once per distinct class.
@@ -208,6 +216,8 @@ pub(crate) fn authorize_log<'a>(
     }
     let ask = match action {
         Action::GetCheckpoint => Ask::GetCheckpoint(log),
+        Action::DenyAccessToken => Ask::DenyAccessToken(log),
+        Action::ListDenied => Ask::ListDenied(log),
         _ => Ask::QueryAccessLog(log),
     };
     let decision = policies.decide(&call.asks(ask, purpose, now));

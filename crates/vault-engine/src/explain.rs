@@ -2,13 +2,13 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use vault_domain::{Action, Millis, PrincipalId, Purpose, Reason, Reference, RevealLevel, Session};
+use vault_domain::{Action, Millis, PrincipalId, Purpose, Reason, Reference, RevealLevel, Session, Tenant};
 use vault_journal::Receipt;
-use vault_policy::PolicyId;
+use vault_policy::{PolicyId, PolicySet};
 
 use crate::{
     Engine,
-    authorize::{Authorized, DataRequest, authorize},
+    authorize::{Authorized, DataRequest, account, authorize},
     call::Call,
     detokenize::{Checked, DetokenizeRequest},
     error::Error,
@@ -101,36 +101,50 @@ impl Engine {
         if let Some(refused) = asker.permits.iter().find_map(|permit| permit.as_ref().err()) {
             return Err(self.refuse(&scope, &asked, Error::new(*refused)).await);
         }
-        let theirs = Call {
-            principal: caller.principal.clone(),
-            session: caller.session.as_ref().map(|session| {
-                let age = caller.authenticated.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-                let authenticated_at = age.map(|age| Millis(now.0.saturating_sub(age)));
-                Arc::new(Session { authenticated_at, ..Session::clone(session) })
-            }),
-            source: caller.source,
-            ..call.clone()
-        };
-        let explained = DataRequest {
-            action: Action::Detokenize,
-            purpose: caller.purpose.as_ref(),
-            has_reference: caller.reference.is_some(),
-            ..data
-        };
-        let account = rules.policies.catalog().account(caller.principal.as_str());
-        let account = account.filter(|account| account.tenant() == scope.account.tenant());
-        let authorized = match account {
-            None => Err(Error::new(Reason::PrincipalUnknown)),
-            Some(account) => authorize(&rules.policies, &theirs, account, &explained, now),
-        };
-        // Whatever would stand against the call as a whole stands against its one token.
-        let authorized = authorized.unwrap_or_else(|error| {
-            let permits = tokens.classes.iter().map(|_| Err(error.reason())).collect();
-            Authorized { permits, policies: Vec::new() }
-        });
+        let theirs = caller.call(call, now);
+        let authorized = caller.authorized(&rules.policies, &theirs, scope.account.tenant(), data, now);
         let permits = &authorized.permits;
         let (outcomes, receipt) = self.present_permitted(&scope, &asked, tokens, permits, Checked::explain).await?;
         let outcome = outcomes.into_iter().next().ok_or(Reason::Internal)?;
         Ok(Explained { outcome, policies: authorized.policies, receipt })
+    }
+}
+
+impl ExplainedCaller {
+    /// The call as this caller would make it.
+    fn call(&self, asked: &Call, now: Millis) -> Call {
+        let age = self.authenticated.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let session = self.session.as_ref().map(|session| {
+            let authenticated_at = age.map(|age| Millis(now.0.saturating_sub(age)));
+            Arc::new(Session { authenticated_at, ..Session::clone(session) })
+        });
+        Call { principal: self.principal.clone(), session, source: self.source, ..asked.clone() }
+    }
+
+    /// What would be permitted to this caller. Whatever would stand against the call as a whole stands against each of
+    /// its classes; of another tenant than `tenant` nobody is known.
+    fn authorized<'a>(
+        &'a self,
+        policies: &'a PolicySet,
+        theirs: &'a Call,
+        tenant: &Tenant,
+        data: DataRequest<'a>,
+        now: Millis,
+    ) -> Authorized<'a> {
+        let explained = DataRequest {
+            action: Action::Detokenize,
+            purpose: self.purpose.as_ref(),
+            has_reference: self.reference.is_some(),
+            ..data
+        };
+        let authorized = match account(policies.catalog(), theirs) {
+            Ok(account) if account.tenant() == tenant => authorize(policies, theirs, account, &explained, now),
+            Ok(_) => Err(Error::new(Reason::PrincipalUnknown)),
+            Err(error) => Err(error),
+        };
+        authorized.unwrap_or_else(|error| {
+            let permits = explained.classes.iter().map(|_| Err(error.reason())).collect();
+            Authorized { permits, policies: Vec::new() }
+        })
     }
 }

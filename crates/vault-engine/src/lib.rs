@@ -10,6 +10,7 @@
 mod authorize;
 mod call;
 mod classes;
+mod deny;
 mod detokenize;
 mod draft;
 mod enter;
@@ -35,10 +36,11 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use vault_domain::{Clock, Entropy, Reason, Region};
 
-use crate::{node::Node, region::RegionVault, rules::Rules};
+use crate::{deny::DenyList, node::Node, region::RegionVault, rules::Rules};
 
 pub use authorize::{LogPermit, Permit};
 pub use call::Call;
+pub use deny::{AccessTokenName, Denial};
 pub use detokenize::{Described, Description, DetokenizeItem, DetokenizeRequest, Detokenized};
 pub use error::Error;
 pub use explain::{ExplainRequest, Explained, ExplainedCaller};
@@ -65,6 +67,7 @@ pub struct Engine {
     applying: tokio::sync::Mutex<()>,
     regions: HashMap<Region, RegionVault>,
     node: Node,
+    denied: DenyList,
     /// Searches of a log that may run at once.
     searches: Arc<Semaphore>,
     replay: ReplayRules,

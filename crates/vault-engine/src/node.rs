@@ -91,7 +91,9 @@ impl Node {
         let decision = if refused.is_some() { Decision::Failed } else { Decision::Allowed };
         let what = (Action::Reload, decision, refused);
         let people = SealedPart::None;
-        let entry = plain_entry(&mut random, self.clock.wall(), what, request_id, NonZeroU32::MIN, &people)?;
+        let (wall, once) = (self.clock.wall(), NonZeroU32::MIN);
+        // By no rules: it is about certificates.
+        let entry = plain_entry(&mut random, wall, what, [0; 8], request_id, once, &people)?;
         self.journal.commit(Submission { entry, ..Submission::default() }).await?;
         Ok(())
     }

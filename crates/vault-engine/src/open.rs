@@ -25,6 +25,7 @@ use vault_store::{
 use crate::{
     Engine,
     classes::ClassesInUse,
+    deny::DenyList,
     error::Error as EngineError,
     node::{Node, plain_entry},
     outside,
@@ -110,6 +111,9 @@ pub enum OpenError {
     /// What is written down of a class is not what a vault writes.
     #[error("what the store says of the data class \"{0}\" is damaged: restore the store from a backup")]
     ClassUnreadable(DataClass),
+    /// A row of the deny-list is not what a vault writes.
+    #[error("the deny-list in the node's store is damaged: restore the store from a backup")]
+    DenialUnreadable,
     /// A log is not in order.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -179,6 +183,7 @@ impl Engine {
         let store = open_store(&config, Scope::Node, || NodeKeys::create(root, vault, &*clock, &*entropy))?;
         let keys = Arc::new(wait(NodeKeys::open(root, vault, &store.reader))?);
         let origin = Origin::of_node(vault, &config.node)?;
+        let denied = wait(DenyList::open(&store.reader))?;
         let log = open_log(&config, store, "node", origin, keys, &clock)?;
         let node = Node::new(log.journal.clone(), clock.clone(), entropy.clone());
         logs.push(log);
@@ -186,7 +191,7 @@ impl Engine {
         let (policy_set, replay) = (config.policies.fingerprint(), config.replay);
         let rules = ArcSwap::from_pointee(Rules { policies: config.policies, classes });
         let applying = tokio::sync::Mutex::default();
-        let engine = Arc::new(Self { rules, applying, regions, node, searches, replay, clock, entropy });
+        let engine = Arc::new(Self { rules, applying, denied, regions, node, searches, replay, clock, entropy });
         wait(engine.note(Action::Start, policy_set)).map_err(OpenError::Start)?;
         Ok((engine.clone(), Running { engine, logs }))
     }

@@ -43,6 +43,10 @@ pub enum Ask<'a> {
     QueryAccessLog(Log<'a>),
     /// To be given the log's newest checkpoint.
     GetCheckpoint(Log<'a>),
+    /// To deny access tokens.
+    DenyAccessToken(Log<'a>),
+    /// To be shown which are denied.
+    ListDenied(Log<'a>),
 }
 
 /// The data that a request is about.
@@ -75,7 +79,9 @@ impl Ask<'_> {
             | Self::Describe(_)
             | Self::ExplainAccess(_)
             | Self::QueryAccessLog(_)
-            | Self::GetCheckpoint(_) => None,
+            | Self::GetCheckpoint(_)
+            | Self::DenyAccessToken(_)
+            | Self::ListDenied(_) => None,
         }
     }
 
@@ -89,6 +95,8 @@ impl Ask<'_> {
             Self::ExplainAccess(_) => Action::ExplainAccess,
             Self::QueryAccessLog(_) => Action::QueryAccessLog,
             Self::GetCheckpoint(_) => Action::GetCheckpoint,
+            Self::DenyAccessToken(_) => Action::DenyAccessToken,
+            Self::ListDenied(_) => Action::ListDenied,
         }
     }
 }

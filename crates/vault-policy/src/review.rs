@@ -319,6 +319,9 @@ impl Access {
         let ask = match (self.action, &self.class, &self.audience, &self.region) {
             (Action::QueryAccessLog, None, None, _) => Ask::QueryAccessLog(log),
             (Action::GetCheckpoint, None, None, _) => Ask::GetCheckpoint(log),
+            // The node has one deny-list, whatever its regions.
+            (Action::DenyAccessToken, None, None, None) => Ask::DenyAccessToken(log),
+            (Action::ListDenied, None, None, None) => Ask::ListDenied(log),
             (action, Some(class), Some(audience), Some(region)) => {
                 let scope = DataScope { class, audience, region };
                 match action {

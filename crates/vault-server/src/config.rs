@@ -21,8 +21,9 @@ use std::{
 
 use thiserror::Error;
 use vault_catalog::Catalog;
-use vault_domain::{Action, Entropy, Region, VaultId};
+use vault_domain::{Action, Entropy, Millis, Region, VaultId};
 use vault_engine::{EngineConfig, Memory, PolicySet, PolicySource, ReplayRules, RootKey};
+use vault_identity::Issuers;
 
 use crate::{identity::Naming, tls};
 use root_key::RootKeyProvider;
@@ -86,6 +87,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// Its faults.
         source: vault_catalog::CatalogError,
+    },
+    /// The file of issuers, or what it names, is refused.
+    #[error("{path}: {problem}")]
+    Issuers {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what would be right.
+        problem: String,
     },
     /// The policies are refused.
     #[error("policies:\n{0}")]
@@ -154,6 +163,8 @@ pub struct Config {
     metrics: Option<SocketAddr>,
     reflection: bool,
     tls: TlsConfig,
+    issuers: Option<PathBuf>,
+    denied_file: Option<PathBuf>,
     root_key: RootKeyProvider,
     // No `Memory` yet: to make one maps it, which ends the process where there is too little.
     cache_bytes: usize,
@@ -212,6 +223,24 @@ impl Config {
 
     pub(crate) fn tls(&self) -> &TlsConfig {
         &self.tls
+    }
+
+    /// The file of issuers and what is in it, for a vault that starts at the time `started`. None: none is configured.
+    ///
+    /// # Errors
+    /// When the file can't be read, or holds anything that can't be used.
+    pub fn issuers(&self, started: Millis) -> Result<Option<(PathBuf, Issuers)>, ConfigError> {
+        let Some(path) = &self.issuers else { return Ok(None) };
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.clone(), source })?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let issuers = Issuers::parse(&text, base, started)
+            .map_err(|fault| ConfigError::Issuers { path: path.clone(), problem: fault.to_string() })?;
+        Ok(Some((path.clone(), issuers)))
+    }
+
+    /// The file of access tokens that are not accepted any more.
+    pub(crate) fn denied_file(&self) -> Option<&Path> {
+        self.denied_file.as_deref()
     }
 
     pub(crate) fn log_level(&self) -> &str {

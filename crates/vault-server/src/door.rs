@@ -12,21 +12,28 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service, util::BoxCloneSyncService};
 use vault_domain::{Action, Freshness, Reason, RequestId, limits};
-use vault_engine::{Call, Engine, Refusal, TraceId};
+use vault_engine::{Call, Engine, Issuer, Refusal, TraceId};
+use vault_identity::{Fault, Verified};
 use vault_proto::{
     DESCRIPTORS, NONCE_METADATA, TIMESTAMP_METADATA,
-    v1::{audit_service_server::AuditServiceServer, token_service_server::TokenServiceServer},
+    v1::{
+        admin_service_server::AdminServiceServer, audit_service_server::AuditServiceServer,
+        token_service_server::TokenServiceServer,
+    },
 };
 
 use crate::{
+    access_token::{self, AccessTokens},
+    identity::Peer,
     intake::{Framing, Intake, Read},
-    rpc::{Entered, audit::AuditRpc, stream::Streams, token::TokenRpc},
+    rpc::{Entered, admin::AdminRpc, audit::AuditRpc, stream::Streams, token::TokenRpc},
     status::{self, REQUEST_ID},
     tls::Standing,
 };
 
 const TOKEN_SERVICE: &str = "/tokenvault.v1.TokenService/";
 const AUDIT_SERVICE: &str = "/tokenvault.v1.AuditService/";
+const ADMIN_SERVICE: &str = "/tokenvault.v1.AdminService/";
 const STREAMS: [&str; 2] =
     ["/tokenvault.v1.TokenService/TokenizeStream", "/tokenvault.v1.TokenService/DetokenizeStream"];
 /// How much longer than its deadline a call may take to bring its request.
@@ -39,6 +46,7 @@ const HEALTH_SERVICE: &str = "/grpc.health.v1.Health/";
 /// The services, behind their door. Requests share one, and clone the one service that they call.
 pub(crate) struct Door<H> {
     engine: Arc<Engine>,
+    access_tokens: Option<Arc<AccessTokens>>,
     token: TokenServiceServer<TokenRpc>,
     /// The same for gRPC-Web.
     web_token: GrpcWebService<TokenServiceServer<TokenRpc>>,
@@ -46,6 +54,8 @@ pub(crate) struct Door<H> {
     streams: TokenServiceServer<TokenRpc>,
     audit: AuditServiceServer<AuditRpc>,
     web_audit: GrpcWebService<AuditServiceServer<AuditRpc>>,
+    /// For operators' tools alone, which speak gRPC.
+    admin: AdminServiceServer<AdminRpc>,
     health: HealthServer<H>,
     reflection: Option<Reflection>,
     intake: Intake,
@@ -55,7 +65,19 @@ pub(crate) struct Door<H> {
 type Reflection = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 impl<H: Health> Door<H> {
-    pub(crate) fn new(engine: Arc<Engine>, health: HealthServer<H>, streams: Streams, reflects: bool) -> Self {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        access_tokens: Option<AccessTokens>,
+        health: HealthServer<H>,
+        streams: Streams,
+        reflects: bool,
+    ) -> Self {
+        let access_tokens = access_tokens.map(Arc::new);
+        if let Some(access_tokens) = &access_tokens {
+            access_tokens.start();
+        }
+        let admin = AdminRpc { engine: engine.clone(), access_tokens: access_tokens.clone() };
+        let admin = AdminServiceServer::new(admin);
         let reflection = reflects.then(reflection).flatten();
         let most = limits::REQUEST_BYTES_MAX;
         let rpc = Arc::new(TokenRpc { engine: engine.clone(), streams });
@@ -67,7 +89,19 @@ impl<H: Health> Door<H> {
         let (token, audit) = (token.max_encoding_message_size(usize::MAX), audit.max_encoding_message_size(usize::MAX));
         let web = GrpcWebLayer::new();
         let (web_token, web_audit) = (web.layer(token.clone()), web.layer(audit.clone()));
-        Self { engine, token, web_token, streams, audit, web_audit, health, reflection, intake: Intake::new() }
+        Self {
+            engine,
+            access_tokens,
+            admin,
+            token,
+            web_token,
+            streams,
+            audit,
+            web_audit,
+            health,
+            reflection,
+            intake: Intake::new(),
+        }
     }
 
     /// Answers one request of a connection.
@@ -88,7 +122,7 @@ impl<H: Health> Door<H> {
         let id = RequestId(id);
         let is_stream = STREAMS.contains(&head.uri.path());
         let longest = if is_stream { limits::STREAM_DEADLINE } else { limits::CALL_DEADLINE };
-        let call = match self.enter(&standing, id, &head.headers, longest).await {
+        let call = match self.enter(&standing, id, &head, longest).await {
             Ok(call) => call,
             Err(refused) => return Ok(answer_of(refused, transport)),
         };
@@ -103,7 +137,8 @@ impl<H: Health> Door<H> {
             return reflection.clone().call(Request::from_parts(head, Body::new(body))).await;
         }
         let is_token = path.starts_with(TOKEN_SERVICE);
-        if !is_token && !path.starts_with(AUDIT_SERVICE) {
+        let is_admin = path.starts_with(ADMIN_SERVICE) && !matches!(transport, Ok(Transport::Web | Transport::WebText));
+        if !is_token && !is_admin && !path.starts_with(AUDIT_SERVICE) {
             return Ok(self.refuse(&call, Reason::MethodUnknown, transport).await);
         }
         let transport = match transport {
@@ -131,6 +166,7 @@ impl<H: Health> Door<H> {
         let mut request = Request::from_parts(head, Body::new(Full::new(bytes)));
         request.extensions_mut().insert(Entered(call.clone()));
         let Ok(response) = match (transport, is_token) {
+            (Transport::Grpc, _) if is_admin => self.admin.clone().call(request).await,
             (Transport::Grpc, true) => self.token.clone().call(request).await,
             (Transport::Grpc, false) => self.audit.clone().call(request).await,
             (Transport::Web | Transport::WebText, true) => self.web_token.clone().call(request).await,
@@ -178,41 +214,71 @@ impl<H: Health> Door<H> {
         &self,
         standing: &Standing,
         request_id: RequestId,
-        headers: &HeaderMap,
+        head: &Parts,
         longest: Duration,
     ) -> Result<Arc<Call>, Status> {
-        let peer = &standing.peer;
+        let (peer, headers) = (&standing.peer, &head.headers);
         let principal = match standing.check().and_then(|()| peer.principal.clone()) {
             Ok(principal) => principal,
-            Err(reason) => {
-                let refusal = Refusal {
-                    action: Action::Call,
-                    reason,
-                    source: Some(peer.source),
-                    principal: peer.principal.clone().ok(),
-                    certificate: peer.certificate,
-                    request_id,
-                };
-                let recorded = self.engine.refused_at_the_door(refusal).await;
-                return Err(match recorded {
-                    Ok(()) => status::bare(reason, request_id),
-                    Err(unrecorded) => status::status(&unrecorded, request_id),
-                });
+            Err(reason) => return Err(self.turn_away(peer, reason, request_id).await),
+        };
+        let verified = match self.admit(peer, head).await {
+            Ok(verified) => verified,
+            Err(fault) => {
+                tracing::info!(request_id = %request_id, %fault, "an access token was refused");
+                return Err(self.turn_away(peer, fault.reason(), request_id).await);
             }
         };
         let wanted = headers.get("grpc-timeout").and_then(|value| grpc_timeout(value.as_bytes()));
         let left = wanted.map_or(longest, |wanted| wanted.min(longest));
+        let clock = self.engine.clock();
+        // A stream does not outlive the token that it was opened with.
+        let lasts = |verified: &Verified| Duration::from_millis(verified.expires.0.saturating_sub(clock.wall().0));
+        let left = verified.as_ref().map_or(left, |verified| left.min(lasts(verified)));
+        let (principal, session, issuer) = match &verified {
+            Some(verified) => {
+                let issuer = Issuer::parse(&verified.issuer).ok();
+                (verified.principal.clone(), Some(verified.session.clone()), issuer)
+            }
+            None => (principal, None, peer.issuer.clone()),
+        };
         Ok(Arc::new(Call {
             request_id,
             trace_id: headers.get("traceparent").and_then(|value| trace_id(value.as_bytes())),
             principal,
-            session: None,
-            issuer: peer.issuer.clone(),
+            session,
+            issuer,
             certificate: peer.certificate,
             source: Some(peer.source),
             freshness: freshness(headers),
-            deadline: self.engine.clock().monotonic().saturating_add(left),
+            deadline: clock.monotonic().saturating_add(left),
         }))
+    }
+
+    /// The access token of a call, if it has one.
+    async fn admit(&self, peer: &Peer, head: &Parts) -> Result<Option<Arc<Verified>>, Fault> {
+        let path = head.uri.path();
+        let verified = access_token::admit(self.access_tokens.as_deref(), &head.headers, path, peer).await?;
+        match &verified {
+            Some(token) if self.engine.is_denied(&token.issuer, &token.jti) => Err(Fault::Denied),
+            _ => Ok(verified),
+        }
+    }
+
+    /// Refuses a caller who could not say who it is: the node's log names its certificate's principal, if it has one.
+    async fn turn_away(&self, peer: &Peer, reason: Reason, request_id: RequestId) -> Status {
+        let refusal = Refusal {
+            action: Action::Call,
+            reason,
+            source: Some(peer.source),
+            principal: peer.principal.as_ref().ok().cloned(),
+            certificate: peer.certificate,
+            request_id,
+        };
+        match self.engine.refused_at_the_door(refusal).await {
+            Ok(()) => status::bare(reason, request_id),
+            Err(unrecorded) => status::status(&unrecorded, request_id),
+        }
     }
 
     /// Refuses a call that never reached a verb.

@@ -4,6 +4,7 @@
 //! that knows [`tonic::Status`].
 #![allow(missing_debug_implementations, reason = "servers hold keys")]
 
+mod access_token;
 mod coalesce;
 mod config;
 mod convert;

@@ -1,5 +1,6 @@
 //! The services. A handler decodes, makes one call and encodes.
 
+pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod stream;
 pub(crate) mod token;

@@ -19,6 +19,7 @@ use vault_domain::{Action, Clock, Entropy, Reason, RequestId, limits};
 use vault_engine::{Applied, ApplyError, Engine, PolicySet, Refusal, Running};
 
 use crate::{
+    access_token::AccessTokens,
     coalesce::Coalescing,
     config::{Config, ConfigError},
     door::Door,
@@ -104,6 +105,7 @@ impl Server {
             None => None,
         };
         let (reflection, age_max) = (config.reflection(), config.connection_age_max());
+        let access_tokens = AccessTokens::open(&config, &clock)?;
         let opening = move || {
             let engine_config = config.engine()?;
             let root = config.root_key(&*entropy)?;
@@ -114,7 +116,7 @@ impl Server {
         report(&health, ServingStatus::Serving).await;
         let (stop, stopping) = watch::channel(false);
         let streams = Streams::new(stopping.clone());
-        let door = Arc::new(Door::new(engine.clone(), health_server, streams.clone(), reflection));
+        let door = Arc::new(Door::new(engine.clone(), access_tokens, health_server, streams.clone(), reflection));
         let metrics = Arc::new(Metrics::new(tls.clone()));
         let metrics_address = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let mut background = vec![tokio::spawn(flush(engine.clone()))];
@@ -208,7 +210,7 @@ async fn cut_off_all(tasks: Vec<JoinHandle<()>>) {
 }
 
 async fn report(health: &HealthReporter, status: ServingStatus) {
-    for service in ["", "tokenvault.v1.TokenService", "tokenvault.v1.AuditService"] {
+    for service in ["", "tokenvault.v1.TokenService", "tokenvault.v1.AuditService", "tokenvault.v1.AdminService"] {
         health.set_service_status(service, status).await;
     }
 }

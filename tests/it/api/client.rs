@@ -18,7 +18,7 @@ use tokio::{
 use vault_client::{
     CallContext, Client, ClientConfig, ClientError, Endpoint, FAILURES_MAX, HeldToken, Idempotency, IssuedToken,
 };
-use vault_domain::{DataClass, Reason, Region, SystemClock, TokenText};
+use vault_domain::{DataClass, LevelAsked, Reason, Region, SystemClock, TokenText};
 use vault_tests::{requests::email, roles::Role, vault::TestVault};
 
 use super::client_stream::{config, connect, context, values};
@@ -97,11 +97,11 @@ async fn a_stream_for_another_region_follows_too() {
     let tokens: Vec<_> = answer.results.into_iter().map(|result| result.unwrap().token).collect();
     assert!(tokens.iter().all(|token| token.expose().starts_with("tok_us_")));
     let payments = client(Role::Payments).await;
-    let stream = payments.detokenize_stream(&for_region("us", "settlement")).unwrap();
+    let stream = payments.detokenize_stream(&for_region("us", "settlement"), LevelAsked::FULL).unwrap();
     let class = DataClass::parse("email").unwrap();
     let held = |token: &TokenText| HeldToken { class: class.clone(), token: TokenText::new(token.expose().to_owned()) };
     let answer = stream.detokenize(0, tokens.iter().map(held).collect()).await.unwrap();
-    let revealed: Vec<_> = answer.results.into_iter().map(|result| result.unwrap().into_exposed()).collect();
+    let revealed: Vec<_> = answer.results.into_iter().map(|result| result.unwrap().value.into_exposed()).collect();
     assert_eq!(revealed, (0..10).map(|n| email(n).into_bytes()).collect::<Vec<_>>());
     eu.finish().await;
     us.finish().await;

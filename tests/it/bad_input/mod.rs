@@ -22,16 +22,16 @@ use vault_tests::{
 
 /// Refusals in the node's log, by action and reason: how many attempts each stands for.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Refusals(BTreeMap<(&'static str, &'static str), u64>);
+pub(crate) struct Refusals(BTreeMap<(&'static str, &'static str), u64>);
 
 impl Refusals {
     /// Expects one more.
-    fn expect(&mut self, action: &'static str, reason: &'static str) {
+    pub(crate) fn expect(&mut self, action: &'static str, reason: &'static str) {
         *self.0.entry((action, reason)).or_default() += 1;
     }
 
     /// Those that the node's log holds, repeats included: the vault must be stopped.
-    fn stored(vault: &TestVault) -> Self {
+    pub(crate) fn stored(vault: &TestVault) -> Self {
         let mut refusals = Self::default();
         for Entry { head, groups, .. } in vault.stored_log("node").decoded() {
             let Some(reason) = head.reason else { continue };

@@ -1,9 +1,14 @@
 //! Who may do what, and what nobody gets to see.
 
+mod access_token;
+mod deny_list;
 mod grants;
+mod identity_provider;
 mod isolation;
+mod issuer_keys;
 mod levels;
 mod opacity;
+mod proof_of_possession;
 mod race;
 mod residency;
 mod secrecy;

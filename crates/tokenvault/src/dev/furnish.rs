@@ -196,6 +196,7 @@ impl Place {
             server_name: None,
             deadline: DEADLINE,
             attempts: vault_client::ATTEMPTS_DEFAULT,
+            access_token_file: None,
             follow: Vec::new(),
         })
     }

@@ -6,11 +6,14 @@ use std::{
     sync::Arc,
 };
 
-use vault_domain::{Action, Clock, ManualClock, Millis};
+use vault_domain::{Action, Clock, ManualClock, Millis, SystemClock};
 use vault_engine::PolicySet;
 
 use super::{Config, OwnIdentity};
-use crate::tls::{self, Timing};
+use crate::{
+    access_token::AccessTokens,
+    tls::{self, Timing},
+};
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +71,9 @@ impl Config {
                 "root_key",
                 "there is no store yet: the first start fixes the passphrase".to_owned(),
             )),
+        }
+        if let Err(error) = AccessTokens::open(self, &(Arc::new(SystemClock::new()) as Arc<dyn Clock>)) {
+            findings.push(finding(Severity::Error, "identity.issuers", error.to_string()));
         }
         match self.engine() {
             Err(error) => findings.push(finding(Severity::Error, "catalog", error.to_string())),

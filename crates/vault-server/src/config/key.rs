@@ -135,7 +135,7 @@ pub(crate) const PATH_BYTES_MAX: usize = 4096;
 const SECRET_CHARS_MIN: usize = 32;
 
 /// All keys, in the order of the documentation.
-pub(crate) static KEYS: [Key; 34] = [
+pub(crate) static KEYS: [Key; 36] = [
     Key {
         path: "mode",
         meaning: "What this vault is for. It has to be written out that it is for development.",
@@ -287,6 +287,19 @@ pub(crate) static KEYS: [Key; 34] = [
                   subject:<distinguished name>.",
         kind: Kind::Word(&["on", "off"], ""),
         absent: Absent::Word("off"),
+    },
+    Key {
+        path: "identity.issuers",
+        meaning: "The file of issuers: whose access tokens are accepted, and what their claims become. Without it, none.",
+        kind: Kind::Path,
+        absent: Absent::Unset,
+    },
+    Key {
+        path: "identity.denied_file",
+        meaning: "Access tokens that are not accepted any more, one a line: issuer's name, a space, jti. Read again when \
+                  it changes.",
+        kind: Kind::Path,
+        absent: Absent::Unset,
     },
     Key {
         path: "root_key.provider",

@@ -219,6 +219,8 @@ impl Reading {
                     subject: self.text("tls.subject_principals")? == "on",
                 },
             },
+            issuers: self.path("identity.issuers").ok(),
+            denied_file: self.path("identity.denied_file").ok(),
             root_key,
             cache_bytes: size(cache),
             memtable_bytes: size(memtable),

@@ -1,0 +1,108 @@
+//! AdminService.
+
+use std::{sync::Arc, time::Duration};
+
+use tonic::{Request, Response, Status};
+use vault_domain::{Action, Millis, Reason, Reference};
+use vault_engine::{AccessTokenName, Denial, Engine, Error};
+use vault_proto::v1::{
+    DeniedAccessToken, DenyAccessTokensRequest, DenyAccessTokensResponse, ListDeniedAccessTokensRequest,
+    ListDeniedAccessTokensResponse, admin_service_server::AdminService,
+};
+
+use super::{call, within_deadline};
+use crate::{access_token::AccessTokens, status::status};
+
+/// Tokens in one request to deny.
+const TOKENS_MAX: usize = 100;
+/// Tokens in one page of the list.
+const PAGE_TOKENS: usize = 1000;
+/// How long a token is denied unless told otherwise, and at most: no issuer's may live longer, leeway included.
+const LONGEST: Duration = Duration::from_secs(25 * 3600);
+/// The longest `jti`.
+const JTI_BYTES_MAX: usize = 128;
+
+/// AdminService on an engine.
+pub(crate) struct AdminRpc {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) access_tokens: Option<Arc<AccessTokens>>,
+}
+
+#[tonic::async_trait]
+impl AdminService for AdminRpc {
+    async fn deny_access_tokens(
+        &self,
+        request: Request<DenyAccessTokensRequest>,
+    ) -> Result<Response<DenyAccessTokensResponse>, Status> {
+        let call = call(&request)?;
+        let tokens = match self.tokens(request.into_inner().tokens) {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                let refused = self.engine.refuse_unread_denial(&call, Action::DenyAccessToken, error).await;
+                return Err(status(&refused, call.request_id));
+            }
+        };
+        within_deadline(&self.engine, &call, self.engine.deny_access_tokens(&call, tokens)).await?;
+        Ok(Response::new(DenyAccessTokensResponse {}))
+    }
+
+    async fn list_denied_access_tokens(
+        &self,
+        request: Request<ListDeniedAccessTokensRequest>,
+    ) -> Result<Response<ListDeniedAccessTokensResponse>, Status> {
+        let call = call(&request)?;
+        let after = match page_token(&request.into_inner().page_token) {
+            Ok(after) => after,
+            Err(error) => {
+                let refused = self.engine.refuse_unread_denial(&call, Action::ListDenied, error).await;
+                return Err(status(&refused, call.request_id));
+            }
+        };
+        let listing = self.engine.denied_access_tokens(&call, after, PAGE_TOKENS);
+        let listed = within_deadline(&self.engine, &call, listing).await?;
+        let last = listed.last().filter(|_| listed.len() == PAGE_TOKENS);
+        let next_page_token = last.map(|(name, _)| format!("{} {}", name.issuer, name.jti)).unwrap_or_default();
+        let tokens = listed.into_iter().map(|(name, denial)| DeniedAccessToken {
+            issuer: name.issuer.into_string(),
+            jti: name.jti.into_string(),
+            until_ms: denial.until.0,
+            reference: denial.reference.map(|reference| reference.to_string()).unwrap_or_default(),
+        });
+        Ok(Response::new(ListDeniedAccessTokensResponse { tokens: tokens.collect(), next_page_token }))
+    }
+}
+
+impl AdminRpc {
+    fn tokens(&self, messages: Vec<DeniedAccessToken>) -> Result<Vec<(AccessTokenName, Denial)>, Error> {
+        if !(1..=TOKENS_MAX).contains(&messages.len()) {
+            return Err(Error::field("tokens", "must be 1 to 100"));
+        }
+        let longest = self.engine.clock().wall().saturating_add(LONGEST);
+        let token = |message: DeniedAccessToken| {
+            // A name that is misspelled would deny nothing, and nobody would know.
+            if !self.access_tokens.as_ref().is_some_and(|tokens| tokens.has_issuer(&message.issuer)) {
+                return Err(Error::field("issuer", "must be a name in the vault's file of issuers"));
+            }
+            if !(1..=JTI_BYTES_MAX).contains(&message.jti.len()) {
+                return Err(Error::field("jti", "must be 1 to 128 bytes"));
+            }
+            let until = if message.until_ms == 0 { longest } else { Millis(message.until_ms).min(longest) };
+            let reference = match message.reference.as_str() {
+                "" => None,
+                reference => Some(Reference::parse(reference)?),
+            };
+            let name = AccessTokenName { issuer: message.issuer.into(), jti: message.jti.into() };
+            Ok((name, Denial { until, reference }))
+        };
+        messages.into_iter().map(token).collect()
+    }
+}
+
+fn page_token(text: &str) -> Result<Option<AccessTokenName>, Error> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let parts = text.split_once(' ').filter(|(_, jti)| jti.len() <= JTI_BYTES_MAX);
+    let (issuer, jti) = parts.ok_or(Error::new(Reason::PageTokenInvalid))?;
+    Ok(Some(AccessTokenName { issuer: issuer.into(), jti: jti.into() }))
+}

@@ -1,0 +1,96 @@
+// A real identity provider for tests: client credentials over mTLS (RFC 8705) or with DPoP (RFC 9449), and ways to make
+// it misbehave. Started as: node issuer.mjs <folder with server.pem, server.key, clients.pem> <SPIFFE ID of the client>
+// It prints its port. It must never be used for anything but tests: it keeps all in memory and obeys anybody.
+import fs from 'node:fs';
+import https from 'node:https';
+import { Provider } from 'oidc-provider';
+import { exportJWK, generateKeyPair } from 'jose';
+
+const [folder, spiffeId] = process.argv.slice(2);
+const audience = 'https://vault.test.tokenvault';
+const file = (name) => fs.readFileSync(`${folder}/${name}`);
+
+const grants = {
+  grant_types: ['client_credentials'], redirect_uris: [], response_types: [], id_token_signed_response_alg: 'ES256',
+};
+let keys = [];
+let answers;
+let mode = 'good';
+let asked = 0;
+
+// A fresh key signs; those from before are still shown.
+async function rotate(issuer) {
+  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+  keys = [{ ...(await exportJWK(privateKey)), alg: 'ES256', kid: `key-${keys.length + 1}`, use: 'sig' }, ...keys];
+  const provider = new Provider(issuer, {
+    clients: [
+      {
+        client_id: 'payments', token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_san_uri: spiffeId,
+        ...grants,
+        tls_client_certificate_bound_access_tokens: true,
+      },
+      {
+        client_id: 'remote', client_secret: 'no-secret-but-for-tests-0123456789',
+        token_endpoint_auth_method: 'client_secret_basic',
+        ...grants,
+        dpop_bound_access_tokens: true,
+      },
+    ],
+    clientAuthMethods: ['tls_client_auth', 'client_secret_basic'],
+    jwks: { keys },
+    scopes: ['tokenize', 'detokenize'],
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      dPoP: { enabled: true },
+      mTLS: {
+        enabled: true, certificateBoundAccessTokens: true, tlsClientAuth: true,
+        getCertificate: (ctx) => ctx.socket.getPeerX509Certificate?.(),
+        certificateAuthorized: (ctx) => ctx.socket.authorized,
+        certificateSubjectMatches: (ctx, property, expected) => property === 'tls_client_auth_san_uri'
+          && (ctx.socket.getPeerX509Certificate().subjectAltName ?? '').split(', ').includes(`URI:${expected}`),
+      },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => audience,
+        getResourceServerInfo: () => ({
+          scope: 'tokenize detokenize', audience, accessTokenFormat: 'jwt', accessTokenTTL: 300,
+          jwt: { sign: { alg: 'ES256' } },
+        }),
+        useGrantedResource: () => true,
+      },
+    },
+    extraTokenClaims: () => ({ org: 'Acme Corp', realm_access: { roles: ['vault-clerk', 'other'] } }),
+  });
+  answers = provider.callback();
+}
+
+const misbehave = {
+  garbage: (response) => response.end('<html>down for maintenance</html>'),
+  huge: (response) => response.end(JSON.stringify({ keys: [], padding: 'x'.repeat(10 * 1024 * 1024) })),
+  slow: () => {},
+  broken: (response) => { response.statusCode = 500; response.end(); },
+  moved: (response) => { response.writeHead(302, { location: '/elsewhere' }); response.end(); },
+};
+
+const options = {
+  key: file('server.key'), cert: file('server.pem'), ca: file('clients.pem'),
+  requestCert: true, rejectUnauthorized: false,
+};
+const server = https.createServer(options, async (request, response) => {
+  const control = request.url.match(/^\/test\/(\w+)$/)?.[1];
+  if (control === 'rotate') { await rotate(issuer); response.end(); return; }
+  if (control === 'asked') { response.end(`${asked}`); return; }
+  if (control) { mode = control; response.end(); return; }
+  if (request.url === '/jwks') {
+    asked += 1;
+    if (mode in misbehave) { misbehave[mode](response); return; }
+  }
+  answers(request, response);
+});
+let issuer;
+server.listen(0, '127.0.0.1', async () => {
+  issuer = `https://localhost:${server.address().port}`;
+  await rotate(issuer);
+  console.log(server.address().port);
+});
