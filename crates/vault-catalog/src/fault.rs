@@ -96,7 +96,8 @@ pub enum Problem {
     /// An account under a name that no certificate can prove.
     #[error(
         "an account must be named by a SPIFFE ID (spiffe://trust-domain/path) or a DNS name (dns:host.example), in the \
-         form that certificates carry, or by an issuer's name and a subject (issuer:subject), and at most {} bytes long",
+         form that certificates carry, or by an issuer's name and a subject (issuer:subject), and at most {} bytes \
+         long",
         limits::PRINCIPAL_BYTES_MAX
     )]
     Principal,
