@@ -31,7 +31,7 @@ fn is_of_issuer(text: &str) -> bool {
     let is_name = (1..=ISSUER_BYTES_MAX).contains(&issuer.len())
         && issuer.starts_with(|first: char| first.is_ascii_lowercase())
         && issuer.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'));
-    is_name && !matches!(issuer, "spiffe" | "dns") && !subject.is_empty() && !subject.starts_with("//")
+    is_name && !matches!(issuer, "spiffe" | "dns" | "subject") && !subject.is_empty() && !subject.starts_with("//")
 }
 
 /// The longest name of an issuer.

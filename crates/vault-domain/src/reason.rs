@@ -251,8 +251,8 @@ reasons! {
     // 90–99: access tokens; outside, all but the last look like the first
     AccessTokenInvalid = 90, "ACCESS_TOKEN_INVALID", Unauthenticated, AccessTokenInvalid,
         "the access token is not accepted",
-        "get a fresh token for this vault, bound to the certificate or key that it is sent with; the node's log and the \
-         log of the process say what was wrong";
+        "get a fresh token for this vault, bound to the certificate or key that it is sent with; the node's log and \
+         the log of the process say what was wrong";
     AccessTokenMalformed = 91, "ACCESS_TOKEN_MALFORMED", Unauthenticated, AccessTokenInvalid,
         "what came as an access token is none",
         "send one authorization header with a signed JWT of the type at+jwt (RFC 9068)";
@@ -270,7 +270,8 @@ reasons! {
         "compare it with the file of issuers; `tokenvault config explain --token` shows what it becomes";
     AccessTokenUnbound = 96, "ACCESS_TOKEN_UNBOUND", Unauthenticated, AccessTokenInvalid,
         "the access token is not bound to the certificate or key that it came with",
-        "have it issued for the caller's own certificate (RFC 8705) or key (RFC 9449), and send a fresh proof of the key";
+        "have it issued for the caller's own certificate (RFC 8705) or key (RFC 9449), and send a fresh proof of the \
+         key";
     AccessTokenDenied = 97, "ACCESS_TOKEN_DENIED", Unauthenticated, AccessTokenInvalid,
         "the access token is on the deny-list",
         "find out why; a fresh one is another token";

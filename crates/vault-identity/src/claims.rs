@@ -236,7 +236,8 @@ impl Rule {
     }
 }
 
-/// The texts of a claim: itself, or a list of them; scopes stand in one text with spaces between (RFC 6749 section 3.3).
+/// The texts of a claim: itself, or a list of them; scopes stand in one text with spaces between (RFC 6749 section
+/// 3.3).
 fn texts(value: Option<&Value>, split: bool) -> Vec<String> {
     match value {
         Some(Value::String(text)) if split => {

@@ -15,7 +15,8 @@ pub enum Fault {
     /// It is no JWS in compact form with JSON objects that hold each name once.
     #[error("the token is not a signed JWT in compact form, its JSON without repeated names")]
     NotCompact,
-    /// Its header says something that has to be understood and is not (RFC 7515 section 4.1.11), or lacks what it needs.
+    /// Its header says something that has to be understood and is not (RFC 7515 section 4.1.11), or lacks what it
+    /// needs.
     #[error("the token's header {0}")]
     HeaderField(&'static str),
     /// Nobody is configured with this `iss`.

@@ -23,7 +23,7 @@ const TABLE_MAX: usize = 1024;
 /// The longest name of an issuer: with a colon it stands before every principal of it.
 const NAME_BYTES_MAX: usize = 32;
 /// What principals of certificates begin with: no issuer may have such a name.
-const RESERVED: [&str; 2] = ["spiffe", "dns"];
+const RESERVED: [&str; 3] = ["spiffe", "dns", "subject"];
 /// Algorithms that an issuer may sign with (RFC 7518 section 3.1, RFC 8037): none with a shared secret, and not `none`.
 const ALGORITHMS: [(&str, Algorithm); 9] = [
     ("ES256", Algorithm::ES256),
@@ -231,7 +231,8 @@ fn settings(name: String, raw: RawIssuer, base: &Path, has_origins: bool) -> Res
     let problem = |text: &str| Err(text.to_owned());
     if !is_name(&name) || RESERVED.contains(&name.as_str()) {
         return problem(
-            "an issuer's name must match [a-z][a-z0-9_-]{0,31} and not be \"spiffe\" or \"dns\", which certificates have",
+            "an issuer's name must match [a-z][a-z0-9_-]{0,31} and not be \"spiffe\" or \"dns\", which certificates \
+             have",
         );
     }
     if raw.issuer.is_empty() || raw.audiences.is_empty() || raw.audiences.iter().any(String::is_empty) {
@@ -255,8 +256,8 @@ fn settings(name: String, raw: RawIssuer, base: &Path, has_origins: bool) -> Res
     };
     if raw.binding.is_empty() || (binding.dpop && !has_origins) {
         return problem(
-            "binding must name \"certificate\" or \"dpop\", and with \"dpop\" the file needs dpop_origins, which proofs \
-             are for",
+            "binding must name \"certificate\" or \"dpop\", and with \"dpop\" the file needs dpop_origins, which \
+             proofs are for",
         );
     }
     Ok(Settings {

@@ -132,7 +132,8 @@ impl Issuers {
         Ok(verified)
     }
 
-    /// What a token would become and why, whoever brings it and whatever its signature: for the one who writes the rules.
+    /// What a token would become and why, whoever brings it and whatever its signature: for the one who writes the
+    /// rules.
     ///
     /// # Errors
     /// When it is no token, or no issuer is configured for it.

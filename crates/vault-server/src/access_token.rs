@@ -108,11 +108,11 @@ pub(crate) async fn admit(
     Ok(Some(verified))
 }
 
-/// How a token was presented, its text, and the proof of the key that it is bound to.
-type Presented<'h> = (Scheme, &'h str, Option<&'h str>);
+/// A scheme, a token and a proof, as headers have them.
+type Found<'h> = (Scheme, &'h str, Option<&'h str>);
 
 /// Finds token and proof. One header each, or none.
-fn find(headers: &HeaderMap) -> Result<Option<Presented<'_>>, Fault> {
+fn find(headers: &HeaderMap) -> Result<Option<Found<'_>>, Fault> {
     let (token, proof) = (only(headers, AUTHORIZATION.as_str())?, only(headers, PROOF)?);
     let Some(token) = token else {
         return if proof.is_some() { Err(Fault::Header) } else { Ok(None) };

@@ -108,6 +108,8 @@ impl Scene {
 
 /// A change of good claims.
 type Change = fn(&mut Value);
+/// The same for one that needs to know the time.
+type TimedChange = Box<dyn Fn(&mut Value)>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_token_makes_its_bearer_its_subject_and_the_log_names_who_vouched() {
@@ -131,16 +133,27 @@ async fn a_good_token_makes_its_bearer_its_subject_and_the_log_names_who_vouched
     scene.finish(Refusals::default()).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn tokens_with_a_false_signature_or_header_are_refused() {
-    let scene = Scene::start().await;
+/// A token that is not one, what is wrong with it, and how the node's log calls that.
+type Row = (&'static str, String, &'static str);
+
+const BAD_SIGNATURE: &str = "ACCESS_TOKEN_SIGNATURE_INVALID";
+const MALFORMED: &str = "ACCESS_TOKEN_MALFORMED";
+
+/// Good claims under a header that was changed, signed by the key that it names.
+fn with_header(scene: &Scene, change: &dyn Fn(&mut Value)) -> String {
+    let mut header = scene.ec.header();
+    change(&mut header);
+    scene.ec.sign(&header, &scene.claims(|_| {}))
+}
+
+fn false_signatures(scene: &Scene) -> Vec<Row> {
     let good = scene.claims(|_| {});
     let header = |change: &dyn Fn(&mut Value)| {
         let mut header = scene.ec.header();
         change(&mut header);
         header
     };
-    let ec = |change: &dyn Fn(&mut Value)| scene.ec.sign(&header(change), &good);
+    let ec = |change: &dyn Fn(&mut Value)| with_header(scene, change);
     let none = header(&|header| header["alg"] = json!("none"));
     let unsigned = format!("{}.{}", base64url(none.to_string()), base64url(good.to_string()));
     let hmac_header = |kid: &str| json!({"alg": "HS256", "typ": "at+jwt", "kid": kid});
@@ -148,35 +161,30 @@ async fn tokens_with_a_false_signature_or_header_are_refused() {
     let altered = scene.ec.token(&scene.claims(|claims| claims["sub"] = json!("auditor")));
     let (start, end) = (altered.rsplit_once('.').unwrap().0, good_token.rsplit_once('.').unwrap().1);
     let foreign_key = SigningKey::ec("ec-1");
-    let bad_signature = "ACCESS_TOKEN_SIGNATURE_INVALID";
-    let malformed = "ACCESS_TOKEN_MALFORMED";
-    let rows = [
-        ("alg none", format!("{unsigned}."), malformed),
-        ("alg none with a signature", scene.ec.sign(&none, &good), bad_signature),
-        ("alg in other letters", ec(&|header| header["alg"] = json!("es256")), bad_signature),
-        ("no alg", ec(&|header| drop(header.as_object_mut().unwrap().remove("alg"))), bad_signature),
-        ("HS256 by the public key", hs256(&scene.rsa.public_der(), &hmac_header("rsa-1"), &good), bad_signature),
+    vec![
+        ("alg none", format!("{unsigned}."), MALFORMED),
+        ("alg none with a signature", scene.ec.sign(&none, &good), BAD_SIGNATURE),
+        ("alg in other letters", ec(&|header| header["alg"] = json!("es256")), BAD_SIGNATURE),
+        ("no alg", ec(&|header| drop(header.as_object_mut().unwrap().remove("alg"))), BAD_SIGNATURE),
+        ("HS256 by the public key", hs256(&scene.rsa.public_der(), &hmac_header("rsa-1"), &good), BAD_SIGNATURE),
         (
             "HS256 by the JWK",
             hs256(scene.rsa.jwk().to_string().as_bytes(), &hmac_header("rsa-1"), &good),
-            bad_signature,
+            BAD_SIGNATURE,
         ),
-        ("RS256 by an EC key", ec(&|header| header["alg"] = json!("RS256")), bad_signature),
-        ("ES256 by an RSA key", ec(&|header| header["kid"] = json!("rsa-1")), bad_signature),
-        ("an algorithm that is not configured", ec(&|header| header["alg"] = json!("ES384")), bad_signature),
-        ("claims that were changed", format!("{start}.{end}"), bad_signature),
-        ("a key of the same name", foreign_key.token(&good), bad_signature),
-        ("a key of another issuer", scene.other.token(&good), bad_signature),
-        ("kid: a path", ec(&|header| header["kid"] = json!("../../../../dev/null")), bad_signature),
-        ("kid: an address", ec(&|header| header["kid"] = json!("https://evil.example/jwks")), bad_signature),
-        ("kid: SQL", ec(&|header| header["kid"] = json!("x' UNION SELECT 'ec-1' --")), bad_signature),
-        ("kid: a number", ec(&|header| header["kid"] = json!(1)), malformed),
-        ("kid: empty", ec(&|header| header["kid"] = json!("")), malformed),
-        ("no kid", ec(&|header| drop(header.as_object_mut().unwrap().remove("kid"))), malformed),
+        ("RS256 by an EC key", ec(&|header| header["alg"] = json!("RS256")), BAD_SIGNATURE),
+        ("ES256 by an RSA key", ec(&|header| header["kid"] = json!("rsa-1")), BAD_SIGNATURE),
+        ("an algorithm that is not configured", ec(&|header| header["alg"] = json!("ES384")), BAD_SIGNATURE),
+        ("claims that were changed", format!("{start}.{end}"), BAD_SIGNATURE),
+        ("a key of the same name", foreign_key.token(&good), BAD_SIGNATURE),
+        ("a key of another issuer", scene.other.token(&good), BAD_SIGNATURE),
+        ("kid: a path", ec(&|header| header["kid"] = json!("../../../../dev/null")), BAD_SIGNATURE),
+        ("kid: an address", ec(&|header| header["kid"] = json!("https://evil.example/jwks")), BAD_SIGNATURE),
+        ("kid: SQL", ec(&|header| header["kid"] = json!("x' UNION SELECT 'ec-1' --")), BAD_SIGNATURE),
         (
             "a key that it brings along",
             foreign_key.sign(&header(&|header| header["jwk"] = foreign_key.jwk()), &good),
-            bad_signature,
+            BAD_SIGNATURE,
         ),
         (
             "addresses of keys",
@@ -187,29 +195,47 @@ async fn tokens_with_a_false_signature_or_header_are_refused() {
                 }),
                 &good,
             ),
-            bad_signature,
+            BAD_SIGNATURE,
         ),
-        ("an ID token", ec(&|header| header["typ"] = json!("JWT")), malformed),
-        ("no typ", ec(&|header| drop(header.as_object_mut().unwrap().remove("typ"))), malformed),
-        ("an extension", ec(&|header| header["crit"] = json!(["exp"])), malformed),
+    ]
+}
+
+fn false_forms(scene: &Scene) -> Vec<Row> {
+    let good = scene.claims(|_| {});
+    let ec = |change: &dyn Fn(&mut Value)| with_header(scene, change);
+    let good_token = scene.ec.token(&good);
+    let end = good_token.rsplit_once('.').unwrap().1;
+    vec![
+        ("kid: a number", ec(&|header| header["kid"] = json!(1)), MALFORMED),
+        ("kid: empty", ec(&|header| header["kid"] = json!("")), MALFORMED),
+        ("no kid", ec(&|header| drop(header.as_object_mut().unwrap().remove("kid"))), MALFORMED),
+        ("an ID token", ec(&|header| header["typ"] = json!("JWT")), MALFORMED),
+        ("no typ", ec(&|header| drop(header.as_object_mut().unwrap().remove("typ"))), MALFORMED),
+        ("an extension", ec(&|header| header["crit"] = json!(["exp"])), MALFORMED),
         (
             "two algs",
             scene.ec.sign_text(r#"{"alg":"ES256","alg":"ES256","typ":"at+jwt","kid":"ec-1"}"#, &good.to_string()),
-            malformed,
+            MALFORMED,
         ),
         (
             "two subs",
             scene.ec.sign_text(&scene.ec.header().to_string(), &good.to_string().replacen('{', r#"{"sub":"x","#, 1)),
-            malformed,
+            MALFORMED,
         ),
-        ("no JSON", scene.ec.sign_text("header", "claims"), malformed),
-        ("junk", "junk-junk-junk-junk".to_owned(), malformed),
-        ("five parts", format!("{good_token}.{end}.{end}"), malformed),
-        ("padding", format!("{good_token}=="), bad_signature),
-        ("too long", scene.token(|claims| claims["x"] = json!("x".repeat(6500))), malformed),
-    ];
+        ("no JSON", scene.ec.sign_text("header", "claims"), MALFORMED),
+        ("junk", "junk-junk-junk-junk".to_owned(), MALFORMED),
+        ("five parts", format!("{good_token}.{end}.{end}"), MALFORMED),
+        ("padding", format!("{good_token}=="), BAD_SIGNATURE),
+        ("too long", scene.token(|claims| claims["x"] = json!("x".repeat(6500))), MALFORMED),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_with_a_false_signature_or_header_are_refused() {
+    let scene = Scene::start().await;
+    let good_token = scene.token(|_| {});
     let mut refusals = Refusals::default();
-    for (what, token, reason) in rows {
+    for (what, token, reason) in false_signatures(&scene).into_iter().chain(false_forms(&scene)) {
         let Err(refusal) = scene.bring(&token).await else { panic!("{what} was accepted") };
         refusal.is(Code::Unauthenticated, "ACCESS_TOKEN_INVALID");
         refusals.expect("call", reason);
@@ -223,7 +249,7 @@ async fn tokens_with_claims_that_do_not_count_here_or_now_are_refused() {
     let scene = Scene::start().await;
     let (claim, time, issuer) = ("ACCESS_TOKEN_CLAIM_INVALID", "ACCESS_TOKEN_EXPIRED", "ACCESS_TOKEN_ISSUER_UNKNOWN");
     let begin = BEGINNING.0 / 1000;
-    let rows: [(&str, Box<dyn Fn(&mut Value)>, &str); 21] = [
+    let rows: [(&str, TimedChange, &str); 21] = [
         ("another issuer", Box::new(|claims| claims["iss"] = json!("https://idp.test.tokenvault/")), issuer),
         (
             "another issuer of ours",

@@ -290,14 +290,15 @@ pub(crate) static KEYS: [Key; 36] = [
     },
     Key {
         path: "identity.issuers",
-        meaning: "The file of issuers: whose access tokens are accepted, and what their claims become. Without it, none.",
+        meaning: "The file of issuers: whose access tokens are accepted, and what their claims become. Without it, \
+                  none.",
         kind: Kind::Path,
         absent: Absent::Unset,
     },
     Key {
         path: "identity.denied_file",
-        meaning: "Access tokens that are not accepted any more, one a line: issuer's name, a space, jti. Read again when \
-                  it changes.",
+        meaning: "Access tokens that are not accepted any more, one a line: issuer's name, a space, jti. Read again \
+                  when it changes.",
         kind: Kind::Path,
         absent: Absent::Unset,
     },
