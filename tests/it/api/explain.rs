@@ -14,6 +14,9 @@ use crate::{vault, vault_and_clock};
 /// A change to a question that would be answered with yes, and the reason that it is answered with.
 type Row = (fn(&mut v1::ExplainedCall), &'static str, &'static [&'static str]);
 
+/// A change that makes a question one of the wrong form, and the field that the answer names.
+type Wrong = (fn(&mut v1::ExplainAccessRequest), &'static str);
+
 fn caller(explained: &mut v1::ExplainedCall) -> &mut v1::ExplainedCaller {
     explained.caller.as_mut().unwrap()
 }
@@ -151,7 +154,7 @@ async fn an_expired_token_is_told_from_one_that_never_was() {
 async fn a_question_of_the_wrong_form_is_refused_by_name() {
     let vault = vault().await;
     let auditor = vault.caller(Role::Auditor).await;
-    let rows: [(fn(&mut v1::ExplainAccessRequest), &str); 8] = [
+    let rows: [Wrong; 8] = [
         (|question| question.explained = None, "explained"),
         (|question| question.explained.as_mut().unwrap().item = None, "explained.item"),
         (|question| question.explained.as_mut().unwrap().caller = None, "explained.purpose"),
