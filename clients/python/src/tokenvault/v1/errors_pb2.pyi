@@ -38,8 +38,20 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AUDIT_UNAVAILABLE: _ClassVar[Reason]
     RECORD_CORRUPT: _ClassVar[Reason]
     INTERNAL: _ClassVar[Reason]
+    ACCESS_TOKEN_INVALID: _ClassVar[Reason]
+    ACCESS_TOKEN_REQUIRED: _ClassVar[Reason]
+    CERTIFICATE_REVOKED: _ClassVar[Reason]
+    CERTIFICATE_NOT_VALID: _ClassVar[Reason]
+    REVOCATION_LIST_EXPIRED: _ClassVar[Reason]
+    TRUST_DOMAIN_NOT_ALLOWED: _ClassVar[Reason]
     LEVEL_NOT_PERMITTED: _ClassVar[Reason]
     MASK_UNAVAILABLE: _ClassVar[Reason]
+    NONCE_REQUIRED: _ClassVar[Reason]
+    NONCE_MALFORMED: _ClassVar[Reason]
+    TIMESTAMP_OUTSIDE_WINDOW: _ClassVar[Reason]
+    NONCE_REPLAYED: _ClassVar[Reason]
+    REFERENCE_REQUIRED: _ClassVar[Reason]
+    STEP_UP_REQUIRED: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 FIELD_INVALID: Reason
 BATCH_EMPTY: Reason
@@ -72,5 +84,17 @@ SHUTTING_DOWN: Reason
 AUDIT_UNAVAILABLE: Reason
 RECORD_CORRUPT: Reason
 INTERNAL: Reason
+ACCESS_TOKEN_INVALID: Reason
+ACCESS_TOKEN_REQUIRED: Reason
+CERTIFICATE_REVOKED: Reason
+CERTIFICATE_NOT_VALID: Reason
+REVOCATION_LIST_EXPIRED: Reason
+TRUST_DOMAIN_NOT_ALLOWED: Reason
 LEVEL_NOT_PERMITTED: Reason
 MASK_UNAVAILABLE: Reason
+NONCE_REQUIRED: Reason
+NONCE_MALFORMED: Reason
+TIMESTAMP_OUTSIDE_WINDOW: Reason
+NONCE_REPLAYED: Reason
+REFERENCE_REQUIRED: Reason
+STEP_UP_REQUIRED: Reason

@@ -164,6 +164,72 @@ class TokenDescription(_message.Message):
     expires_at_ms: int
     def __init__(self, format: _Optional[str] = ..., stored: _Optional[bool] = ..., created_at_ms: _Optional[int] = ..., expires_at_ms: _Optional[int] = ...) -> None: ...
 
+class ExplainAccessRequest(_message.Message):
+    __slots__ = ("region", "purpose", "reference", "explained")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    EXPLAINED_FIELD_NUMBER: _ClassVar[int]
+    region: str
+    purpose: str
+    reference: str
+    explained: ExplainedCall
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., explained: _Optional[_Union[ExplainedCall, _Mapping[str, object]]] = ...) -> None: ...
+
+class ExplainedCall(_message.Message):
+    __slots__ = ("audience", "item", "level", "purpose", "reference", "caller")
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    ITEM_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    audience: str
+    item: DetokenizeItem
+    level: RevealLevel
+    purpose: str
+    reference: str
+    caller: ExplainedCaller
+    def __init__(self, audience: _Optional[str] = ..., item: _Optional[_Union[DetokenizeItem, _Mapping[str, object]]] = ..., level: _Optional[_Union[RevealLevel, str]] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., caller: _Optional[_Union[ExplainedCaller, _Mapping[str, object]]] = ...) -> None: ...
+
+class ExplainedCaller(_message.Message):
+    __slots__ = ("principal", "access_token", "roles", "scopes", "clearance", "assurance", "authenticated_seconds", "source")
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
+    SCOPES_FIELD_NUMBER: _ClassVar[int]
+    CLEARANCE_FIELD_NUMBER: _ClassVar[int]
+    ASSURANCE_FIELD_NUMBER: _ClassVar[int]
+    AUTHENTICATED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    principal: str
+    access_token: bool
+    roles: _containers.RepeatedScalarFieldContainer[str]
+    scopes: _containers.RepeatedScalarFieldContainer[str]
+    clearance: _containers.RepeatedScalarFieldContainer[str]
+    assurance: int
+    authenticated_seconds: int
+    source: str
+    def __init__(self, principal: _Optional[str] = ..., access_token: _Optional[bool] = ..., roles: _Optional[_Iterable[str]] = ..., scopes: _Optional[_Iterable[str]] = ..., clearance: _Optional[_Iterable[str]] = ..., assurance: _Optional[int] = ..., authenticated_seconds: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class ExplainAccessResponse(_message.Message):
+    __slots__ = ("revealed", "level", "reason", "text", "remedy", "policies", "receipt")
+    REVEALED_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    revealed: bool
+    level: RevealLevel
+    reason: str
+    text: str
+    remedy: str
+    policies: _containers.RepeatedScalarFieldContainer[str]
+    receipt: _audit_service_pb2.Receipt
+    def __init__(self, revealed: _Optional[bool] = ..., level: _Optional[_Union[RevealLevel, str]] = ..., reason: _Optional[str] = ..., text: _Optional[str] = ..., remedy: _Optional[str] = ..., policies: _Optional[_Iterable[str]] = ..., receipt: _Optional[_Union[_audit_service_pb2.Receipt, _Mapping[str, object]]] = ...) -> None: ...
+
 class StreamStart(_message.Message):
     __slots__ = ("region", "purpose", "reference", "audience", "idempotency_key", "level")
     REGION_FIELD_NUMBER: _ClassVar[int]
