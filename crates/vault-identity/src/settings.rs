@@ -231,8 +231,8 @@ fn settings(name: String, raw: RawIssuer, base: &Path, has_origins: bool) -> Res
     let problem = |text: &str| Err(text.to_owned());
     if !is_name(&name) || RESERVED.contains(&name.as_str()) {
         return problem(
-            "an issuer's name must match [a-z][a-z0-9_-]{0,31} and not be \"spiffe\", \"dns\" or \"subject\", which certificates \
-             have",
+            "an issuer's name must match [a-z][a-z0-9_-]{0,31} and not be \"spiffe\", \"dns\" or \"subject\", which \
+             certificates have",
         );
     }
     if raw.issuer.is_empty() || raw.audiences.is_empty() || raw.audiences.iter().any(String::is_empty) {

@@ -113,6 +113,7 @@ fn what_weakens_a_file_of_issuers_is_a_fault() {
     let rows = [
         ("[issuers.corp]", "[issuers.spiffe]"),
         ("[issuers.corp]", "[issuers.dns]"),
+        ("[issuers.corp]", "[issuers.subject]"),
         ("[issuers.corp]", "[issuers.\"corp:x\"]"),
         ("[issuers.corp]", "[issuers.Corp]"),
         ("https://plain.example.com", "https://login.example.com"),
