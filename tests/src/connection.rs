@@ -42,8 +42,8 @@ pub fn tls(trusted: &Authority, identity: Option<&Identity>) -> Arc<ClientConfig
     Arc::new(config)
 }
 
-/// An open connection. Clones share it. Every request on it bears a nonce of its own and the time, as those of every good
-/// caller do, unless it brings its own or is to have none.
+/// An open connection. Clones share it. Every request on it bears a nonce of its own and the time, as those of every
+/// good caller do, unless it brings its own or is to have none.
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// What its requests tell the time by; `None` for requests without a nonce.

@@ -167,7 +167,7 @@ impl TestVault {
         self.directory.path().join("root.key")
     }
 
-    /// Gives a vault that was not started the authority of another one, so that a caller of the one is a caller of both.
+    /// Gives a vault that was not started the authority of another one: a caller of the one is a caller of both.
     pub fn join(&mut self, other: &Self) {
         let server = other.authority.server();
         let path = |name: &str| self.directory.path().join(name);

@@ -151,9 +151,9 @@ impl ClientConfig {
         Self { in_flight_max: in_flight_max.get().min(IN_FLIGHT_MAX), ..self }
     }
 
-    /// Says where a region is served: calls for it go there and not to the first endpoint, on a connection of their own,
-    /// which is made with the first of them. The server there has to prove itself by the same authorities, under the
-    /// endpoint's own host name.
+    /// Says where a region is served: calls for it go there and not to the first endpoint, on a connection of their
+    /// own, which is made with the first of them. The server there has to prove itself by the same authorities, under
+    /// the endpoint's own host name.
     ///
     /// # Errors
     /// When there are more than `limits::REGIONS_MAX`.

@@ -96,7 +96,7 @@ pub(crate) async fn connect(config: &ClientConfig) -> Result<Link, ClientError> 
     dial(config, &config.endpoint, config.server_name.clone(), When::Now).await
 }
 
-/// A connection to an endpoint that calls are sent on to, under that endpoint's own name; it is made with the first one.
+/// A connection to an endpoint that calls are sent on to, under that endpoint's own name. The first one makes it.
 pub(crate) async fn connect_elsewhere(config: &ClientConfig, endpoint: &Endpoint) -> Result<Link, ClientError> {
     dial(config, endpoint, endpoint.server_name()?, When::Needed).await
 }

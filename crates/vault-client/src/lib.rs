@@ -1,13 +1,13 @@
 //! The typed client of the vault: TLS 1.3 with a client certificate, deadlines, bounded retries, decoded refusals,
 //! receipts.
 //!
-//! Every attempt bears a nonce of its own and the time, so that nobody who gets hold of it on its way can send it again; a
-//! repeat is a new attempt under the same idempotency key. Only what does no harm when it is done twice is repeated, with
-//! growing pauses that are spread, and with the vault's own (`RetryInfo`) on top, within the call's deadline. Calls for a
-//! region that is served elsewhere go where [`ClientConfig::with_region`] says, or where the vault sends them, if that
-//! endpoint is allowed ([`ClientConfig::following`]); once, not on and on. Each endpoint has one connection, and a breaker:
-//! after [`FAILURES_MAX`] attempts in a row without an answer calls fail at once with [`ClientError::Away`], and after a
-//! rest, at most [`REST_MAX`], one at a time looks whether somebody is back.
+//! Every attempt bears a nonce of its own and the time, so that nobody who gets hold of it on its way can send it
+//! again; a repeat is a new attempt under the same idempotency key. Only what does no harm when it is done twice is
+//! repeated, with growing pauses that are spread, and with the vault's own (`RetryInfo`) on top, within the call's
+//! deadline. Calls for a region that is served elsewhere go where [`ClientConfig::with_region`] says, or where the
+//! vault sends them, if that endpoint is allowed ([`ClientConfig::following`]); once, not on and on. Each endpoint has
+//! one connection, and a breaker: after [`FAILURES_MAX`] attempts in a row without an answer calls fail at once with
+//! [`ClientError::Away`], and after a rest, at most [`REST_MAX`], one at a time looks whether somebody is back.
 //!
 //! Nothing here decides about access, and nothing here keeps a value longer than its call: values and tokens travel in
 //! types that are wiped and show nothing when they are printed for debugging.

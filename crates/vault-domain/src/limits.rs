@@ -38,7 +38,7 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// How long an idempotency key is remembered.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
-/// How far from the vault's own time the timestamp of a call with a nonce may be, unless the configuration says otherwise.
+/// How far from the vault's own time the timestamp of a call may be, unless the configuration says otherwise.
 pub const REPLAY_WINDOW_DEFAULT: Duration = Duration::from_secs(120);
 /// The narrowest such window: clocks of machines are not nearer to each other.
 pub const REPLAY_WINDOW_MIN: Duration = Duration::from_secs(10);

@@ -311,8 +311,8 @@ reasons! {
     // 108–112: calls that count once
     NonceRequired = 108, "NONCE_REQUIRED", InvalidArgument, NonceRequired,
         "this call needs a nonce and a timestamp and has none",
-        "send a fresh tokenvault-nonce and the current tokenvault-timestamp with every attempt; the client library does \
-         it by itself";
+        "send a fresh tokenvault-nonce and the current tokenvault-timestamp with every attempt; the client library \
+         does it by itself";
     NonceMalformed = 109, "NONCE_MALFORMED", InvalidArgument, NonceMalformed,
         "the metadata hold no nonce with a timestamp",
         "send 16 random bytes as 32 lowercase hex digits in tokenvault-nonce and milliseconds since 1970 in \

@@ -79,8 +79,8 @@ impl Engine {
 }
 
 impl Once {
-    /// Takes the nonce for the call that the draft is of: its row goes into the commit, which fails if another call with
-    /// it is committed before. Whoever tries again then finds that call's row here.
+    /// Takes the nonce for the call that the draft is of: its row goes into the commit, which fails if another call
+    /// with it is committed before. Whoever tries again then finds that call's row here.
     ///
     /// # Errors
     /// [`Reason::NonceReplayed`] when it was used.

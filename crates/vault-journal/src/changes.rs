@@ -1,8 +1,8 @@
 //! Which rows changed lately: what conditions are checked against, instead of reading again.
 //!
-//! Only rows that can be a condition are remembered: `states`, `tokens`, `values`, `idempotency`, `nonces`, and records
-//! that are deleted. A fresh record is no change, for nobody can have read it. What is older than the table reaches counts as
-//! changed: the call reads again.
+//! Only rows that can be a condition are remembered: `states`, `tokens`, `values`, `idempotency`, `nonces`, and
+//! records that are deleted. A fresh record is no change, for nobody can have read it. What is older than the table
+//! reaches counts as changed: the call reads again.
 
 use std::collections::{HashMap, VecDeque};
 
