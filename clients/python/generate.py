@@ -52,9 +52,9 @@ def render(file):
     encoded = file.SerializeToString(deterministic=True).hex()
     descriptor = "\n".join(f'        "{line}"' for line in textwrap.wrap(encoded, 100))
     imports = "".join(f"import {module_of(name)}  # noqa: F401\n" for name in file.dependency)
-    names = [
-        f'{message.name} = message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["{message.name}"])\n'
-        for message in file.message_type
+    names = ["_TYPES = DESCRIPTOR.message_types_by_name\n"] if file.message_type else []
+    names += [
+        f'{message.name} = message_factory.GetMessageClass(_TYPES["{message.name}"])\n' for message in file.message_type
     ]
     for enum in file.enum_type:
         names.append(f'{enum.name} = DESCRIPTOR.enum_types_by_name["{enum.name}"]\n')

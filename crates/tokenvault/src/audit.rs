@@ -181,7 +181,8 @@ pub(crate) fn entry_json(entry: &AccessLogEntry) -> Value {
     })
 }
 
-/// What an entry concerns, in few words: `333 card_number, 2 email masked, 1 email TOKEN_UNKNOWN`, or why the call was refused.
+/// What an entry concerns, in few words: `333 card_number, 2 email masked, 1 email TOKEN_UNKNOWN`, or why the call was
+/// refused.
 fn summary(entry: &AccessLogEntry) -> String {
     let items = entry.items.iter().map(|items| match items.outcome.as_str() {
         "ok" if items.level == "masked" => format!("{} {} masked", items.count, items.data_class),

@@ -2,9 +2,10 @@
 //! them.
 //!
 //! The table is CSV with a line of titles, in any order: `principal`, `action` and `decision` are needed; `data_class`,
-//! `audience`, `region`, `purpose` and `level` (`full` or `masked`) say what is asked for; `roles`, `scopes`, `clearance`
-//! (each separated by spaces), `assurance` and `authenticated_seconds` what the caller's access token says; `source` and
-//! `at` where and when. `decision` is `allow` or `deny`; `reason` and `policies` are compared where they are not empty.
+//! `audience`, `region`, `purpose` and `level` (`full` or `masked`) say what is asked for; `roles`, `scopes`,
+//! `clearance` (each separated by spaces), `assurance` and `authenticated_seconds` what the caller's access token says;
+//! `source` and `at` where and when. `decision` is `allow` or `deny`; `reason` and `policies` are compared where they
+//! are not empty.
 
 use std::path::PathBuf;
 

@@ -88,8 +88,8 @@ fn of_commands(command: &clap::Command) -> BTreeSet<String> {
     own.chain(command.get_subcommands().flat_map(of_commands)).collect()
 }
 
-/// Serves until a signal to stop comes, or until the log can't be written any more. On SIGHUP it takes over what the files
-/// of TLS, catalog and policies say now.
+/// Serves until a signal to stop comes, or until the log can't be written any more. On SIGHUP it takes over what the
+/// files of TLS, catalog and policies say now.
 pub(crate) async fn until_stopped(
     server: Server,
     mut signals: StopSignals,

@@ -101,9 +101,9 @@ impl Account {
         holds(&self.regions, region)
     }
 
-    /// Whether one grant covers this action on data as a whole: class, audience, purpose, of detokenize how much is shown,
-    /// which is all if nothing is said, and what it asks of the caller's access token, whose scopes are given in order. No
-    /// purpose is covered by grants for any purpose.
+    /// Whether one grant covers this action on data as a whole: class, audience, purpose, of detokenize how much is
+    /// shown, which is all if nothing is said, and what it asks of the caller's access token, whose scopes are given in
+    /// order. No purpose is covered by grants for any purpose.
     #[must_use]
     pub fn covers_data(
         &self,

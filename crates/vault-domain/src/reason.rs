@@ -303,7 +303,8 @@ reasons! {
     // 105–107: how much of a value is shown
     LevelNotPermitted = 105, "LEVEL_NOT_PERMITTED", Denied, LevelNotPermitted,
         "this caller may be shown values of this data class as masks, not in full",
-        "ask for the level \"masked\" or \"best_permitted\", or ask the vault's operators for a grant of level \"full\"";
+        "ask for the level \"masked\" or \"best_permitted\", or ask the vault's operators for a grant of level \
+         \"full\"";
     MaskUnavailable = 106, "MASK_UNAVAILABLE", FailedPrecondition, MaskUnavailable,
         "the data class has no mask",
         "ask for the level \"full\", or have a mask added to the class in the catalog";

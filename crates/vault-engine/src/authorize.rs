@@ -170,8 +170,8 @@ fn decide(policies: &PolicySet, call: &Call, request: &DataRequest<'_>, class: &
     }
 }
 
-/// Decides on what is asked for. Who asks for all and may be shown a mask is told so, and is not shown the mask; who asks
-/// for the best gets it.
+/// Decides on what is asked for. Who asks for all and may be shown a mask is told so, and is not shown the mask; who
+/// asks for the best gets it.
 fn decide_level(asked: LevelAsked, has_mask: bool, decide: impl Fn(RevealLevel) -> Decided) -> Decided {
     if asked == LevelAsked::MASKED {
         return decide(RevealLevel::Masked);

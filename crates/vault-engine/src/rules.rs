@@ -1,5 +1,5 @@
-//! What may be done: policies and catalog, and what the tokens of its classes rest on. Exchanged as one, while the vault
-//! serves: a call goes by the rules that it began with, from its first decision to its commit.
+//! What may be done: policies and catalog, and what the tokens of its classes rest on. Exchanged as one, while the
+//! vault serves: a call goes by the rules that it began with, from its first decision to its commit.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -27,8 +27,8 @@ use crate::{
 /// Slots that one key may lie in.
 const WAYS: usize = 4;
 
-/// The longest key: the bytes of action and level, and five names, each behind a byte that no name holds; what the access
-/// token says, as a hash, and what else policies read, each behind a byte that says whether it is there.
+/// The longest key: the bytes of action and level, and five names, each behind a byte that no name holds; what the
+/// access token says, as a hash, and what else policies read, each behind a byte that says whether it is there.
 const KEY_BYTES_MAX: usize =
     2 + 5 + limits::PRINCIPAL_BYTES_MAX + 3 * limits::NAME_BYTES_MAX + limits::REGION_BYTES_MAX + 33 + 17 + 9;
 

@@ -237,7 +237,6 @@ async fn what_a_header_claims_counts_for_nothing() {
         .header("x-forwarded-for", "10.0.0.1")
         .header("forwarded", "for=10.0.0.1")
         .header("tokenvault-request-id", "00000000000000000000000000000000")
-        .header("authorization", "Bearer payments")
         .body(body)
         .unwrap();
     let reply = connection.send(request).await.unwrap();

@@ -172,6 +172,8 @@ async fn tokens_of_a_real_provider_count_by_certificate_and_by_key() {
         let claims = json!({"htm": "POST", "htu": target, "iat": now(), "jti": jti, "ath": ath});
         [("authorization", format!("DPoP {token}")), ("dpop", key.proof(|_, given| *given = claims))]
     };
+    // A proof says to the second when it was made, and the second of the vault's start began before it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     // The proxy that ends TLS shows a certificate of its own.
     assert_eq!(scene.bring(Role::Idle, &prove("two")).await, Ok(()));
     assert!(scene.bring(Role::Idle, &prove("two")).await.is_err(), "used before");

@@ -87,7 +87,8 @@ async fn every_mask_is_made_inside_of_the_vault() {
         assert_eq!(entry.decision, "allowed");
         assert_eq!(levels(&entry), MASKS.map(|(class, ..)| (class, "ok", "masked")));
     }
-    // Whoever may see all of them can ask for masks, and is shown all when nothing is said, as before there were levels.
+    // Whoever may see all of them can ask for masks, and is shown all when nothing is said, as before there were
+    // levels.
     let mark = vault.mark("eu").await;
     let settling = |level: RevealLevel| v1::DetokenizeRequest {
         purpose: "settlement".to_owned(),

@@ -22,8 +22,9 @@ DESCRIPTOR = descriptor_pool.Default().AddSerializedFile(
         "656e7661756c742e76312e4c69737444656e696564416363657373546f6b656e73526573706f6e7365620670726f746f33"
     )
 )
-DenyAccessTokensRequest = message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["DenyAccessTokensRequest"])
-DenyAccessTokensResponse = message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["DenyAccessTokensResponse"])
-DeniedAccessToken = message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["DeniedAccessToken"])
-ListDeniedAccessTokensRequest = message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["ListDeniedAccessTokensRequest"])
-ListDeniedAccessTokensResponse = message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["ListDeniedAccessTokensResponse"])
+_TYPES = DESCRIPTOR.message_types_by_name
+DenyAccessTokensRequest = message_factory.GetMessageClass(_TYPES["DenyAccessTokensRequest"])
+DenyAccessTokensResponse = message_factory.GetMessageClass(_TYPES["DenyAccessTokensResponse"])
+DeniedAccessToken = message_factory.GetMessageClass(_TYPES["DeniedAccessToken"])
+ListDeniedAccessTokensRequest = message_factory.GetMessageClass(_TYPES["ListDeniedAccessTokensRequest"])
+ListDeniedAccessTokensResponse = message_factory.GetMessageClass(_TYPES["ListDeniedAccessTokensResponse"])

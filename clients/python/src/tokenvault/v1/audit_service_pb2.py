@@ -37,10 +37,11 @@ DESCRIPTOR = descriptor_pool.Default().AddSerializedFile(
         "741a242e746f6b656e7661756c742e76312e476574436865636b706f696e74526573706f6e7365620670726f746f33"
     )
 )
-Receipt = message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Receipt"])
-QueryAccessLogRequest = message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["QueryAccessLogRequest"])
-QueryAccessLogResponse = message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["QueryAccessLogResponse"])
-AccessLogEntry = message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["AccessLogEntry"])
-AccessLogItems = message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["AccessLogItems"])
-GetCheckpointRequest = message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["GetCheckpointRequest"])
-GetCheckpointResponse = message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["GetCheckpointResponse"])
+_TYPES = DESCRIPTOR.message_types_by_name
+Receipt = message_factory.GetMessageClass(_TYPES["Receipt"])
+QueryAccessLogRequest = message_factory.GetMessageClass(_TYPES["QueryAccessLogRequest"])
+QueryAccessLogResponse = message_factory.GetMessageClass(_TYPES["QueryAccessLogResponse"])
+AccessLogEntry = message_factory.GetMessageClass(_TYPES["AccessLogEntry"])
+AccessLogItems = message_factory.GetMessageClass(_TYPES["AccessLogItems"])
+GetCheckpointRequest = message_factory.GetMessageClass(_TYPES["GetCheckpointRequest"])
+GetCheckpointResponse = message_factory.GetMessageClass(_TYPES["GetCheckpointResponse"])
