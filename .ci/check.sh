@@ -11,7 +11,13 @@ cd "$(dirname "$0")/.."
 # `--workspace` is the whole; one crate by hand: SCOPE="-p vault-ledger" .ci/check.sh clippy test
 read -ra scope <<<"${SCOPE:---workspace}"
 
-setup() { .ci/setup.sh test && .ci/tools.sh; }
+setup() {
+  .ci/setup.sh test && .ci/tools.sh
+  # What tests drive the system with, fetched before them: they would not all wait for it.
+  tests/python/packages.sh >/dev/null
+  tests/python/packages.sh clients/python/tests/requirements.txt >/dev/null
+  .ci/oidc.sh >/dev/null
+}
 rocksdb() { .ci/rocksdb.sh; }
 fmt() { cargo fmt --all --check; }
 clippy() { run cargo clippy "${scope[@]}" --all-targets --release --locked -- -D warnings; }

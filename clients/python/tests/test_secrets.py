@@ -127,5 +127,9 @@ def test_no_access_token_is_shown(vault, tmp_path, client_of, logged):
         loader.tokenize(PUT, [NewValue("email", EMAIL)])
     assert "secret-Signature" not in shown(refused.value)
     (tmp_path / "token").write_text(BEARER)
-    assert loader.tokenize(PUT, [NewValue("email", EMAIL)]).get_all()
+    # It reaches the vault, which believes no issuer here, and comes back in no word of the refusal.
+    with pytest.raises(tokenvault.Denied) as denied:
+        loader.tokenize(PUT, [NewValue("email", EMAIL)])
+    assert denied.value.reason == "ACCESS_TOKEN_INVALID"
+    assert "secret-Signature" not in shown(denied.value)
     assert "secret-Signature" not in logged.getvalue() + repr(loader) + repr(StaticToken(BEARER))

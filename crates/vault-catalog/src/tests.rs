@@ -387,7 +387,11 @@ fn faults_of_grants() {
     grant("{ actions = [\"detokenize\", \"get_checkpoint\"], classes = [\"card\"] }", ".actions", "write two grants");
     grant("{ actions = [\"query_access_log\"], classes = [\"card\"] }", ".classes", "the log holds entries of all");
     grant("{ actions = [\"query_access_log\"], audiences = [\"pay\"] }", ".audiences", "the log is for no audience");
-    grant("{ actions = [\"get_checkpoint\"], purposes = [\"load\"] }", ".purposes", "get_checkpoint states none");
+    grant(
+        "{ actions = [\"get_checkpoint\"], purposes = [\"load\"] }",
+        ".purposes",
+        "query_access_log alone states one",
+    );
     assert_fault(
         "[accounts.\"dns:a.example\"]\ntenant = \"acme\"\nregions = [\"eu\"]\n[[accounts.\"dns:a.example\".grants]]\n\
          actions = [\"tokenize\"]\nclasses = [\"card\"]\n",

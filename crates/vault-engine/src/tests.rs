@@ -178,8 +178,10 @@ async fn a_value_comes_back_to_its_audience_and_to_nobody_else() {
     assert_eq!(own.unwrap().expose(), b"4111111111111111");
     let other = reveal(&engine, "everything", tokens("card_number", "support", "settlement", &[token])).await;
     assert_eq!(other.unwrap_err(), Reason::TokenOfAnotherAudience);
-    let not_granted = reveal(&engine, "support", tokens("card_number", "support", "support_case", &[token])).await;
+    let not_granted = reveal(&engine, "support", tokens("customer_id", "support", "support_case", &[token])).await;
     assert_eq!(not_granted.unwrap_err(), Reason::AccessDenied);
+    let masks_alone = reveal(&engine, "support", tokens("card_number", "support", "support_case", &[token])).await;
+    assert_eq!(masks_alone.unwrap_err(), Reason::LevelNotPermitted);
     let tenant = reveal(&engine, "globex-payments", tokens("card_number", "payments", "settlement", &[token])).await;
     assert_eq!(tenant.unwrap_err().outside(), Reason::TokenNotFound);
     running.stop().await;

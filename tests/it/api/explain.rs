@@ -70,7 +70,7 @@ async fn the_answer_is_what_the_log_would_say_with_the_policies_that_decide() {
     for (token, reason) in [
         (globex[0].as_str(), "TOKEN_OF_ANOTHER_TENANT"),
         (&session[0], "TOKEN_OF_ANOTHER_CLASS"),
-        ("no token", "TOKEN_MALFORMED"),
+        ("tok_eu_but_not_really", "TOKEN_MALFORMED"),
     ] {
         let no = auditor.explain(explain("payments", "email", token)).await.unwrap();
         assert_eq!((no.revealed, no.reason.as_str()), (false, reason));
@@ -95,7 +95,7 @@ async fn a_service_may_ask_about_its_own_call_and_is_answered_as_detokenize_answ
     };
     let yes = payments.explain(own(&token)).await.unwrap();
     assert!(yes.revealed && yes.policies.is_empty(), "{yes:?}");
-    for token in [globex[0].as_str(), "no token"] {
+    for token in [globex[0].as_str(), "tok_eu_but_not_really"] {
         let no = payments.explain(own(token)).await.unwrap();
         let refused = payments.detokenize(detokenize("email", [token])).await.unwrap().results.remove(0).unwrap_err();
         assert_eq!((no.revealed, no.reason.as_str()), (false, refused.reason.as_str()));

@@ -22,8 +22,9 @@ use crate::vault;
 fn rules(vault: &TestVault, change: impl FnOnce(String) -> String, own: &str) -> PolicySet {
     let text = fs::read_to_string(vault.directory().join("catalog.toml")).unwrap();
     let catalog = Catalog::parse(&change(text)).unwrap_or_else(|error| panic!("{error}"));
-    let own = PolicySource { name: "own.cedar", text: own };
-    PolicySet::load(&[PolicySource::DEFAULT, own], &catalog).unwrap_or_else(|error| panic!("{error}"))
+    let own = (!own.is_empty()).then_some(PolicySource { name: "own.cedar", text: own });
+    let sources: Vec<_> = [PolicySource::DEFAULT].into_iter().chain(own).collect();
+    PolicySet::load(&sources, &catalog).unwrap_or_else(|error| panic!("{error}"))
 }
 
 async fn apply(vault: &TestVault, change: impl FnOnce(String) -> String, own: &str) -> Result<Applied, ApplyError> {

@@ -6,7 +6,7 @@ use std::{fs, path::Path, time::Duration};
 use serde_json::{Value, json};
 use tonic::{Code, Request};
 use vault_client::{CallContext, Client, ClientConfig, ClientError, Endpoint, HeldToken, Idempotency, TokenFile};
-use vault_domain::{Audience, Clock, DataClass, ManualClock, Purpose, Region, SystemClock, SystemEntropy, TokenText};
+use vault_domain::{Audience, Clock, DataClass, ManualClock, Purpose, Region, SystemEntropy, TokenText};
 use vault_tests::{
     caller::{Caller, Detokenized},
     certificates::Name,
@@ -470,7 +470,8 @@ async fn the_client_sends_the_token_that_its_file_holds_now() {
     let authority = scene.vault.authority().certificate_pem();
     let config = ClientConfig::new(endpoint, authority.as_bytes(), certificate.as_bytes(), &key).unwrap();
     let config = config.with_access_tokens(std::sync::Arc::new(TokenFile::open(&file).unwrap()));
-    let (clock, entropy) = (std::sync::Arc::new(SystemClock::new()), std::sync::Arc::new(SystemEntropy));
+    // The vault's clock: the client states the time of its calls.
+    let (clock, entropy) = (std::sync::Arc::new(scene.clock.clone()), std::sync::Arc::new(SystemEntropy));
     let client = Client::connect(config, clock, entropy).await.unwrap();
     let context = CallContext {
         region: Region::parse("eu").unwrap(),

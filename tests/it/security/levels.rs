@@ -52,7 +52,7 @@ fn levels(entry: &v1::AccessLogEntry) -> Vec<(&str, &str, &str)> {
 
 /// A value of every class that the desk is shown masks of, what it is shown, and a part that must stay hidden.
 const MASKS: [(&str, &str, &str, &str); 10] = [
-    ("card_number", "4012888888881881", "************1881", "40128"),
+    ("card_number", "5555341244441115", "************1115", "555534"),
     ("card_passing", "4012888888881881", "401288******1881", "888888"),
     ("card_vaultless", "378282246310005", "378282*****0005", "24631"),
     ("account", "4711081512", "******1512", "471108"),
