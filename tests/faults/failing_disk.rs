@@ -62,7 +62,9 @@ async fn after_a_failed_sync_nothing_is_revealed_and_the_vault_ends() {
                 Err(refused) => break refused,
             }
         };
-        assert!((1..nth).contains(&revealed) && faults.injected() == 1, "{revealed} before sync {nth}");
+        // Each thread counts its own syncs: one that takes the stores down can meet the fault too.
+        let injected = faults.injected();
+        assert!((1..nth).contains(&revealed) && injected >= 1, "{revealed} before sync {nth}, {injected}: {refused:?}");
         assert!(WORDS.contains(&refused.reason.as_str()), "{refused:?}");
         words.push(if refused.reason.is_empty() { refused.message } else { refused.reason });
 

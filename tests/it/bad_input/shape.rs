@@ -5,7 +5,7 @@ use vault_proto::v1;
 use vault_tests::{
     caller::Caller,
     refusal::Refusal,
-    requests::{card, detokenize, detokenize_item, email, query, tokenize, tokenize_item},
+    requests::{card, describe, detokenize, detokenize_item, email, explain, query, tokenize, tokenize_item},
     roles::Role,
     vault::TestVault,
 };
@@ -103,6 +103,40 @@ async fn a_request_to_detokenize_of_the_wrong_form_is_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_question_about_tokens_of_the_wrong_form_is_refused_by_name() {
+    let vault = vault().await;
+    vault.secrets().plant(b"4929831700526640");
+    let token = vault.give("email", [email(1)]).await.remove(0);
+    let payments = vault.caller(Role::Payments).await;
+    let rows: [Row<v1::DescribeTokensRequest>; 8] = [
+        (|request| request.items.clear(), (Code::InvalidArgument, "BATCH_EMPTY"), ""),
+        (
+            |request| request.items = vec![request.items[0].clone(); 1001],
+            (Code::InvalidArgument, "BATCH_TOO_LARGE"),
+            "",
+        ),
+        (
+            |request| request.items = (0..33).map(|n| detokenize_item(&format!("class{n}"), "tok")).collect(),
+            INVALID,
+            "items.data_class",
+        ),
+        (|request| request.audience = "4929831700526640".to_owned(), INVALID, "audience"),
+        (|request| request.audience.clear(), INVALID, "audience"),
+        (|request| request.purpose = "With Spaces".to_owned(), INVALID, "purpose"),
+        (|request| request.purpose = "curiosity".to_owned(), (Code::InvalidArgument, "PURPOSE_UNKNOWN"), ""),
+        (|request| request.reference = "x4929831700526".to_owned(), INVALID, "reference"),
+    ];
+    for (change, expected, field) in rows {
+        let mut request = describe("email", [&token]);
+        change(&mut request);
+        let (refusal, entry) = assert_refused(&vault, payments.describe(request), expected).await;
+        assert_names(&refusal, field);
+        assert_eq!((entry.action.as_str(), entry.principal.as_str()), ("describe", Role::Payments.principal()));
+    }
+    vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn as_many_items_and_classes_as_the_limits_say_are_taken() {
     let vault = vault().await;
     let loader = vault.caller(Role::Loader).await;
@@ -122,13 +156,17 @@ async fn in_region(vault: &TestVault, region: &str, expected: (Code, &str), refu
     let region = region.to_owned();
     let give = v1::TokenizeRequest { region: region.clone(), ..tokenize("email", [email(1)]) };
     let reveal = v1::DetokenizeRequest { region: region.clone(), ..detokenize("email", ["tok_eu_any"]) };
+    let tell = v1::DescribeTokensRequest { region: region.clone(), ..describe("email", ["tok_eu_any"]) };
+    let why = v1::ExplainAccessRequest { region: region.clone(), ..explain("payments", "email", "tok_eu_any") };
     let reason = ["FIELD_INVALID", "REGION_UNKNOWN", "WRONG_REGION"].into_iter().find(|r| *r == expected.1).unwrap();
-    for action in ["tokenize", "detokenize", "query_access_log", "get_checkpoint"] {
+    for action in ["tokenize", "detokenize", "describe", "explain_access", "query_access_log", "get_checkpoint"] {
         refusals.expect(action, reason);
     }
     vec![
         assert_turned_away(vault, loader.tokenize(give), expected).await,
         assert_turned_away(vault, payments.detokenize(reveal), expected).await,
+        assert_turned_away(vault, payments.describe(tell), expected).await,
+        assert_turned_away(vault, auditor.explain(why), expected).await,
         assert_turned_away(vault, auditor.query(query(&region)), expected).await,
         assert_turned_away(vault, auditor.checkpoint(&region), expected).await,
     ]
