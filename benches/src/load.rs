@@ -181,13 +181,14 @@ pub struct Connections(Vec<Stub>);
 /// A generated client, each of whose requests counts once.
 type Stub = TokenServiceClient<InterceptedService<Channel, fn(Request<()>) -> Result<Request<()>, Status>>>;
 
-/// Adds what vault-client adds: a nonce that was never used, and the time.
+/// Adds what vault-client adds: a nonce that was never used, and the time, outside of the table of headers.
 fn fresh(mut request: Request<()>) -> Result<Request<()>, Status> {
     let mut nonce = Nonce([0; 16]);
     SystemEntropy.fill(&mut nonce.0).map_err(|error| Status::internal(error.to_string()))?;
     let said = [(NONCE_METADATA, nonce.to_string()), (TIMESTAMP_METADATA, SystemClock::new().wall().to_string())];
     for (name, text) in said {
-        let value = MetadataValue::try_from(text).map_err(|error| Status::internal(error.to_string()))?;
+        let mut value = MetadataValue::try_from(text).map_err(|error| Status::internal(error.to_string()))?;
+        value.set_sensitive(true);
         request.metadata_mut().insert(name, value);
     }
     Ok(request)

@@ -150,8 +150,10 @@ impl Client {
         }
         let said = [(NONCE_METADATA, nonce.to_string()), (TIMESTAMP_METADATA, self.0.clock.wall().to_string())];
         for (name, text) in said {
-            // Digits are always a value.
-            if let Ok(value) = MetadataValue::try_from(text) {
+            // Digits are always a value. One that never comes again has no place in the connection's table of headers
+            // (RFC 7541 section 7.1.3), where it would push out those that do.
+            if let Ok(mut value) = MetadataValue::try_from(text) {
+                value.set_sensitive(true);
                 request.metadata_mut().insert(name, value);
             }
         }
