@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use clap::CommandFactory;
@@ -54,17 +55,24 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
     until_stopped(server, signals, reloads, &arguments.config).await
 }
 
+/// How long reading catalog and policies may take: a signal to stop waits for it.
+const READ_DEADLINE: Duration = Duration::from_secs(5);
+
 /// Reads catalog and policies anew and serves by them. What is wrong with them is told, and the old ones hold on.
 async fn take_over(server: &Server, config: &Path) {
     let path = config.to_owned();
-    let read = tokio::task::spawn_blocking(move || Config::load(&path, &environment())?.policies()).await;
-    let policies = match read {
-        Ok(Ok(policies)) => policies,
-        Ok(Err(error)) => {
+    let reading = tokio::task::spawn_blocking(move || Config::load(&path, &environment())?.policies());
+    let policies = match tokio::time::timeout(READ_DEADLINE, reading).await {
+        Err(_) => {
+            tracing::error!("catalog and policies stay as they are: they could not be read in {READ_DEADLINE:?}");
+            return;
+        }
+        Ok(Err(_)) => return,
+        Ok(Ok(Ok(policies))) => policies,
+        Ok(Ok(Err(error))) => {
             tracing::error!("catalog and policies stay as they are: {error}");
             return;
         }
-        Err(_) => return,
     };
     match server.apply(policies).await {
         Ok(applied) if applied.before == applied.now => tracing::info!("catalog and policies are as they were"),

@@ -177,7 +177,11 @@ fn decide_level(asked: LevelAsked, has_mask: bool, decide: impl Fn(RevealLevel) 
         return decide(RevealLevel::Masked);
     }
     let full = decide(RevealLevel::Full);
-    if full.reason.is_none() || !has_mask {
+    // Who could be shown all after a step-up is told of that.
+    if matches!(full.reason, None | Some(Reason::StepUpRequired)) && asked != LevelAsked::BestPermitted
+        || full.reason.is_none()
+        || !has_mask
+    {
         return full;
     }
     let masked = decide(RevealLevel::Masked);

@@ -137,9 +137,10 @@ impl ExplainedCaller {
             has_reference: self.reference.is_some(),
             ..data
         };
+        let known = policies.catalog().account(self.principal.as_str());
         let authorized = match account(policies.catalog(), theirs) {
-            Ok(account) if account.tenant() == tenant => authorize(policies, theirs, account, &explained, now),
-            Ok(_) => Err(Error::new(Reason::PrincipalUnknown)),
+            _ if known.is_none_or(|account| account.tenant() != tenant) => Err(Error::new(Reason::PrincipalUnknown)),
+            Ok(account) => authorize(policies, theirs, account, &explained, now),
             Err(error) => Err(error),
         };
         authorized.unwrap_or_else(|error| {

@@ -125,10 +125,11 @@ impl Once {
 }
 
 impl Kept {
-    /// Puts the end of nonces that are older than two windows into a batch: with one commit of a bucket's time, as one
+    /// Puts the end of nonces that are older than two windows, and than the widest that there can be, into a batch: with one commit of a bucket's time, as one
     /// range.
     fn let_go(&self, now: Millis, window: Duration, batch: &mut Batch) -> LetGo<'_> {
-        let first = bucket(before(now, 2 * window));
+        // A window that is configured wider later must not find the nonces of a narrower one gone.
+        let first = bucket(before(now, (2 * window).max(limits::REPLAY_WINDOW_MAX)));
         let was = self.0.load(Ordering::Acquire);
         let is_mine = was < first && self.0.compare_exchange(was, first, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if is_mine {

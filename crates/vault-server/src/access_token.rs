@@ -68,6 +68,11 @@ impl AccessTokens {
         self.denied.iter().for_each(|denied| drop(tasks.spawn(denied.clone().keep())));
     }
 
+    /// Whether the file of denied tokens names this one.
+    pub(crate) fn denies(&self, verified: &Verified) -> bool {
+        self.denied.as_ref().is_some_and(|denied| denied.holds(&verified.issuer, &verified.jti))
+    }
+
     /// Whether an issuer of this name is configured.
     pub(crate) fn has_issuer(&self, name: &str) -> bool {
         self.issuers.all().iter().any(|issuer| issuer.name() == name)
@@ -102,7 +107,7 @@ pub(crate) async fn admit(
     let tokens = tokens.ok_or(Fault::IssuerUnknown)?;
     let certificate = peer.certificate.map(vault_engine::CertificateSha256::get);
     let verified = tokens.verify(&Presented { scheme, token, proof, certificate, path }).await?;
-    if tokens.denied.as_ref().is_some_and(|denied| denied.holds(&verified.issuer, &verified.jti)) {
+    if tokens.denies(&verified) {
         return Err(Fault::Denied);
     }
     Ok(Some(verified))

@@ -26,7 +26,7 @@ use crate::{
     access_token::{self, AccessTokens},
     identity::Peer,
     intake::{Framing, Intake, Read},
-    rpc::{Entered, admin::AdminRpc, audit::AuditRpc, stream::Streams, token::TokenRpc},
+    rpc::{Entered, Shown, admin::AdminRpc, audit::AuditRpc, stream::Streams, token::TokenRpc},
     status::{self, REQUEST_ID},
     tls::Standing,
 };
@@ -122,8 +122,8 @@ impl<H: Health> Door<H> {
         let id = RequestId(id);
         let is_stream = STREAMS.contains(&head.uri.path());
         let longest = if is_stream { limits::STREAM_DEADLINE } else { limits::CALL_DEADLINE };
-        let call = match self.enter(&standing, id, &head, longest).await {
-            Ok(call) => call,
+        let (call, verified) = match self.enter(&standing, id, &head, longest).await {
+            Ok(entered) => entered,
             Err(refused) => return Ok(answer_of(refused, transport)),
         };
         let path = head.uri.path();
@@ -154,6 +154,7 @@ impl<H: Health> Door<H> {
             let mut request = Request::from_parts(head, Body::new(body));
             request.extensions_mut().insert(Entered(call.clone()));
             request.extensions_mut().insert(standing);
+            request.extensions_mut().insert(Shown { verified, tokens: self.access_tokens.clone() });
             let Ok(response) = self.streams.clone().call(request).await;
             return Ok(self.answered(&call, response, transport).await);
         }
@@ -216,7 +217,7 @@ impl<H: Health> Door<H> {
         request_id: RequestId,
         head: &Parts,
         longest: Duration,
-    ) -> Result<Arc<Call>, Status> {
+    ) -> Result<(Arc<Call>, Option<Arc<Verified>>), Status> {
         let (peer, headers) = (&standing.peer, &head.headers);
         let principal = match standing.check().and_then(|()| peer.principal.clone()) {
             Ok(principal) => principal,
@@ -242,7 +243,7 @@ impl<H: Health> Door<H> {
             }
             None => (principal, None, peer.issuer.clone()),
         };
-        Ok(Arc::new(Call {
+        let call = Call {
             request_id,
             trace_id: headers.get("traceparent").and_then(|value| trace_id(value.as_bytes())),
             principal,
@@ -252,7 +253,8 @@ impl<H: Health> Door<H> {
             source: Some(peer.source),
             freshness: freshness(headers),
             deadline: clock.monotonic().saturating_add(left),
-        }))
+        };
+        Ok((Arc::new(call), verified))
     }
 
     /// The access token of a call, if it has one.

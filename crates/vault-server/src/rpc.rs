@@ -10,12 +10,30 @@ use std::{sync::Arc, time::Duration};
 use tonic::{Request, Status};
 use vault_domain::{Reason, Region};
 use vault_engine::{Call, Engine, Error};
+use vault_identity::Verified;
 
-use crate::{status, tls::Standing};
+use crate::{access_token::AccessTokens, status, tls::Standing};
 
 /// What the door has put beside a request.
 #[derive(Clone)]
 pub(crate) struct Entered(pub(crate) Arc<Call>);
+
+/// The access token that a stream was opened with, if there was one, and who knows which are denied.
+#[derive(Clone, Default)]
+pub(crate) struct Shown {
+    pub(crate) verified: Option<Arc<Verified>>,
+    pub(crate) tokens: Option<Arc<AccessTokens>>,
+}
+
+impl Shown {
+    /// Refuses when the token was put on a deny-list since.
+    pub(crate) fn check(&self, engine: &Engine) -> Result<(), Reason> {
+        let Some(verified) = &self.verified else { return Ok(()) };
+        let by_file = self.tokens.as_ref().is_some_and(|tokens| tokens.denies(verified));
+        let denied = by_file || engine.is_denied(&verified.issuer, &verified.jti);
+        if denied { Err(Reason::AccessTokenDenied) } else { Ok(()) }
+    }
+}
 
 /// The call that a request belongs to.
 pub(crate) fn call<T>(request: &Request<T>) -> Result<Arc<Call>, Status> {

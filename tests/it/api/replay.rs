@@ -287,8 +287,8 @@ async fn nonces_are_kept_for_two_windows_and_no_longer() {
     drop(payments);
     vault.stop().await;
     let kept = vault.stored_nonces("eu");
-    // Two windows, and what lies in the same five minutes as their beginning.
-    assert!((5..=5 * 5).contains(&kept), "{kept} of {nonce}");
+    // The widest window that there can be, and what lies in the same five minutes as its beginning.
+    assert!((5 * 4..=5 * 7).contains(&kept), "{kept} of {nonce}");
     vault.start_again().await;
     vault.still_serves().await;
     vault.stop().await;

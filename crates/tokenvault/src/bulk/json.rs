@@ -88,7 +88,7 @@ pub(crate) fn encode(text: &str, out: &mut Vec<u8>) {
 }
 
 const NO_JSON: Fault = Fault::malformed("json", "write one JSON object on one line (RFC 8259)");
-const NO_OBJECT: Fault = Fault::malformed("json", "write one JSON object on each line");
+pub(crate) const NO_OBJECT: Fault = Fault::malformed("json", "write one JSON object on each line");
 const NOT_UTF_8: Fault = Fault::malformed("utf8", "write the line in UTF-8");
 const TOO_DEEP: Fault = Fault::malformed("depth", "nest arrays and objects at most 128 deep");
 const TWICE: Fault =

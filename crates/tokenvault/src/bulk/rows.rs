@@ -355,6 +355,10 @@ fn json_places(raw: &[u8], blank: bool, pointers: &[Pointer], keep_empty: bool) 
     if blank {
         return Ok(Vec::new());
     }
+    // A list of rows on one line is no row: its values would pass unseen where missing ones are let be.
+    if raw.trim_ascii_start().first() != Some(&b'{') {
+        return Err(json::NO_OBJECT);
+    }
     let mut places = Vec::with_capacity(pointers.len());
     for (column, found) in json::scan(raw, pointers)?.into_iter().enumerate() {
         match found {

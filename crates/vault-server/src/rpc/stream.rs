@@ -28,7 +28,7 @@ use vault_domain::{Action, Freshness, PrincipalId, Reason, limits};
 use vault_engine::{Call, Engine, Error};
 use vault_proto::v1;
 
-use super::{call, in_time, origin, standing};
+use super::{Shown, call, in_time, origin, standing};
 use crate::{
     convert::{
         from_proto::{self, About, check_count},
@@ -210,6 +210,7 @@ impl Streams {
     ) -> Result<Response<Answers<V::Answer>>, Status> {
         let call = call(&request)?;
         let standing = standing(&request)?;
+        let shown = request.extensions().get::<Shown>().cloned().unwrap_or_default();
         engine.admit(&call, V::ACTION).await.map_err(|error| status::status(&error, call.request_id))?;
         let Some(place) = Place::take(&self.0, &call.principal) else {
             // No region is known yet: the node's log has it.
@@ -223,6 +224,7 @@ impl Streams {
             engine: engine.clone(),
             call,
             standing,
+            shown,
             messages: request.into_inner(),
             about: None,
             last_sequence: None,
@@ -294,6 +296,7 @@ struct Running<V: Verb> {
     call: Arc<Call>,
     /// The caller's certificate, which may be revoked while the stream lasts.
     standing: Arc<Standing>,
+    shown: Shown,
     messages: Streaming<V::Message>,
     /// What holds for all of it, when the first message was read.
     about: Option<Arc<About>>,
@@ -473,7 +476,7 @@ impl<V: Verb> Running<V> {
     async fn take(&mut self, message: V::Message) -> Result<(), Error> {
         let Opened { start, sequence, items } = V::open(message);
         let region = start.as_ref().map(|start| start.region.clone());
-        let judged = self.standing.check().map_err(Error::new);
+        let judged = self.standing.check().and_then(|()| self.shown.check(&self.engine)).map_err(Error::new);
         match judged.and_then(|()| self.check(start.as_ref(), sequence, items.len())) {
             Ok(false) => {}
             Ok(true) => {
