@@ -1,8 +1,9 @@
 //! `tokenvault config diff`: who gains and who loses which access from one configuration to another, before it serves.
 //!
-//! It asks the policies of both about everything that anybody may do, by a certificate alone and with the access token
-//! that opens the most, and tells the differences. So it sees what a changed grant, account, class or policy comes to,
-//! however it was written.
+//! It asks the policies of both about everything that anybody may do, by a certificate alone and with an access token of
+//! every scope that grants ask for, freshly and strongly authenticated, and tells the differences. So it sees what a
+//! changed grant or policy comes to, however it was written. It does not see what depends on roles or on a token that
+//! lacks a scope, nor what an account's tenant or need of an access token, or a class's settings, change.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -71,7 +72,11 @@ pub(crate) fn run(arguments: &DiffArguments) -> Result<Exit, Failure> {
     let form = arguments.output.form();
     let mut out = output::stdout();
     if changes.is_empty() && form == Output::Table {
-        writeln!(out, "Nobody gains and nobody loses any access.")?;
+        writeln!(
+            out,
+            "Nobody gains and nobody loses any access that was asked about. Not asked about: roles, combinations of \
+             scopes, the tenants and access tokens of accounts, the settings of data classes."
+        )?;
         out.flush()?;
         return Ok(Exit::Done);
     }

@@ -3,17 +3,20 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use http::HeaderMap;
 use serde_json::{Value, json};
 use tonic::{Code, Request};
 use vault_client::{CallContext, Client, ClientConfig, ClientError, Endpoint, HeldToken, Idempotency, TokenFile};
 use vault_domain::{Audience, Clock, DataClass, ManualClock, Purpose, Region, SystemEntropy, TokenText};
+use vault_proto::v1;
 use vault_tests::{
     caller::{Caller, Detokenized},
     certificates::Name,
     issuer::{SigningKey, VAULT_AUDIENCE, base64url, claims, hs256, jwks},
     refusal::Refusal,
-    requests::{detokenize, email},
+    requests::{detokenize, detokenize_item, email},
     roles::Role,
+    stream::{settling, tokens},
     vault::{BEGINNING, TestVault},
 };
 use zeroize::Zeroizing;
@@ -422,6 +425,35 @@ async fn a_file_of_keys_that_changes_is_read_again_and_what_it_drops_counts_no_m
     scene.bring(&old).await.unwrap_err().is(Code::Unauthenticated, "ACCESS_TOKEN_INVALID");
     refusals.expect("call", "ACCESS_TOKEN_SIGNATURE_INVALID");
     scene.finish(refusals).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_denied_ends_the_streams_that_it_opened() {
+    let scene = Scene::start().await;
+    let token = scene.token(|claims| claims["jti"] = json!("stolen"));
+    token.split('.').filter(|part| part.len() >= 40).for_each(|part| scene.vault.secrets().plant(part.as_bytes()));
+    let mut said = HeaderMap::new();
+    said.insert("authorization", format!("Bearer {token}").parse().unwrap());
+    let mut stream = scene.vault.caller(Role::Idle).await.detokenize_stream_saying(said).await.unwrap();
+    let mut ask = async |n: u64| {
+        let items = vec![detokenize_item("email", &scene.token)];
+        let start = (n == 1).then(settling);
+        stream.send(v1::DetokenizeStreamRequest { start, ..tokens(n, items) }).await;
+        stream.answer().await.map(|answer| answer.unwrap().1.values())
+    };
+    assert_eq!(ask(1).await.unwrap(), [email(1).into_bytes()]);
+    fs::write(scene.vault.directory().join("denied.txt"), "idp stolen\n").unwrap();
+    let mut asked = 1;
+    let refusal = loop {
+        asked += 1;
+        assert!(asked < 50, "the list is read again");
+        match ask(asked).await {
+            Ok(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            Err(refusal) => break refusal,
+        }
+    };
+    refusal.is(Code::Unauthenticated, "ACCESS_TOKEN_INVALID");
+    scene.finish(Refusals::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
