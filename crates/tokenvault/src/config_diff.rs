@@ -1,7 +1,7 @@
 //! `tokenvault config diff`: who gains and who loses which access from one configuration to another, before it serves.
 //!
-//! It asks the policies of both about everything that anybody may do, by a certificate alone and with an access token of
-//! every scope that grants ask for, freshly and strongly authenticated, and tells the differences. So it sees what a
+//! It asks the policies of both about everything that anybody may do, by a certificate alone and with an access token
+//! of every scope that grants ask for, freshly and strongly authenticated, and tells the differences. So it sees what a
 //! changed grant or policy comes to, however it was written. It does not see what depends on roles or on a token that
 //! lacks a scope, nor what an account's tenant or need of an access token, or a class's settings, change.
 
