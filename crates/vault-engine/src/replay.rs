@@ -125,8 +125,8 @@ impl Once {
 }
 
 impl Kept {
-    /// Puts the end of nonces that are older than two windows, and than the widest that there can be, into a batch: with
-    /// one commit of a bucket's time, as one range.
+    /// Puts the end of nonces that are older than two windows, and than the widest that there can be, into a batch:
+    /// with one commit of a bucket's time, as one range.
     fn let_go(&self, now: Millis, window: Duration, batch: &mut Batch) -> LetGo<'_> {
         // A window that is configured wider later must not find the nonces of a narrower one gone.
         let first = bucket(before(now, (2 * window).max(limits::REPLAY_WINDOW_MAX)));
