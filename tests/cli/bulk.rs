@@ -240,6 +240,39 @@ fn lines_that_cannot_be_replaced_are_rejected_with_their_line_and_reason() {
 }
 
 #[test]
+fn a_column_that_no_row_has_is_no_success_and_a_list_is_no_row() {
+    let vault = DevVault::start();
+    let out = vault.path("out.jsonl");
+    let job = |text: &str, more: &str| {
+        let source = write(&vault.path("in.jsonl"), text);
+        let rejects = vault.path("rejects.csv");
+        let line = format!(
+            "bulk tokenize --in {source} --out {out} --rejects {rejects} {LOAD} --keep-empty --overwrite --format jsonl \
+             --output jsonl {more}"
+        );
+        vault.run("loader", &line, "").with(1)
+    };
+    let card = "4111111111111111";
+    for (row, column) in [
+        (format!("{{\"customer\":{{\"pan\":\"{card}\"}}}}"), "customer.pan"),
+        (format!("{{\"Card\":\"{card}\"}}"), "card"),
+        (format!("{{\"cards\":[{{\"pan\":\"{card}\"}}]}}"), "/cards/pan"),
+        (format!("{{\"customer\":\"{card}\"}}"), "/customer/pan"),
+    ] {
+        for dry in ["", " --dry-run"] {
+            let ended = job(&format!("{row}\n{row}\n"), &format!("--column {column}=card_number{dry}"));
+            assert!(ended.err.contains(&format!("no row has a value in {column:?}")), "{}", ended.err);
+            assert!(!ended.err.contains("4111"), "{}", ended.err);
+        }
+    }
+    // One column that is there does not hide another one that is not.
+    let both = job(&format!("{{\"card\":\"{card}\"}}\n"), "--column card=card_number --column emial=email");
+    assert!(both.err.contains("\"emial\"") && !both.err.contains("\"card\""), "{}", both.err);
+    let list = job(&format!("[{{\"card\":\"{card}\"}}]\n"), "--column card=card_number");
+    assert!(list.err.contains("1 rows were rejected") && fs::read_to_string(&out).unwrap().is_empty(), "{}", list.err);
+}
+
+#[test]
 fn many_columns_go_to_many_classes() {
     let vault = DevVault::start_with(|place| {
         let catalog = fs::read_to_string(place.join("catalog.toml")).unwrap();

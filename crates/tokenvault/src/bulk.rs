@@ -200,6 +200,9 @@ async fn run(direction: Direction, level: LevelAsked, arguments: BulkArguments) 
         () = signals.next() => return Err(targets::stopped(direction, &files)),
     };
     statistics.write(output::stdout(), form, direction, &job.shape.columns)?;
+    if let Some(unseen) = statistics.unseen(&job.shape.columns) {
+        return Err(Failure::new(Exit::Failure, unseen));
+    }
     if statistics.rows_rejected == 0 {
         return Ok(Exit::Done);
     }

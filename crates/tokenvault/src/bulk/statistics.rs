@@ -56,6 +56,21 @@ pub(crate) struct Statistics {
 }
 
 impl Statistics {
+    /// What is wrong where rows were let through and a column had no value in any of them: its name is most likely not
+    /// the one that the file has, and the values went by in clear.
+    pub(crate) fn unseen(&self, rules: &[ColumnRule]) -> Option<String> {
+        let counted = rules.iter().zip(&self.columns);
+        let unseen = counted.filter(|(_, counts)| counts.values == 0 && counts.refused == 0);
+        let names: Vec<String> = unseen.map(|(rule, _)| format!("{:?}", rule.name)).collect();
+        (self.rows_in > self.rows_rejected && !names.is_empty()).then(|| {
+            format!(
+                "no row has a value in {}: nothing was replaced there, and if the name is not the file's, its values \
+                 stand in clear; names are compared letter by letter",
+                names.join(", ")
+            )
+        })
+    }
+
     pub(crate) fn of_columns(columns: usize) -> Self {
         Self { columns: vec![ColumnCounts::default(); columns], ..Self::default() }
     }

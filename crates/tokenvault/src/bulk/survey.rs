@@ -53,6 +53,9 @@ pub(crate) fn run(job: &Job, files: &Files<'_>, form: Output) -> Result<Exit, Fa
     });
     output::write_summary(output::stdout(), form, &summary)?;
     output::note("nothing was sent and nothing was written: whether the vault takes the values is not known");
+    if let Some(unseen) = statistics.unseen(&job.shape.columns) {
+        return Err(Failure::new(Exit::Failure, unseen));
+    }
     if statistics.rows_rejected == 0 {
         return Ok(Exit::Done);
     }
