@@ -247,8 +247,8 @@ fn a_column_that_no_row_has_is_no_success_and_a_list_is_no_row() {
         let source = write(&vault.path("in.jsonl"), text);
         let rejects = vault.path("rejects.csv");
         let line = format!(
-            "bulk tokenize --in {source} --out {out} --rejects {rejects} {LOAD} --keep-empty --overwrite --format jsonl \
-             --output jsonl {more}"
+            "bulk tokenize --in {source} --out {out} --rejects {rejects} {LOAD} --keep-empty --overwrite \
+             --format jsonl --output jsonl {more}"
         );
         vault.run("loader", &line, "").with(1)
     };

@@ -120,6 +120,15 @@ def test_what_is_refused_as_a_whole_ends_a_stream(vault, client_of):
         loader.tokenize_stream(PUT, [], first_number=-1)
 
 
+def test_why_a_stream_is_refused_is_told_however_much_was_to_follow(vault, client_of):
+    loader = client_of(vault.config("loader")).connect()
+    # Without a key nothing is sent a second time, which would find the reason then.
+    elsewhere = dataclasses.replace(PUT, region="apac", idempotency=Idempotency.OFF)
+    for _ in range(50):
+        with loader.tokenize_stream(elsewhere, batches(20, 50)) as stream, pytest.raises(tokenvault.WrongRegion):
+            next(stream)
+
+
 def test_a_stream_that_hangs_ends_at_the_deadline(vault, wire, client_of):
     loader = client_of(vault.config("loader", wire.endpoint, deadline=0.5)).connect()
     with loader.tokenize_stream(PUT, iter(batches(200, 1))) as stream:

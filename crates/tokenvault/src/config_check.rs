@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use vault_domain::{Clock, SystemClock};
-use vault_server::{Config, ConfigError, Severity};
+use vault_server::{Config, ConfigError, Finding, Severity};
 
 use crate::{
     exit::{Exit, Failure},
@@ -27,7 +27,9 @@ pub(crate) struct CheckArguments {
 pub(crate) fn run(arguments: &CheckArguments) -> Result<Exit, Failure> {
     let mut records = Records::new(output::stdout(), arguments.output.form(), COLUMNS);
     let mut exit = Exit::Done;
-    for (severity, record) in findings(Config::load(&arguments.config, &environment())) {
+    let config = Config::load(&arguments.config, &environment());
+    let doubts = config.as_ref().map(|config| config.doubts(SystemClock::new().wall())).unwrap_or_default();
+    for (severity, record) in findings(config).into_iter().chain(doubts.iter().map(record)) {
         records.push(&record)?;
         if severity == Severity::Error {
             exit = Exit::Failure;
@@ -39,18 +41,27 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<Exit, Failure> {
 
 /// All that there is to say of a configuration, as records.
 pub(crate) fn findings(config: Result<Config, ConfigError>) -> Vec<(Severity, Value)> {
-    let record = |severity: Severity, about: &str, finding: &str| {
-        (severity, json!({"severity": severity.to_string(), "about": about, "finding": finding}))
-    };
     match config {
         Ok(config) => {
             let findings = config.findings(SystemClock::new().wall());
-            findings.iter().map(|finding| record(finding.severity, finding.subject, &finding.text)).collect()
+            findings.iter().map(record).collect()
         }
         Err(ConfigError::Faults { faults, .. }) => {
             let about = |key: &str| if key.is_empty() { "configuration".to_owned() } else { key.to_owned() };
-            faults.iter().map(|fault| record(Severity::Error, &about(&fault.key), &fault.to_string())).collect()
+            faults.iter().map(|fault| error(&about(&fault.key), &fault.to_string())).collect()
         }
-        Err(error) => vec![record(Severity::Error, "configuration", &error.to_string())],
+        Err(refused) => vec![error("configuration", &refused.to_string())],
     }
+}
+
+fn record(finding: &Finding) -> (Severity, Value) {
+    about(finding.severity, finding.subject, &finding.text)
+}
+
+fn error(subject: &str, text: &str) -> (Severity, Value) {
+    about(Severity::Error, subject, text)
+}
+
+fn about(severity: Severity, subject: &str, text: &str) -> (Severity, Value) {
+    (severity, json!({"severity": severity.to_string(), "about": subject, "finding": text}))
 }

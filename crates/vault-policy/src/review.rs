@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The most questions that one review asks; more would take minutes.
-pub const REVIEW_QUESTIONS_MAX: usize = 5_000_000;
+pub const REVIEW_QUESTIONS_MAX: usize = 1_000_000;
 /// The built-in policy that permits what the catalog grants.
 const GRANT_POLICY: &str = "grant";
 

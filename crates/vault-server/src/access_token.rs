@@ -51,7 +51,8 @@ impl AccessTokens {
         }
         let denied = config.denied_file().map(|file| {
             let fault = |problem| ConfigError::Issuers { path: file.to_owned(), problem };
-            Denied::open(file).map_err(fault)
+            let names = issuers.all().iter().map(|issuer| issuer.name().into()).collect();
+            Denied::open(file, names).map_err(fault)
         });
         let keepers = Keepers::prepare(&issuers, clock).map_err(|(issuer, problem)| ConfigError::Issuers {
             path,

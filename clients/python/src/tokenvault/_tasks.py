@@ -39,6 +39,8 @@ class AsyncStream(Generic[T], AsyncIterator[Answer[T]]):
         self._room: asyncio.Event
         self._unsent: asyncio.Event
         self._news: asyncio.Event
+        # That the current stream has given an answer.
+        self._heard: asyncio.Event
 
     @property
     def answered(self) -> int:
@@ -127,6 +129,7 @@ class AsyncStream(Generic[T], AsyncIterator[Answer[T]]):
             return unavailable.with_traceback(None)
         multi = link.channel.stream_stream(held.path, request_serializer=Sealed.open, response_deserializer=Sealed)
         held.opened()
+        self._heard = asyncio.Event()
         self._link = link
         self._call = call = multi(metadata=attempt_metadata(token))
         self._tasks = [
@@ -174,6 +177,10 @@ class AsyncStream(Generic[T], AsyncIterator[Answer[T]]):
             while call is self._call:
                 if held.has_unsent():
                     await call.write(held.next_to_send())
+                    # A write to a stream that the vault has just ended makes gRPC forget why it was ended (grpc issue
+                    # 36066). What the vault refuses it mostly refuses with the first message: nothing follows that
+                    # before there is an answer. A later end is forgotten at worst until the next stream is refused.
+                    await self._heard.wait()
                 elif held.is_fed:
                     # Nothing follows: the vault answers the rest and ends.
                     await call.done_writing()
@@ -193,6 +200,7 @@ class AsyncStream(Generic[T], AsyncIterator[Answer[T]]):
                 if reply is grpc.aio.EOF:
                     break
                 link.judge(None, 0)
+                self._heard.set()
                 held.take(reply, request_id)
                 self._news.set()
         except TokenvaultError as malformed:

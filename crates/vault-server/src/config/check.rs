@@ -77,7 +77,7 @@ impl Config {
         }
         match self.engine() {
             Err(error) => findings.push(finding(Severity::Error, "catalog", error.to_string())),
-            Ok(engine) => findings.extend(about_policies(&engine.policies, now)),
+            Ok(engine) => findings.extend(about_policies(&engine.policies)),
         }
         if let OwnIdentity::Files { key, .. } = &self.tls.own
             && let Ok(metadata) = std::fs::metadata(key)
@@ -150,6 +150,24 @@ impl Config {
         findings
     }
 
+    /// What catalog and policies come to, but hardly mean. It asks them about everything that anybody may do, which takes
+    /// seconds where there are many grants: not for a start.
+    #[must_use]
+    pub fn doubts(&self, now: Millis) -> Vec<Finding> {
+        let finding = |severity, text| Finding { severity, subject: "policies", text };
+        // What is wrong with them is a finding of its own.
+        let Ok(policies) = self.policies() else { return Vec::new() };
+        match policies.doubts(now) {
+            Ok(doubts) => {
+                let severity = |warns| if warns { Severity::Warning } else { Severity::Note };
+                doubts.iter().map(|doubt| finding(severity(doubt.is_warning()), doubt.to_string())).collect()
+            }
+            Err(too_many) => {
+                vec![finding(Severity::Note, format!("not looked for grants that open nothing: {too_many}"))]
+            }
+        }
+    }
+
     fn directory_findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (subject, path) in
@@ -173,9 +191,9 @@ impl Config {
     }
 }
 
-/// What there is to say of catalog and policies that can be used: what they are, what of it is hardly meant, and where
-/// they go beyond what PCI DSS asks for.
-fn about_policies(policies: &PolicySet, now: Millis) -> Vec<Finding> {
+/// What there is to say of catalog and policies that can be used: what they are, and where they go beyond what PCI DSS
+/// asks for.
+fn about_policies(policies: &PolicySet) -> Vec<Finding> {
     let finding = |severity, subject, text| Finding { severity, subject, text };
     let catalog = policies.catalog();
     let text = format!(
@@ -195,16 +213,6 @@ fn about_policies(policies: &PolicySet, now: Millis) -> Vec<Finding> {
         );
         finding(Severity::Warning, "catalog", text)
     }));
-    match policies.doubts(now) {
-        Ok(doubts) => findings.extend(doubts.iter().map(|doubt| {
-            let severity = if doubt.is_warning() { Severity::Warning } else { Severity::Note };
-            finding(severity, "policies", doubt.to_string())
-        })),
-        Err(too_many) => {
-            let text = format!("not looked for grants that open nothing: {too_many}");
-            findings.push(finding(Severity::Note, "policies", text));
-        }
-    }
     findings
 }
 
