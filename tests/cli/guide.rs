@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use crate::shell::{DevVault, run};
+use nix::sys::signal::Signal;
+
+use crate::shell::{DevVault, run, tokenvault};
 
 /// The guide as a script: each command prints what it was, what it ended with, and its output.
 fn script(guide: &str) -> String {
@@ -55,7 +57,21 @@ fn the_commands_of_the_guide_do_what_they_say() {
 }
 
 #[test]
+fn one_process_at_a_time_serves_a_folder_and_a_closed_terminal_ends_it_well() {
+    let mut vault = DevVault::start();
+    let place = vault.place();
+    let words = ["dev", "--serve", "--directory", place.to_str().unwrap()];
+    let ended = run(&mut tokenvault(&words), "").with(1);
+    assert!(ended.err.contains("is served by another"), "{ended:?}");
+    let environment = place.join("client.env");
+    assert!(environment.exists(), "what callers read is still there");
+    assert_eq!(vault.tokens("email", &["ada@example.com"]).len(), 1);
+    assert_eq!(vault.stop_by(Signal::SIGHUP), Some(0));
+    assert!(!environment.exists());
+}
+
+#[test]
 fn a_tour_without_input_says_what_to_do() {
-    let ended = run(&mut crate::shell::tokenvault(&["dev"]), "").with(2);
+    let ended = run(&mut tokenvault(&["dev"]), "").with(2);
     assert!(ended.err.contains("make demo") && ended.err.contains("--serve"), "{}", ended.err);
 }

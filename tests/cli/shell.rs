@@ -175,7 +175,12 @@ impl DevVault {
 
     /// Ends it as Ctrl-C does.
     pub(crate) fn stop(&mut self) -> Option<i32> {
-        kill(Pid::from_raw(self.process.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+        self.stop_by(Signal::SIGINT)
+    }
+
+    /// Ends it by a signal.
+    pub(crate) fn stop_by(&mut self, signal: Signal) -> Option<i32> {
+        kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
         ended(&mut self.process)
     }
 }

@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: DevArguments) -> Result<Exit, Failure> {
     }
     keep_memory_private()?;
     open_many_files();
-    let mut signals = StopSignals::listen()?;
+    let mut signals = StopSignals::listen_on_a_terminal()?;
     let place = Place::furnish(arguments.directory.as_deref(), &SystemClock::new(), &SystemEntropy)?;
     output::warn(
         "this is a development vault: its keys and all identities lie in files of this machine. Give it no real data.",

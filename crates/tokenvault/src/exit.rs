@@ -9,8 +9,8 @@ use crate::output;
 /// The codes, for the help text.
 pub(crate) const EXIT_CODES: &str = "Exit codes:
   0   done
-  1   failed, or done in part: some items or rows were refused
-  2   wrong usage: arguments, files or certificates that can't be used
+  1   failed, or done in part: some items or rows were refused, a file could not be read or written
+  2   wrong usage: arguments, certificates, or what stands in a file can't be used
   3   denied: the vault does not know the caller, or the caller may not do this
   4   a signature or proof does not verify
   5   scan: not everything could be read

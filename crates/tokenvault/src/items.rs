@@ -210,6 +210,7 @@ pub(crate) fn error_json(error: &ClientError) -> Value {
         "code": refusal.map(|refusal| format!("{:?}", refusal.code)),
         "reason": refusal.map(|refusal| refusal.reason_name.clone()),
         "rule": refusal.and_then(|refusal| refusal.metadata.get("rule")),
+        "metadata": refusal.map(|refusal| &refusal.metadata).filter(|metadata| !metadata.is_empty()),
         "message": refusal.map_or_else(|| error.to_string(), |refusal| refusal.message.clone()),
         "remedy": refusal.and_then(|refusal| refusal.remedy()),
         "request_id": error.request_id().map(|id| id.to_string()),

@@ -31,10 +31,11 @@ pub(crate) fn open_many_files() {
     }
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM and SIGINT; SIGHUP too where it does not ask to read files again.
 pub(crate) struct StopSignals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
+    hangup: Option<unix::Signal>,
 }
 
 impl StopSignals {
@@ -43,7 +44,14 @@ impl StopSignals {
         Ok(Self {
             terminate: unix::signal(SignalKind::terminate()).map_err(refuse)?,
             interrupt: unix::signal(SignalKind::interrupt()).map_err(refuse)?,
+            hangup: None,
         })
+    }
+
+    /// Those, and the signal that comes when a terminal is closed.
+    pub(crate) fn listen_on_a_terminal() -> Result<Self, Failure> {
+        let hangup = ReloadSignal::listen()?.0;
+        Ok(Self { hangup, ..Self::listen()? })
     }
 
     /// Waits for the next one.
@@ -51,7 +59,16 @@ impl StopSignals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            () = received(&mut self.hangup) => {}
         }
+    }
+}
+
+/// Waits for a signal; where there is none, for ever.
+async fn received(signal: &mut Option<unix::Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }
 
@@ -64,17 +81,14 @@ impl ReloadSignal {
         unix::signal(SignalKind::hangup()).map(|signal| Self(Some(signal))).map_err(refuse)
     }
 
-    /// One that never comes: SIGHUP ends the process, as it does when a terminal is closed.
+    /// One that never comes.
     pub(crate) fn never() -> Self {
         Self(None)
     }
 
     /// Waits for the next one.
     pub(crate) async fn next(&mut self) {
-        match &mut self.0 {
-            Some(signal) => drop(signal.recv().await),
-            None => std::future::pending().await,
-        }
+        received(&mut self.0).await;
     }
 }
 

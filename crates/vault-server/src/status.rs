@@ -135,7 +135,9 @@ pub(crate) fn foreign(status: &Status) -> Option<Reason> {
         tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => Some(Reason::RequestTooLarge),
         // The services say nothing more of a method that they do not have; a message that is compressed gets a text.
         tonic::Code::Unimplemented if status.message().is_empty() => Some(Reason::MethodUnknown),
-        tonic::Code::Cancelled => Some(Reason::Cancelled),
+        // A stream or a connection that its sender took away: what was on its way is no message, and nobody is left to
+        // be told so. Errors of sockets have no code of their own in HTTP/2.
+        tonic::Code::Cancelled | tonic::Code::Unknown | tonic::Code::Unavailable => Some(Reason::Cancelled),
         _ => Some(Reason::RequestMalformed),
     }
 }

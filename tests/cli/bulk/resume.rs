@@ -224,6 +224,34 @@ fn a_job_that_is_stopped_says_how_to_go_on_and_refuses_what_is_not_the_same() {
 }
 
 #[test]
+fn a_job_goes_on_at_the_vault_where_it_was_begun_and_at_no_other_of_that_name() {
+    let (vault, other) = (DevVault::start(), DevVault::start());
+    let source = write(&vault.path("in.csv"), &input());
+    let cut = Load::new(&vault, &source, "cut", "--column card=card_number");
+    assert!(cut.kill_at(600_000));
+    let batches = cut.batches();
+    assert!(batches > 0);
+    let elsewhere = other.run("loader", &cut.line, "").with(1);
+    assert!(elsewhere.err.contains("another vault of that name"), "{elsewhere:?}");
+    assert_eq!(cut.batches(), batches, "nothing of the other one is written");
+    assert_eq!(summary(&cut.run().with(0))["rows_out"], ROWS);
+    let whole = Load::new(&vault, &source, "whole", "--column card=card_number");
+    whole.run().with(0);
+    assert!(cut.output() == whole.output(), "the files differ");
+}
+
+#[test]
+fn a_job_for_a_region_that_is_served_elsewhere_leaves_nothing_behind() {
+    let vault = DevVault::start();
+    let source = write(&vault.path("in.csv"), "card\n4111111111111111\n");
+    let job = Load::new(&vault, &source, "job", "--column card=card_number");
+    let refused = vault.run("loader", &job.line.replace("--region eu", "--region apac"), "").with(1);
+    assert!(refused.err.contains("WRONG_REGION") && !refused.err.contains("--restart"), "{refused:?}");
+    assert_eq!(files(&vault), ["in.csv"]);
+    job.run().with(0);
+}
+
+#[test]
 fn a_job_that_is_begun_anew_forgets_the_one_before() {
     let vault = DevVault::start();
     let source = write(&vault.path("in.csv"), &input());

@@ -93,6 +93,12 @@ where
             }
             let Some((kept, exchanged)) = open.next_in_order().await? else { continue };
             let Kept { rows, digest, is_last } = kept;
+            let exchanged = exchanged.map_err(|error| {
+                if matches!(error.reason(), Some(Reason::WrongRegion | Reason::RegionUnknown)) {
+                    targets.is_elsewhere();
+                }
+                failed(error)
+            })?;
             targets.check_origin(&exchanged.calls)?;
             statistics.count_calls(&exchanged.calls);
             on_calls(&exchanged.calls)?;
@@ -219,7 +225,7 @@ impl Open {
     }
 
     /// The batch whose turn it is, when it is finished; `None` when nothing is open.
-    async fn next_in_order(&mut self) -> Result<Option<(Kept, Exchanged)>, Failure> {
+    async fn next_in_order(&mut self) -> Result<Option<(Kept, Result<Exchanged, ClientError>)>, Failure> {
         while !self.early.contains_key(&self.next_written) {
             match self.calls.join_next().await {
                 Some(Ok((number, exchanged))) => self.early.insert(number, exchanged),
@@ -232,7 +238,7 @@ impl Open {
         let number = self.next_written;
         self.next_written += 1;
         match (self.rows.remove(&number), self.early.remove(&number)) {
-            (Some(kept), Some(exchanged)) => Ok(Some((kept, exchanged.map_err(failed)?))),
+            (Some(kept), Some(exchanged)) => Ok(Some((kept, exchanged))),
             _ => Ok(None),
         }
     }

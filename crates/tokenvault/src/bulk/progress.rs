@@ -62,6 +62,10 @@ pub(crate) struct Progress {
     pub(crate) rejects_bytes: u64,
     /// The name of the log that the calls went to.
     origin: Option<String>,
+    /// The newest entry of a call whose rows are written.
+    entry: u64,
+    /// The same when this run began.
+    entry_before: Option<u64>,
     statistics: Value,
 }
 
@@ -83,6 +87,8 @@ impl Progress {
             output_bytes: 0,
             rejects_bytes: 0,
             origin: None,
+            entry: 0,
+            entry_before: None,
             statistics: Statistics::of_columns(job.shape.columns.len()).keep(),
         })
     }
@@ -129,6 +135,8 @@ impl Progress {
             output_bytes: number("output_bytes")?,
             rejects_bytes: number("rejects_bytes")?,
             origin: text("origin"),
+            entry: number("entry").unwrap_or_default(),
+            entry_before: number("entry"),
             statistics: kept.get("statistics")?.clone(),
         })
     }
@@ -149,6 +157,7 @@ impl Progress {
             "output_bytes": self.output_bytes,
             "rejects_bytes": self.rejects_bytes,
             "origin": self.origin,
+            "entry": self.entry,
             "statistics": self.statistics,
         });
         let (new, path) = (files.progress_new(), files.progress());
@@ -230,7 +239,9 @@ impl Progress {
         Ok(())
     }
 
-    /// Refuses calls that went to another vault than those before.
+    /// Refuses calls that went to another vault than those before. A log only grows, and a call that is repeated has an
+    /// entry of its own: a vault of the same name whose log is not as far as an earlier run's calls is another one, or
+    /// has lost what it had.
     pub(crate) fn check_origin(&mut self, calls: &[CallMade]) -> Result<(), Failure> {
         for receipt in calls.iter().filter_map(|call| call.outcome.as_ref().ok()) {
             let origin = receipt.origin.as_str();
@@ -243,6 +254,18 @@ impl Progress {
                     ),
                 ));
             }
+            let index = receipt.index.0;
+            if let Some(before) = self.entry_before.filter(|before| index <= *before) {
+                return Err(Failure::new(
+                    Exit::Failure,
+                    format!(
+                        "the job has calls up to entry {before} of {origin}, and a new one is entry {index}: this is \
+                         another vault of that name, or one that lost what it had. Go on at the vault where the job \
+                         was begun; --restart begins anew"
+                    ),
+                ));
+            }
+            self.entry = self.entry.max(index);
         }
         Ok(())
     }

@@ -153,6 +153,12 @@ impl<'a> Targets<'a> {
         self.sent.push_back((batch, self.clock.wall()));
     }
 
+    /// The region is not served where the calls went: if no earlier run sent anything, the vault has
+    /// done nothing of it.
+    pub(crate) fn is_elsewhere(&mut self) {
+        self.forgets |= self.sent_before.is_none() && self.progress.batches == 0;
+    }
+
     /// Looks whether the calls went where they should.
     pub(crate) fn check_origin(&mut self, calls: &[CallMade]) -> Result<(), Failure> {
         self.progress.check_origin(calls)

@@ -1,7 +1,7 @@
 //! The folder of a throwaway vault: configuration, catalog, root key, identities, all readable by their owner alone.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Write},
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -61,6 +61,8 @@ pub(crate) struct Place {
     /// Deletes the folder in the end, if it is nobody's.
     temporary: Option<TempDir>,
     accounts: Vec<Account>,
+    /// The configuration, locked: one process at a time has the folder, and a killed one holds nothing.
+    held: Option<File>,
 }
 
 /// An account of the sample catalog.
@@ -86,10 +88,11 @@ impl Place {
                 (temporary.path().to_owned(), Some(temporary))
             }
         };
-        let place = Self { folder, temporary, accounts: accounts.collect() };
+        let mut place = Self { folder, temporary, accounts: accounts.collect(), held: None };
         if !place.config().exists() {
             place.fill(clock, entropy)?;
         }
+        place.hold()?;
         // Of an earlier run that did not get to delete it.
         place.delete_client_environment()?;
         Ok(place)
@@ -120,6 +123,23 @@ impl Place {
         write_private(&self.file("catalog.toml"), vault_catalog::SAMPLE.as_bytes())?;
         // Last: its presence says that all the others are there.
         write_private(&self.config(), CONFIG_TEXT.as_bytes())
+    }
+
+    /// Makes sure that no other process has the folder, as long as this one lives.
+    fn hold(&mut self) -> Result<(), Failure> {
+        let path = self.config();
+        let file = File::open(&path).map_err(|error| Failure::file(&path, error))?;
+        match file.try_lock() {
+            Ok(()) => {
+                self.held = Some(file);
+                Ok(())
+            }
+            Err(TryLockError::WouldBlock) => {
+                let problem = "is served by another `tokenvault dev`: stop that one, or name another folder";
+                Err(Failure::new(Exit::Failure, format!("{} {problem}", self.folder.display())))
+            }
+            Err(TryLockError::Error(error)) => Err(Failure::file(&path, error)),
+        }
     }
 
     fn write_identity(&self, name: &str, identity: &Identity) -> Result<(), Failure> {
@@ -275,6 +295,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "export A=2\n");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         // That of a vault that was killed says nothing about the next one.
+        drop(place);
         let next = furnish();
         assert!(!path.exists());
         next.delete_client_environment().unwrap();

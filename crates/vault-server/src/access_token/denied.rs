@@ -51,8 +51,8 @@ impl Denied {
     }
 }
 
-/// Reads lines of an issuer's name, blanks and a `jti`; empty lines and those that begin with `#` say nothing. Of a `jti`
-/// that begins or ends with blanks both forms count: to deny one token too many does less harm.
+/// Reads lines of an issuer's name, blanks and a `jti`; empty lines and those that begin with `#` say nothing. Of a
+/// `jti` that begins or ends with blanks both forms count: to deny one token too many does less harm.
 fn parse(bytes: &[u8], issuers: &[Box<str>]) -> Result<List, String> {
     if bytes.len() > BYTES_MAX {
         return Err(format!("it is longer than {BYTES_MAX} bytes: remove tokens that have expired"));

@@ -150,8 +150,8 @@ impl Config {
         findings
     }
 
-    /// What catalog and policies come to, but hardly mean. It asks them about everything that anybody may do, which takes
-    /// seconds where there are many grants: not for a start.
+    /// What catalog and policies come to, but hardly mean. It asks them about everything that anybody may do, which
+    /// takes seconds where there are many grants: not for a start.
     #[must_use]
     pub fn doubts(&self, now: Millis) -> Vec<Finding> {
         let finding = |severity, text| Finding { severity, subject: "policies", text };
