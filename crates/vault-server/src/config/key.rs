@@ -191,8 +191,8 @@ pub(crate) static KEYS: [Key; 37] = [
     },
     Key {
         path: "rules_from",
-        meaning: "Where catalog and policies come from: \"files\", at every start and SIGHUP; or \"applied\", the version \
-                  that `tokenvault config apply` brought last, of which the files are only the first.",
+        meaning: "Where catalog and policies come from: \"files\", at every start and SIGHUP; or \"applied\", the \
+                  version that `tokenvault config apply` brought last, of which the files are only the first.",
         kind: Kind::Word(&["files", "applied"], ""),
         absent: Absent::Word("files"),
     },
