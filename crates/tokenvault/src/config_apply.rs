@@ -73,10 +73,11 @@ pub(crate) async fn plan(arguments: PlanArguments) -> Result<Exit, Failure> {
     let client = arguments.connection.connect().await?;
     let plan = client.plan_policies(&target).await?;
     let mut record = record(&plan, plan.before != plan.now);
-    record["access"] = match serving(&client, &plan).await? {
+    let access = match serving(&client, &plan).await? {
         Some(old) => changes(&old, &new, &arguments.when)?.into(),
         None => Value::Null,
     };
+    output::add(&mut record, "access", access);
     output::write_summary(output::stdout(), arguments.output.form(), &record)?;
     Ok(if plan.before == plan.now { Exit::Done } else { Exit::Changes })
 }

@@ -71,7 +71,7 @@ pub(crate) fn run(arguments: &DiffArguments) -> Result<Exit, Failure> {
     let mut changes = changes(&old, &new, &arguments.when)?;
     // What names the whole step, seen here or not: `config apply --expect-difference` takes it.
     let difference = vault_policy::difference(old.rules_fingerprint(), new.rules_fingerprint()).to_string();
-    changes.iter_mut().for_each(|change| change["difference"] = difference.as_str().into());
+    changes.iter_mut().for_each(|change| output::add(change, "difference", difference.as_str()));
     let form = arguments.output.form();
     let mut out = output::stdout();
     if changes.is_empty() && form == Output::Table {

@@ -40,8 +40,8 @@ pub(crate) async fn run(arguments: HistoryArguments) -> Result<Exit, Failure> {
         let (version, texts) = client.policy_version(Some(number)).await?;
         let files: Vec<Value> = texts.policies.iter().map(|(name, text)| json!({"name": name, "text": text})).collect();
         let mut record = record(&version);
-        record["catalog"] = texts.catalog.into();
-        record["policies"] = files.into();
+        output::add(&mut record, "catalog", texts.catalog);
+        output::add(&mut record, "policies", files);
         output::write_summary(output::stdout(), form, &record)?;
         return Ok(Exit::Done);
     }
@@ -51,7 +51,7 @@ pub(crate) async fn run(arguments: HistoryArguments) -> Result<Exit, Failure> {
         let page = client.policy_versions(page_token.as_deref()).await?;
         for version in &page.versions {
             let mut record = record(version);
-            record["serving"] = (page.serving == Some(version.version)).into();
+            output::add(&mut record, "serving", page.serving == Some(version.version));
             records.push(&record)?;
         }
         page_token = page.next_page_token;

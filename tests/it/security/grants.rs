@@ -153,6 +153,13 @@ async fn call(caller: &Caller, method: &str, token: &str) -> Result<(), Refusal>
             let answer = admin(caller).list_denied_access_tokens(request).await;
             answer.map(drop).map_err(|status| caller.refusal(&status))
         }
+        method => exchange(caller, method).await,
+    }
+}
+
+/// The same for what is done with policies and catalog.
+async fn exchange(caller: &Caller, method: &str) -> Result<(), Refusal> {
+    match method {
         "tokenvault.v1.AdminService/ApplyPolicies" => {
             let target = Some(v1::apply_policies_request::Target::Version(1));
             let expected_fingerprint = "0".repeat(64);
