@@ -63,6 +63,7 @@ fn change(who: &str, gains: &str, what: [&str; 3], places: &[&str], purposes: &[
 fn without_ids(mut changes: Vec<Value>) -> Vec<Value> {
     for change in &mut changes {
         assert!(!change.as_object_mut().unwrap().remove("id").unwrap().as_str().unwrap().is_empty());
+        assert_eq!(change.as_object_mut().unwrap().remove("difference").unwrap().as_str().unwrap().len(), 64);
     }
     changes
 }

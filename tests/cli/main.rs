@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail where it stands; the whole binary is one")]
 
 mod access;
+mod apply;
 mod audit;
 mod bulk;
 mod completions;

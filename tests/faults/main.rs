@@ -19,5 +19,6 @@ mod failing_disk;
 mod full_disk;
 mod kill;
 mod power;
+mod rules;
 mod secrecy;
 mod shutdown;

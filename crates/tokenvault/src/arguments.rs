@@ -10,9 +10,11 @@ use clap::{
 use crate::{
     audit::{CheckpointArguments, QueryArguments},
     bulk::{BulkArguments, RevealArguments},
+    config_apply::{ApplyArguments, PlanArguments, RollbackArguments},
     config_check::CheckArguments,
     config_diff::DiffArguments,
     config_explain::ExplainArguments,
+    config_history::HistoryArguments,
     config_schema::SchemaArguments,
     config_test::TestArguments,
     detokenize::DetokenizeArguments,
@@ -98,6 +100,14 @@ pub(crate) enum ConfigCommand {
     Explain(ExplainArguments),
     /// Say who gains and who loses which access from one configuration to another
     Diff(DiffArguments),
+    /// Say what applying catalog and policies of a configuration to a running vault would change
+    Plan(Box<PlanArguments>),
+    /// Have a running vault go by catalog and policies of a configuration, all at once or not at all
+    Apply(Box<ApplyArguments>),
+    /// Show which catalogs and policies a running vault went by, since when and by whose hand
+    History(Box<HistoryArguments>),
+    /// Have a running vault go by an earlier version of catalog and policies again
+    Rollback(Box<RollbackArguments>),
     /// Hold catalog and policies against a table of what they should decide
     Test(TestArguments),
     /// Print the JSON Schema of a file, for editors and other programs

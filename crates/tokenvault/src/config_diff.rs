@@ -68,7 +68,10 @@ pub(crate) fn policies(config: &Path) -> Result<PolicySet, Failure> {
 
 pub(crate) fn run(arguments: &DiffArguments) -> Result<Exit, Failure> {
     let (old, new) = (policies(&arguments.old)?, policies(&arguments.new)?);
-    let changes = changes(&old, &new, &arguments.when)?;
+    let mut changes = changes(&old, &new, &arguments.when)?;
+    // What names the whole step, seen here or not: `config apply --expect-difference` takes it.
+    let difference = vault_policy::difference(old.rules_fingerprint(), new.rules_fingerprint()).to_string();
+    changes.iter_mut().for_each(|change| output::add(change, "difference", difference.as_str()));
     let form = arguments.output.form();
     let mut out = output::stdout();
     if changes.is_empty() && form == Output::Table {
@@ -125,7 +128,7 @@ struct Line<'a> {
 }
 
 /// The changes as records, sorted by who.
-fn changes(old: &PolicySet, new: &PolicySet, when: &WhenArguments) -> Result<Vec<Value>, Failure> {
+pub(crate) fn changes(old: &PolicySet, new: &PolicySet, when: &WhenArguments) -> Result<Vec<Value>, Failure> {
     let (before, after) = (Reviewed::of(old, when)?, Reviewed::of(new, when)?);
     let sets = [&before.certificate, &before.access_token, &after.certificate, &after.access_token];
     let all: BTreeSet<&Access> = sets.into_iter().flatten().collect();

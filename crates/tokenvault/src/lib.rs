@@ -8,9 +8,11 @@
 mod arguments;
 mod audit;
 mod bulk;
+mod config_apply;
 mod config_check;
 mod config_diff;
 mod config_explain;
+mod config_history;
 mod config_schema;
 mod config_test;
 mod config_token;
@@ -72,6 +74,10 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Config(ConfigCommand::Check(arguments)) => config_check::run(&arguments),
         Command::Config(ConfigCommand::Diff(arguments)) => config_diff::run(&arguments),
+        Command::Config(ConfigCommand::Plan(arguments)) => config_apply::plan(*arguments).await,
+        Command::Config(ConfigCommand::Apply(arguments)) => config_apply::apply(*arguments).await,
+        Command::Config(ConfigCommand::Rollback(arguments)) => config_apply::rollback(*arguments).await,
+        Command::Config(ConfigCommand::History(arguments)) => config_history::run(*arguments).await,
         Command::Config(ConfigCommand::Test(arguments)) => config_test::run(&arguments),
         Command::Config(ConfigCommand::Explain(arguments)) => config_explain::run(&arguments),
         Command::Config(ConfigCommand::Schema(arguments)) => config_schema::run(&arguments),

@@ -120,6 +120,13 @@ pub(crate) fn write_summary(mut out: impl Write, form: Output, record: &Value) -
     out.flush()
 }
 
+/// Adds a field to a record.
+pub(crate) fn add(record: &mut Value, field: &str, value: impl Into<Value>) {
+    if let Value::Object(fields) = record {
+        fields.insert(field.to_owned(), value.into());
+    }
+}
+
 /// A value as people read it.
 fn text(value: &Value) -> String {
     match value {

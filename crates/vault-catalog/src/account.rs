@@ -19,8 +19,16 @@ pub(crate) const ACCESS_TOKEN: [(&str, bool); 2] = [("optional", false), ("requi
 /// The actions on data that can be granted.
 pub const DATA_ACTIONS: [Action; 4] = [Action::Tokenize, Action::Detokenize, Action::Describe, Action::ExplainAccess];
 /// The actions on logs, and on the node itself, that can be granted.
-pub const LOG_ACTIONS: [Action; 4] =
-    [Action::QueryAccessLog, Action::GetCheckpoint, Action::DenyAccessToken, Action::ListDenied];
+pub const LOG_ACTIONS: [Action; 8] = [
+    Action::QueryAccessLog,
+    Action::GetCheckpoint,
+    Action::DenyAccessToken,
+    Action::ListDenied,
+    Action::ApplyPolicies,
+    Action::PlanPolicies,
+    Action::ListPolicyVersions,
+    Action::GetPolicyVersion,
+];
 
 /// What one authenticated principal is in the vault.
 #[derive(Clone, Debug)]

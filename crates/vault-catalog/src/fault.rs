@@ -206,7 +206,7 @@ pub enum Problem {
     /// Data and log in one grant.
     #[error(
         "a grant is either for data (tokenize, detokenize) or for the log (query_access_log, get_checkpoint) \
-        and the node (deny_access_token, list_denied): write two grants"
+        and the node (deny_access_token, apply_policies and the like): write two grants"
     )]
     MixedGrant,
     /// A grant to reveal what this account could never reveal.

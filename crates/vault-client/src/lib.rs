@@ -23,6 +23,7 @@
 //! | `stream` | many batches over one call: [`TokenizeStream`], [`DetokenizeStream`] |
 //! | `token_source` | [`TokenSource`]: the access token that calls carry |
 //! | `tokenize`, `detokenize`, `describe`, `read_audit` | the calls |
+//! | `policies` | what operators do to the rules of a running vault |
 //! | `error` | [`ClientError`] and [`Refusal`] |
 #![deny(missing_docs)]
 
@@ -35,6 +36,7 @@ mod connect;
 mod describe;
 mod detokenize;
 mod error;
+mod policies;
 mod read_audit;
 mod split;
 mod stream;
@@ -49,6 +51,7 @@ pub use config::{ClientConfig, Endpoint, FOLLOWED_ENDPOINTS_MAX, IN_FLIGHT_DEFAU
 pub use describe::TokenDescription;
 pub use detokenize::{HeldToken, Revealed};
 pub use error::{ClientError, Refusal, Violation};
+pub use policies::{PolicyVersion, PolicyVersionsPage, RuleTexts, RulesPlan, RulesTarget};
 pub use read_audit::{AccessLogPage, AccessLogQuery, LogName, VerifiedCheckpoint};
 pub use stream::{DetokenizeStream, Detokenizing, Stream, TokenizeStream, Tokenizing};
 pub use token_source::{Authorization, StaticToken, TokenFile, TokenSource, bearer};

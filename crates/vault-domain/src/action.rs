@@ -63,6 +63,12 @@ words! {
         ListDenied = 8 "list_denied",
         /// Policies and catalog were exchanged while the vault served (in the logs of the regions and of the node).
         ApplyPolicies = 9 "apply_policies",
+        /// The versions of policies and catalog are asked for (node log).
+        ListPolicyVersions = 10 "list_policy_versions",
+        /// The texts of a version of policies and catalog are asked for (node log).
+        GetPolicyVersion = 11 "get_policy_version",
+        /// It is asked what policies and catalog would come to, without exchanging them (node log).
+        PlanPolicies = 12 "plan_policies",
         /// A vault process began to serve (in the logs of the regions and of the node).
         Start = 64 "start",
         /// A vault process stopped in good order.

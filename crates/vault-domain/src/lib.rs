@@ -13,6 +13,7 @@ mod level;
 pub mod limits;
 mod nonce;
 mod reason;
+mod rules;
 mod secret;
 mod session;
 
@@ -26,5 +27,6 @@ pub use ids::{
 pub use level::{LevelAsked, RevealLevel};
 pub use nonce::{Freshness, Nonce};
 pub use reason::{Code, Reason};
+pub use rules::{RulesDifference, RulesFingerprint};
 pub use secret::{Plaintext, TokenText};
 pub use session::{Assurance, Session};

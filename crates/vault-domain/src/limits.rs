@@ -27,6 +27,16 @@ pub const PRINCIPAL_BYTES_MAX: usize = 256;
 pub const ACCESS_TOKEN_HEADER_BYTES_MAX: usize = 8 * 1024 + 16;
 /// Access tokens on the deny-list of a node.
 pub const DENIED_TOKENS_MAX: usize = 100_000;
+/// Catalog and policies of one version, in bytes.
+pub const RULES_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Files of policies in one version.
+pub const RULES_FILES_MAX: usize = 255;
+/// Versions of catalog and policies that a node keeps; the oldest go first, the newest never.
+pub const RULES_VERSIONS_MAX: usize = 1000;
+/// All versions that a node keeps, in bytes.
+pub const RULES_VERSIONS_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Data classes whose settings a vault keeps in mind while it serves, whether they still are in the catalog or not.
+pub const RULES_CLASSES_MAX: usize = 65_536;
 /// A free reference.
 pub const REFERENCE_BYTES_MAX: usize = 64;
 /// Digits in a row that a free reference may hold; a card number has 13 or more (ISO/IEC 7812: 12 to 19).

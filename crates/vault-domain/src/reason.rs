@@ -332,6 +332,27 @@ reasons! {
     StepUpRequired = 114, "STEP_UP_REQUIRED", Denied, StepUpRequired,
         "the data class asks for a stronger or a fresher authentication than that of the caller",
         "authenticate again, as strongly as the class asks for, and call with the new access token";
+
+    // 120–129: policies and catalog that are exchanged by a call
+    RulesFromFiles = 120, "RULES_FROM_FILES", FailedPrecondition, RulesFromFiles,
+        "this vault takes policies and catalog from its files, not from calls",
+        "change the files and send SIGHUP to the process, or set rules_from = \"applied\" in its configuration and \
+         restart it";
+    RulesInvalid = 121, "RULES_INVALID", InvalidArgument, RulesInvalid,
+        "catalog or policies do not read, or do not fit together",
+        "see what `tokenvault config check` of the vault's own release says of them; the log of the process has it too";
+    RulesTooLarge = 122, "RULES_TOO_LARGE", LimitExceeded, RulesTooLarge,
+        "catalog and policies together are longer than 3 MiB",
+        "keep rules of this size in files, with rules_from = \"files\"";
+    RulesMovedOn = 123, "RULES_MOVED_ON", FailedPrecondition, RulesMovedOn,
+        "other rules serve than those that the request goes from",
+        "see what serves now (`tokenvault config history`), plan anew and look at that plan";
+    RulesNotServable = 124, "RULES_NOT_SERVABLE", FailedPrecondition, RulesNotServable,
+        "this vault can't go by these rules while it serves; the detail says why",
+        "do what the detail says; nothing has changed";
+    PolicyVersionUnknown = 125, "POLICY_VERSION_UNKNOWN", NotFound, PolicyVersionUnknown,
+        "there is no such version, or it is older than those that are kept",
+        "see which there are (`tokenvault config history`)";
 }
 
 impl fmt::Display for Reason {

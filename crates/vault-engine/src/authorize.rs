@@ -222,6 +222,10 @@ pub(crate) fn authorize_log<'a>(
         Action::GetCheckpoint => Ask::GetCheckpoint(log),
         Action::DenyAccessToken => Ask::DenyAccessToken(log),
         Action::ListDenied => Ask::ListDenied(log),
+        Action::ApplyPolicies => Ask::ApplyPolicies(log),
+        Action::PlanPolicies => Ask::PlanPolicies(log),
+        Action::ListPolicyVersions => Ask::ListPolicyVersions(log),
+        Action::GetPolicyVersion => Ask::GetPolicyVersion(log),
         _ => Ask::QueryAccessLog(log),
     };
     let decision = policies.decide(&call.asks(ask, purpose, now));

@@ -19,7 +19,10 @@ use vault_store::{
     table::{Meta, TextKey},
 };
 
-use crate::{authorize::Permit, open::OpenError};
+use crate::{
+    authorize::Permit,
+    open::{OpenError, said},
+};
 
 /// The classes of the catalog, in one region.
 pub(crate) struct ClassesInUse(HashMap<DataClass, InUse>);
@@ -94,7 +97,6 @@ fn row(class: &DataClass) -> Option<TextKey> {
 
 fn check(class: &Class, before: &FixedSettings, region: &Region) -> Result<(), OpenError> {
     let Some(changed) = class.fixed_settings().changed_since(before) else { return Ok(()) };
-    let said = |value: Option<String>| value.map_or_else(|| "nothing".to_owned(), |value| format!("{value:?}"));
     Err(OpenError::ClassChanged {
         class: class.id().clone(),
         region: region.clone(),

@@ -16,29 +16,18 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    num::NonZeroU32,
     ops::Bound,
     sync::{PoisonError, RwLock},
 };
 
-use vault_crypto::{CallRandom, sha256};
-use vault_domain::{Action, Decision, Millis, Reference, limits};
-use vault_journal::Submission;
-use vault_ledger::{People, SealedPart};
-use vault_policy::Log;
+use vault_crypto::sha256;
+use vault_domain::{Action, Millis, Reference, limits};
 use vault_store::{
     Batch, Direction, Reader,
     table::{Meta, TextKey},
 };
 
-use crate::{
-    Engine,
-    authorize::{account, authorize_log},
-    call::Call,
-    error::Error,
-    node::plain_entry,
-    open::OpenError,
-};
+use crate::{Engine, call::Call, error::Error, open::OpenError, operate::Deed};
 
 const VERSION: u8 = 1;
 /// What keys begin with, and the first text behind all of them.
@@ -116,7 +105,7 @@ impl Engine {
     /// When the caller may not, which is in the node's log, or when the log takes no entries: those before are denied
     /// then.
     pub async fn deny_access_tokens(&self, call: &Call, tokens: Vec<(AccessTokenName, Denial)>) -> Result<(), Error> {
-        self.admit_to_deny_list(call, Action::DenyAccessToken).await?;
+        self.admit_to_node(call, Action::DenyAccessToken).await?;
         if self.denied.read(BTreeMap::len).saturating_add(tokens.len()) > limits::DENIED_TOKENS_MAX {
             let full = Error::field("tokens", "would make the deny-list longer than 100000 tokens");
             return Err(self.turn_away(call, Action::DenyAccessToken, full).await);
@@ -152,7 +141,7 @@ impl Engine {
         after: Option<AccessTokenName>,
         most: usize,
     ) -> Result<Vec<(AccessTokenName, Denial)>, Error> {
-        self.admit_to_deny_list(call, Action::ListDenied).await?;
+        self.admit_to_node(call, Action::ListDenied).await?;
         let now = self.clock.wall();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let listed = self.denied.read(|list| {
@@ -164,31 +153,6 @@ impl Engine {
         Ok(listed)
     }
 
-    /// Refuses a request about the deny-list that its door could not read.
-    pub async fn refuse_unread_denial(&self, call: &Call, action: Action, error: Error) -> Error {
-        match self.admit_to_deny_list(call, action).await {
-            Ok(()) => self.turn_away(call, action, error).await,
-            Err(refused) => refused,
-        }
-    }
-
-    async fn admit_to_deny_list(&self, call: &Call, action: Action) -> Result<(), Error> {
-        let rules = self.rules();
-        let account = match account(rules.policies.catalog(), call) {
-            Ok(account) => account,
-            Err(error) => return Err(self.turn_away(call, action, error).await),
-        };
-        let now = self.clock.wall();
-        let (permit, _) = authorize_log(&rules.policies, call, account, action, Log::Node, None, now);
-        if let Err(error) = permit {
-            return Err(self.turn_away(call, action, error).await);
-        }
-        if let Err(late) = call.check_deadline(&*self.clock) {
-            return Err(self.turn_away(call, action, late).await);
-        }
-        Ok(())
-    }
-
     /// Commits rows with the entry that stands for them.
     async fn note_denial(
         &self,
@@ -197,25 +161,8 @@ impl Engine {
         reference: Option<Reference>,
         batch: Batch,
     ) -> Result<(), Error> {
-        let people = People {
-            principal: Some(call.principal.clone()),
-            issuer: call.issuer.clone(),
-            certificate: call.certificate,
-            source: call.source,
-            reference,
-            ..People::default()
-        };
-        let entry = plain_entry(
-            &mut CallRandom::seeded(&*self.entropy)?,
-            self.clock.wall(),
-            (action, Decision::Allowed, None),
-            self.rules().policies.fingerprint(),
-            call.request_id,
-            NonZeroU32::MIN,
-            &SealedPart::Clear(Box::new(people)),
-        )?;
-        self.node.journal.commit(Submission { batch, entry, ..Submission::default() }).await?;
-        Ok(())
+        let policy_set = self.rules().policies.fingerprint();
+        self.note_at_node(call, action, policy_set, Deed { reference, difference: None, batch }).await
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Error {
     rule: Option<&'static str>,
     /// Where the data are served, and the endpoint if one is known.
     elsewhere: Option<Box<(Region, Option<String>)>>,
+    /// What exactly stands in the way, in the catalog's own words: for who may exchange it.
+    detail: Option<String>,
     /// What went wrong inside: for the log of the process, never for the caller.
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -28,7 +30,18 @@ impl Error {
     /// An error with nothing to add to its reason.
     #[must_use]
     pub fn new(reason: Reason) -> Self {
-        Self { reason, field: None, rule: None, elsewhere: None, cause: None }
+        Self { reason, field: None, rule: None, elsewhere: None, detail: None, cause: None }
+    }
+
+    /// With what exactly stands in the way. It must hold no value and no token.
+    pub(crate) fn with_detail(self, detail: String) -> Self {
+        Self { detail: Some(detail), ..self }
+    }
+
+    /// What exactly stands in the way, if there is more to say than the reason does.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
     }
 
     /// A field that breaks its rule.
@@ -49,7 +62,8 @@ impl Error {
     /// The same refusal for another item, without what went wrong inside.
     pub(crate) fn repeated(&self) -> Self {
         let Self { reason, field, rule, elsewhere, .. } = self;
-        Self { reason: *reason, field: *field, rule: *rule, elsewhere: elsewhere.clone(), cause: None }
+        let elsewhere = elsewhere.clone();
+        Self { reason: *reason, field: *field, rule: *rule, elsewhere, detail: None, cause: None }
     }
 
     /// The precise reason, for the log alone.

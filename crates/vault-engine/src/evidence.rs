@@ -126,6 +126,7 @@ impl<'a> Evidence<'a> {
             reference: self.reference.cloned(),
             subject: None,
             parent: None,
+            difference: None,
         }
     }
 

@@ -16,11 +16,13 @@ mod draft;
 mod enter;
 mod error;
 mod evidence;
+mod exchange;
 mod explain;
 mod idempotency;
 mod node;
 mod offline;
 mod open;
+mod operate;
 mod outside;
 mod read_audit;
 mod region;
@@ -29,6 +31,7 @@ mod reveal;
 mod rules;
 mod token;
 mod tokenize;
+mod versions;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -36,18 +39,25 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use vault_domain::{Clock, Entropy, Reason, Region};
 
-use crate::{deny::DenyList, node::Node, region::RegionVault, rules::Rules};
+use crate::{
+    deny::DenyList,
+    node::Node,
+    region::RegionVault,
+    rules::{Rules, Settled},
+    versions::Versions,
+};
 
 pub use authorize::{LogPermit, Permit};
 pub use call::Call;
 pub use deny::{AccessTokenName, Denial};
 pub use detokenize::{Described, Description, DetokenizeItem, DetokenizeRequest, Detokenized};
 pub use error::Error;
+pub use exchange::{ExchangeRequest, Exchanged, ExpectedRules, RulesTarget, VersionsPage};
 pub use explain::{ExplainRequest, Explained, ExplainedCaller};
 pub use idempotency::{Part, RequestName};
 pub use node::{REPEATS_WINDOW, Refusal};
 pub use offline::check_keys;
-pub use open::{EngineConfig, OpenError, Running};
+pub use open::{EngineConfig, OpenError, RulesFrom, Running};
 pub use read_audit::{AccessLogPage, AccessLogQuery, FoundEntry, PageToken};
 pub use replay::ReplayRules;
 pub use reveal::Revealed;
@@ -57,6 +67,7 @@ pub use vault_keys::{CheckKeys, Checked, KeysError, Passphrase, RootKey};
 pub use vault_ledger::{CertificateSha256, Entry, Group, Issuer, Outcome, People, TraceId};
 pub use vault_policy::{PolicyError, PolicySet, PolicySource};
 pub use vault_store::{Memory, Statistics, is_store};
+pub use versions::{PolicyFile, PolicyVersion, RuleTexts, RulesError, VersionsError};
 
 pub use tokenize::{Issued, TokenizeItem, TokenizeRequest, Tokenized};
 
@@ -64,7 +75,8 @@ pub use tokenize::{Issued, TokenizeItem, TokenizeRequest, Tokenized};
 pub struct Engine {
     rules: ArcSwap<Rules>,
     /// Held while rules are exchanged.
-    applying: tokio::sync::Mutex<()>,
+    applying: tokio::sync::Mutex<Settled>,
+    versions: Versions,
     regions: HashMap<Region, RegionVault>,
     node: Node,
     denied: DenyList,

@@ -16,6 +16,7 @@ use vault_crypto::CallRandom;
 use vault_domain::{Action, Clock, Decision, Entropy, Millis, PrincipalId, Reason, RequestId};
 use vault_journal::{Journal, Submission};
 use vault_ledger::{CertificateSha256, EntryBuilder, EntryHead, EntrySalt, People, PolicySetFingerprint, SealedPart};
+use vault_store::Reader;
 
 use crate::{call::Call, error::Error};
 
@@ -53,14 +54,15 @@ struct Repeats {
 /// The node's log and the refusals that wait for it.
 pub(crate) struct Node {
     pub(crate) journal: Journal,
+    pub(crate) reader: Reader,
     repeats: Mutex<HashMap<Kind, Repeats>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
 
 impl Node {
-    pub(crate) fn new(journal: Journal, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { journal, repeats: Mutex::default(), clock, entropy }
+    pub(crate) fn new(journal: Journal, reader: Reader, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { journal, reader, repeats: Mutex::default(), clock, entropy }
     }
 
     /// Writes the refusal of a call.

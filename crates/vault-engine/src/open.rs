@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use vault_crypto::CallRandom;
-use vault_domain::{Action, Clock, DataClass, Decision, Entropy, Region, RequestId, VaultId, limits};
+use vault_domain::{Action, Clock, DataClass, Decision, Entropy, Reason, Region, RequestId, VaultId, limits};
 use vault_journal::{FIRST_LIFE, Journal, JournalError, Parts, Submission, next_record_number};
 use vault_keys::{KeysError, NodeKeys, RegionKeys, RootKey};
 use vault_ledger::{LedgerError, Origin, SealedPart, Signer};
@@ -31,7 +31,8 @@ use crate::{
     outside,
     region::{Numbers, RegionVault},
     replay::{Kept, ReplayRules},
-    rules::Rules,
+    rules::{Rules, Settled},
+    versions::{self, PolicyVersion, RuleTexts, Versions, VersionsError},
 };
 
 /// What an engine is made of.
@@ -48,6 +49,8 @@ pub struct EngineConfig {
     pub regions: Vec<Region>,
     /// The policies, and the catalog they were loaded with.
     pub policies: PolicySet,
+    /// Whether these serve, or what was applied since.
+    pub rules_from: RulesFrom,
     /// Which calls count once.
     pub replay: ReplayRules,
     /// Memory for each region's store.
@@ -56,6 +59,15 @@ pub struct EngineConfig {
     pub ballast_bytes: u64,
     /// Below this much free space, in bytes, everything that needs an entry is refused.
     pub free_bytes_min: u64,
+}
+
+/// Where the rules come from.
+pub enum RulesFrom {
+    /// From files, at start and whenever they are read anew.
+    Files,
+    /// From the version that was applied last. While there is none these texts, which [`EngineConfig::policies`] were
+    /// read from, become the first.
+    Applied(RuleTexts),
 }
 
 /// Why an engine could not be opened.
@@ -114,6 +126,20 @@ pub enum OpenError {
     /// A row of the deny-list is not what a vault writes.
     #[error("the deny-list in the node's store is damaged: restore the store from a backup")]
     DenialUnreadable,
+    /// The versions of catalog and policies can't be read.
+    #[error("{0}; {WAY_OUT}")]
+    Versions(#[from] VersionsError),
+    /// The version that is to serve can't.
+    #[error("version {version} of catalog and policies, which was applied last, can't serve: {problem}; {WAY_OUT}")]
+    VersionNotServable {
+        /// Its number.
+        version: u64,
+        /// Why not.
+        problem: String,
+    },
+    /// The files can't become the first version.
+    #[error("the files of catalog and policies are longer than a version may be (3 MiB): set rules_from = \"files\"")]
+    FilesTooLarge,
     /// A log is not in order.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -124,6 +150,10 @@ pub enum OpenError {
     #[error("the start could not be written into the log: {0}")]
     Start(EngineError),
 }
+
+/// What to do when the version that is to serve does not.
+const WAY_OUT: &str = "set rules_from = \"files\" to serve by the files that the configuration names, or restore the \
+                       node's store from a backup";
 
 /// What has to be ended when the engine is not needed any more.
 pub struct Running {
@@ -146,7 +176,7 @@ impl Engine {
     /// # Errors
     /// When anything is not as it must be; nothing is served then.
     pub fn open(
-        config: EngineConfig,
+        mut config: EngineConfig,
         root: &RootKey,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
@@ -154,6 +184,20 @@ impl Engine {
         for path in [&config.data_directory, &config.checkpoint_directory] {
             fs::create_dir_all(path).map_err(|source| OpenError::Folder { path: path.clone(), source })?;
         }
+        // The node's store knows what serves; a new one is made after all others.
+        let node_is_there = config.data_directory.join(Scope::Node.as_str()).exists();
+        let node = node_is_there.then(|| open_node(&config, root, &clock, &entropy)).transpose()?;
+        let versions = match &node {
+            Some(store) => wait(Versions::open(&store.reader))?,
+            None => Versions::default(),
+        };
+        let serving = match (&node, &config.rules_from, versions.newest()) {
+            (Some(store), RulesFrom::Applied(_), Some(newest)) => {
+                config.policies = load_version(&config, store, &newest)?;
+                Some(newest.version)
+            }
+            _ => None,
+        };
         let vault = &config.vault;
         let mut logs = Vec::new();
         let (mut regions, mut classes) = (HashMap::new(), HashMap::new());
@@ -180,18 +224,33 @@ impl Engine {
             let (nonces, swept) = (Kept::default(), AtomicU32::new(0));
             regions.insert(region.clone(), RegionVault { reader, keys, journal, numbers, nonces, swept });
         }
-        let store = open_store(&config, Scope::Node, || NodeKeys::create(root, vault, &*clock, &*entropy))?;
+        let store = match node {
+            Some(store) => store,
+            None => open_node(&config, root, &clock, &entropy)?,
+        };
         let keys = Arc::new(wait(NodeKeys::open(root, vault, &store.reader))?);
         let origin = Origin::of_node(vault, &config.node)?;
-        let denied = wait(DenyList::open(&store.reader))?;
+        let (denied, reader) = (wait(DenyList::open(&store.reader))?, store.reader.clone());
         let log = open_log(&config, store, "node", origin, keys, &clock)?;
-        let node = Node::new(log.journal.clone(), clock.clone(), entropy.clone());
+        let node = Node::new(log.journal.clone(), reader, clock.clone(), entropy.clone());
         logs.push(log);
         let searches = Arc::new(Semaphore::new(limits::SEARCHES_MAX));
         let (policy_set, replay) = (config.policies.fingerprint(), config.replay);
-        let rules = ArcSwap::from_pointee(Rules { policies: config.policies, classes });
-        let applying = tokio::sync::Mutex::default();
-        let engine = Arc::new(Self { rules, applying, denied, regions, node, searches, replay, clock, entropy });
+        let applying = tokio::sync::Mutex::new(Settled::of(config.policies.catalog()));
+        let first = match config.rules_from {
+            RulesFrom::Applied(texts) if serving.is_none() => Some(texts),
+            _ => None,
+        };
+        let version = serving.or(first.is_some().then_some(FIRST_VERSION));
+        let rules = ArcSwap::from_pointee(Rules { policies: config.policies, classes, version });
+        let engine = Self { rules, applying, versions, denied, regions, node, searches, replay, clock, entropy };
+        let engine = Arc::new(engine);
+        if let Some(texts) = first {
+            wait(engine.begin_versions(&texts)).map_err(|error| match error.reason() {
+                Reason::RulesTooLarge => OpenError::FilesTooLarge,
+                _ => OpenError::Start(error),
+            })?;
+        }
         wait(engine.note(Action::Start, policy_set)).map_err(OpenError::Start)?;
         Ok((engine.clone(), Running { engine, logs }))
     }
@@ -286,6 +345,46 @@ fn open_store(
         store.writer.commit([&new_keys()?])?;
     }
     Ok(store)
+}
+
+fn open_node(
+    config: &EngineConfig,
+    root: &RootKey,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Store, OpenError> {
+    open_store(config, Scope::Node, || NodeKeys::create(root, &config.vault, &**clock, &**entropy))
+}
+
+/// Reads the rules that were applied last.
+fn load_version(config: &EngineConfig, node: &Store, newest: &PolicyVersion) -> Result<PolicySet, OpenError> {
+    let version = newest.version;
+    let refuse = |problem: String| OpenError::VersionNotServable { version, problem };
+    let policies = wait(versions::texts(&node.reader, newest))?.load().map_err(|error| refuse(error.to_string()))?;
+    for region in &config.regions {
+        if policies.catalog().region(region.as_str()).is_none() {
+            return Err(refuse(format!("{region} is served here, but its catalog does not declare it")));
+        }
+    }
+    let now = policies.rules_fingerprint();
+    if now != newest.fingerprint {
+        tracing::warn!(version, was = %newest.fingerprint, %now, "the version has another fingerprint in this release");
+    }
+    if now != config.policies.rules_fingerprint() {
+        tracing::warn!(
+            version,
+            "the files of catalog and policies differ from the version that serves: see `config diff`"
+        );
+    }
+    Ok(policies)
+}
+
+/// The number of the version that files become.
+pub(crate) const FIRST_VERSION: u64 = 1;
+
+/// A setting's value in an error.
+pub(crate) fn said(value: Option<String>) -> String {
+    value.map_or_else(|| "nothing".to_owned(), |value| format!("{value:?}"))
 }
 
 fn open_log(

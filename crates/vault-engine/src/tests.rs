@@ -71,6 +71,7 @@ fn open(path: &Path, clock: Arc<ManualClock>) -> (Arc<Engine>, Running) {
         checkpoint_directory: path.join("checkpoints"),
         regions: vec![region("eu"), region("us")],
         policies: PolicySet::load(&[PolicySource::DEFAULT], &catalog).unwrap(),
+        rules_from: RulesFrom::Files,
         replay: ReplayRules { required_for: Vec::new(), ..ReplayRules::default() },
         memory: Memory::default(),
         ballast_bytes: 0,

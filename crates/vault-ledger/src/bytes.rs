@@ -27,8 +27,13 @@ impl<'a> Reader<'a> {
 
     /// The version byte, which must be `version`.
     pub(crate) fn version(&mut self, version: u8) -> Result<(), LedgerError> {
+        self.version_of(&[version]).map(drop)
+    }
+
+    /// The version, which must be one of these.
+    pub(crate) fn version_of(&mut self, versions: &[u8]) -> Result<u8, LedgerError> {
         match self.u8()? {
-            found if found == version => Ok(()),
+            found if versions.contains(&found) => Ok(found),
             found => Err(LedgerError::VersionUnknown { what: self.what, version: found }),
         }
     }

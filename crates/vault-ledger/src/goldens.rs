@@ -122,6 +122,10 @@ fn people_body() {
     let bytes = people().encode().unwrap();
     check("people-v1", &bytes);
     assert!(People::decode(&bytes).unwrap() == people());
+    let of_change = People { difference: Some(vault_domain::RulesDifference([0xAA; 32])), ..people() };
+    let bytes = of_change.encode().unwrap();
+    check("people-v2-difference", &bytes);
+    assert!(People::decode(&bytes).unwrap() == of_change);
 }
 
 #[test]

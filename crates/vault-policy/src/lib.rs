@@ -23,7 +23,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use cedar_policy as cedar;
 use sha2::{Digest as _, Sha256};
 use vault_catalog::Catalog;
-use vault_domain::limits;
+use vault_domain::{RulesDifference, RulesFingerprint, limits};
 
 use crate::{
     cache::{DecisionCache, Key},
@@ -50,7 +50,7 @@ pub struct PolicySet {
     loaded: HashMap<cedar::PolicyId, LoadedPolicy>,
     vocabulary: Vocabulary,
     authorizer: cedar::Authorizer,
-    fingerprint: [u8; 32],
+    fingerprint: RulesFingerprint,
     reads: Reads,
     cache: DecisionCache,
 }
@@ -137,18 +137,23 @@ impl PolicySet {
         self.ids(self.loaded.keys()).into_iter().map(|policy| policy.id.clone()).collect()
     }
 
-    /// The first 8 bytes of [`PolicySet::fingerprint_hex`], as entries hold them.
+    /// The first 8 bytes of [`PolicySet::rules_fingerprint`], as entries hold them.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 8] {
-        let [a, b, c, d, e, f, g, h, ..] = self.fingerprint;
-        [a, b, c, d, e, f, g, h]
+        self.fingerprint.short()
     }
 
-    /// SHA-256 over the schema and the policy texts in the order they were given, each behind its length as 8 bytes
-    /// big-endian; in lowercase hex.
+    /// SHA-256 over the schema, the catalog's own fingerprint and the policy texts in the order they were given, each
+    /// behind its length as 8 bytes big-endian.
+    #[must_use]
+    pub fn rules_fingerprint(&self) -> RulesFingerprint {
+        self.fingerprint
+    }
+
+    /// [`PolicySet::rules_fingerprint`] in lowercase hex.
     #[must_use]
     pub fn fingerprint_hex(&self) -> String {
-        self.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.fingerprint.to_string()
     }
 
     /// Our side of some of Cedar's policy ids, sorted by id, so that the same decision always reads the same.
@@ -170,14 +175,25 @@ impl fmt::Debug for PolicySet {
 }
 
 /// Over schema, policies and catalog: an entry that names it pins which grants decided, too.
-fn fingerprint(sources: &[PolicySource<'_>], catalog: &Catalog) -> [u8; 32] {
+fn fingerprint(sources: &[PolicySource<'_>], catalog: &Catalog) -> RulesFingerprint {
     let mut digest = Sha256::new();
     let texts = [SCHEMA, catalog.fingerprint()].into_iter();
     for text in texts.chain(sources.iter().map(|source| source.text)) {
         digest.update((text.len() as u64).to_be_bytes());
         digest.update(text.as_bytes());
     }
-    digest.finalize().into()
+    RulesFingerprint(digest.finalize().into())
+}
+
+/// What a difference is hashed under, so that it is the hash of nothing else.
+const DIFFERENCE_LABEL: &[u8] = b"tokenvault rules difference v1";
+
+/// The name of the step from one set of rules to another: SHA-256(label ‖ fingerprint before ‖ fingerprint now). As
+/// both cover the complete rules, it names all that changes, seen by a review or not.
+#[must_use]
+pub fn difference(before: RulesFingerprint, now: RulesFingerprint) -> RulesDifference {
+    let digest = Sha256::new().chain_update(DIFFERENCE_LABEL).chain_update(before.0).chain_update(now.0);
+    RulesDifference(digest.finalize().into())
 }
 
 #[cfg(test)]

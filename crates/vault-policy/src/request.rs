@@ -47,6 +47,14 @@ pub enum Ask<'a> {
     DenyAccessToken(Log<'a>),
     /// To be shown which are denied.
     ListDenied(Log<'a>),
+    /// To exchange policies and catalog.
+    ApplyPolicies(Log<'a>),
+    /// To be told what other policies and another catalog would come to.
+    PlanPolicies(Log<'a>),
+    /// To be told which versions of policies and catalog there were.
+    ListPolicyVersions(Log<'a>),
+    /// To be given the texts of one of them.
+    GetPolicyVersion(Log<'a>),
 }
 
 /// The data that a request is about.
@@ -81,7 +89,11 @@ impl Ask<'_> {
             | Self::QueryAccessLog(_)
             | Self::GetCheckpoint(_)
             | Self::DenyAccessToken(_)
-            | Self::ListDenied(_) => None,
+            | Self::ListDenied(_)
+            | Self::ApplyPolicies(_)
+            | Self::PlanPolicies(_)
+            | Self::ListPolicyVersions(_)
+            | Self::GetPolicyVersion(_) => None,
         }
     }
 
@@ -97,6 +109,10 @@ impl Ask<'_> {
             Self::GetCheckpoint(_) => Action::GetCheckpoint,
             Self::DenyAccessToken(_) => Action::DenyAccessToken,
             Self::ListDenied(_) => Action::ListDenied,
+            Self::ApplyPolicies(_) => Action::ApplyPolicies,
+            Self::PlanPolicies(_) => Action::PlanPolicies,
+            Self::ListPolicyVersions(_) => Action::ListPolicyVersions,
+            Self::GetPolicyVersion(_) => Action::GetPolicyVersion,
         }
     }
 }

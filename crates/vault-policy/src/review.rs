@@ -322,6 +322,10 @@ impl Access {
             // The node has one deny-list, whatever its regions.
             (Action::DenyAccessToken, None, None, None) => Ask::DenyAccessToken(log),
             (Action::ListDenied, None, None, None) => Ask::ListDenied(log),
+            (Action::ApplyPolicies, None, None, None) => Ask::ApplyPolicies(log),
+            (Action::PlanPolicies, None, None, None) => Ask::PlanPolicies(log),
+            (Action::ListPolicyVersions, None, None, None) => Ask::ListPolicyVersions(log),
+            (Action::GetPolicyVersion, None, None, None) => Ask::GetPolicyVersion(log),
             (action, Some(class), Some(audience), Some(region)) => {
                 let scope = DataScope { class, audience, region };
                 match action {

@@ -22,7 +22,9 @@ use std::{
 use thiserror::Error;
 use vault_catalog::Catalog;
 use vault_domain::{Action, Entropy, Millis, Region, VaultId};
-use vault_engine::{EngineConfig, Memory, PolicySet, PolicySource, ReplayRules, RootKey};
+use vault_engine::{
+    EngineConfig, Memory, PolicyFile, PolicySet, PolicySource, ReplayRules, RootKey, RuleTexts, RulesFrom,
+};
 use vault_identity::Issuers;
 
 use crate::{identity::Naming, tls};
@@ -158,6 +160,7 @@ pub struct Config {
     regions: Vec<Region>,
     catalog: PathBuf,
     policies: Vec<PathBuf>,
+    rules_are_applied: bool,
     address: SocketAddr,
     connection_age_max: Duration,
     metrics: Option<SocketAddr>,
@@ -272,6 +275,28 @@ impl Config {
             .collect();
         PolicySet::load(&sources, &catalog).map_err(ConfigError::Policies)
     }
+
+    /// Reads the texts of catalog and policies, as the vault takes and keeps them.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub fn rule_texts(&self) -> Result<RuleTexts, ConfigError> {
+        let read = |path: &Path| {
+            std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })
+        };
+        // The name of the file alone: where it lies is nobody's business but this machine's.
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = |path: &PathBuf| Ok(PolicyFile { name: name(path), text: read(path)? });
+        let policies = self.policies.iter().map(file).collect::<Result<_, ConfigError>>()?;
+        Ok(RuleTexts { catalog: read(&self.catalog)?, policies })
+    }
+
+    /// Whether the version that was applied last serves, and not the files.
+    #[must_use]
+    pub fn rules_are_applied(&self) -> bool {
+        self.rules_are_applied
+    }
+
     /// Reads catalog and policies: all that an engine needs but its root key.
     pub(crate) fn engine(&self) -> Result<EngineConfig, ConfigError> {
         let policies = self.policies()?;
@@ -288,6 +313,7 @@ impl Config {
             checkpoint_directory: self.checkpoint_directory.clone(),
             regions: self.regions.clone(),
             policies,
+            rules_from: if self.rules_are_applied { RulesFrom::Applied(self.rule_texts()?) } else { RulesFrom::Files },
             replay: self.replay.clone(),
             memory: Memory::new(self.cache_bytes, self.memtable_bytes),
             ballast_bytes: self.ballast_bytes,

@@ -76,8 +76,8 @@ impl<H: Health> Door<H> {
         if let Some(access_tokens) = &access_tokens {
             access_tokens.start();
         }
-        let admin = AdminRpc { engine: engine.clone(), access_tokens: access_tokens.clone() };
-        let admin = AdminServiceServer::new(admin);
+        let admin = AdminRpc { engine: engine.clone(), access_tokens: access_tokens.clone(), streams: streams.clone() };
+        let admin = AdminServiceServer::new(admin).max_decoding_message_size(limits::REQUEST_BYTES_MAX);
         let reflection = reflects.then(reflection).flatten();
         let most = limits::REQUEST_BYTES_MAX;
         let rpc = Arc::new(TokenRpc { engine: engine.clone(), streams });

@@ -27,4 +27,4 @@ pub use identity::{Naming, Peer};
 pub use server::{Server, StartError};
 pub use telemetry::start_telemetry;
 pub use tls::THROWAWAY_ORGANIZATION;
-pub use vault_engine::{Applied, ApplyError, CheckKeys, Checked};
+pub use vault_engine::{Applied, ApplyError, CheckKeys, Checked, PolicyFile, RuleTexts};

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod audit;
+mod policies;
 pub(crate) mod stream;
 pub(crate) mod token;
 

@@ -85,6 +85,9 @@ fn details(error: &Error) -> ErrorDetails {
     if let Some(rule) = error.rule() {
         metadata.insert("rule".to_owned(), rule.to_owned());
     }
+    if let Some(detail) = error.detail() {
+        metadata.insert("detail".to_owned(), detail.to_owned());
+    }
     if let Some((region, endpoint)) = error.served_by() {
         metadata.insert("region".to_owned(), region.to_string());
         if let Some(endpoint) = endpoint {

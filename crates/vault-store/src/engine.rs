@@ -115,7 +115,7 @@ fn shape(table: TableId) -> Shape {
             Shape { often_absent: true, by_key: true, ..shape(8) }
         }
         TableId::Summaries => shape(4),
-        TableId::Checkpoints | TableId::Keys | TableId::Meta => shape(1),
+        TableId::Checkpoints | TableId::Keys | TableId::Meta | TableId::Versions => shape(1),
     }
 }
 

@@ -112,6 +112,8 @@ tables! {
     Meta = 11, "meta", TextKey;
     /// Nonces that are used up. Key: be32(bucket) ‖ keyed hash of tenant, principal and nonce, 16 bytes. No value.
     Nonces = 12, "nonces", NonceRow;
+    /// Versions of catalog and policies, in the node's store. Key: be64(version) ‖ be32(part); part 0 is the head.
+    Versions = 13, "versions", VersionRow;
 }
 
 impl fmt::Display for TableId {
@@ -213,6 +215,33 @@ impl Key for NonceRow {
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         IdempotencyRow::from_bytes(bytes).map(|IdempotencyRow { day, hash }| Self { bucket: day, hash })
+    }
+}
+
+/// Where a part of a version of catalog and policies is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VersionRow {
+    /// The version's number, from 1.
+    pub version: u64,
+    /// 0 for what is known of it, then the pieces of its texts.
+    pub part: u32,
+}
+
+impl sealed::Key for VersionRow {}
+impl Key for VersionRow {
+    type Bytes = [u8; 12];
+
+    fn to_bytes(&self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        let (version, part) = bytes.split_at_mut(8);
+        version.copy_from_slice(&self.version.to_be_bytes());
+        part.copy_from_slice(&self.part.to_be_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (version, part) = bytes.split_first_chunk()?;
+        Some(Self { version: u64::from_be_bytes(*version), part: u32::from_be_bytes(part.try_into().ok()?) })
     }
 }
 

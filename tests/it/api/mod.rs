@@ -7,6 +7,7 @@ mod describe;
 mod determinism;
 mod detokenize;
 mod evidence;
+mod exchange;
 mod explain;
 mod ff1;
 mod health;

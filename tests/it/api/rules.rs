@@ -120,13 +120,19 @@ async fn a_class_that_is_added_while_it_serves_keeps_its_settings_from_its_first
     let changed =
         granted(fs::read_to_string(&path).unwrap()).replace("[classes.badge]", "[classes.badge]\nformat = \"uuid\"");
     let refused = apply(&vault, |_| changed.clone(), "").await.unwrap_err();
-    assert!(matches!(&refused, ApplyError::ClassChanged(class) if class.as_str() == "badge"), "{refused}");
+    let ApplyError::ClassChanged { class, setting, .. } = &refused else { panic!("{refused}") };
+    assert_eq!((class.as_str(), setting.as_str()), ("badge", "format"));
     assert!(refused.to_string().contains("takes a restart"), "{refused}");
     let removed = apply(&vault, |text| text, "").await;
     assert!(removed.is_ok(), "{removed:?}");
     let refused = apply(&vault, |_| changed.clone(), "").await.unwrap_err();
-    assert!(refused.to_string().contains("\"badge\" has tokens in region \"eu\""), "{refused}");
+    assert!(refused.to_string().contains("\"badge\" served with format = \"opaque\""), "{refused}");
     vault.still_serves().await;
+    vault.stop().await;
+    // After a restart its tokens stand against it.
+    vault.start_again().await;
+    let refused = apply(&vault, |_| changed.clone(), "").await.unwrap_err();
+    assert!(refused.to_string().contains("\"badge\" has tokens in region \"eu\""), "{refused}");
     vault.stop().await;
     vault.start_again().await;
     vault.finish().await;

@@ -79,6 +79,15 @@ impl Config {
             Err(error) => findings.push(finding(Severity::Error, "catalog", error.to_string())),
             Ok(engine) => findings.extend(about_policies(&engine.policies)),
         }
+        if self.rules_are_applied() {
+            findings.push(finding(
+                Severity::Note,
+                "rules_from",
+                "the version that was applied last serves, and these files only as long as there is none: `tokenvault \
+                 config history` asks the running vault"
+                    .to_owned(),
+            ));
+        }
         if let OwnIdentity::Files { key, .. } = &self.tls.own
             && let Ok(metadata) = std::fs::metadata(key)
             && metadata.permissions().mode() & 0o077 != 0

@@ -135,7 +135,7 @@ pub(crate) const PATH_BYTES_MAX: usize = 4096;
 const SECRET_CHARS_MIN: usize = 32;
 
 /// All keys, in the order of the documentation.
-pub(crate) static KEYS: [Key; 36] = [
+pub(crate) static KEYS: [Key; 37] = [
     Key {
         path: "mode",
         meaning: "What this vault is for. It has to be written out that it is for development.",
@@ -188,6 +188,13 @@ pub(crate) static KEYS: [Key; 36] = [
         meaning: "Files of Cedar policies beside the built-in ones.",
         kind: Kind::Paths,
         absent: Absent::None,
+    },
+    Key {
+        path: "rules_from",
+        meaning: "Where catalog and policies come from: \"files\", at every start and SIGHUP; or \"applied\", the \
+                  version that `tokenvault config apply` brought last, of which the files are only the first.",
+        kind: Kind::Word(&["files", "applied"], ""),
+        absent: Absent::Word("files"),
     },
     Key {
         path: "listen.address",

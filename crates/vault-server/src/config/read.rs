@@ -203,6 +203,7 @@ impl Reading {
             regions: self.regions()?,
             catalog: self.path("catalog")?,
             policies: self.paths("policies")?,
+            rules_are_applied: self.text("rules_from")? == "applied",
             address: self.address("listen.address")?,
             connection_age_max: self.seconds("listen.connection_seconds_max")?,
             metrics: self.metrics()?,

@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use tonic::{Request, Response, Status};
 use vault_domain::{Action, Millis, Reason, Reference};
-use vault_engine::{AccessTokenName, Denial, Engine, Error};
+use vault_engine::{AccessTokenName, Call, Denial, Engine, Error};
 use vault_proto::v1::{
-    DeniedAccessToken, DenyAccessTokensRequest, DenyAccessTokensResponse, ListDeniedAccessTokensRequest,
-    ListDeniedAccessTokensResponse, admin_service_server::AdminService,
+    ApplyPoliciesRequest, ApplyPoliciesResponse, DeniedAccessToken, DenyAccessTokensRequest, DenyAccessTokensResponse,
+    GetPolicyVersionRequest, GetPolicyVersionResponse, ListDeniedAccessTokensRequest, ListDeniedAccessTokensResponse,
+    ListPolicyVersionsRequest, ListPolicyVersionsResponse, admin_service_server::AdminService,
 };
 
-use super::{call, within_deadline};
+use super::{call, policies, stream::Streams, within_deadline};
 use crate::{access_token::AccessTokens, status::status};
 
 /// Tokens in one request to deny.
@@ -26,6 +27,8 @@ const JTI_BYTES_MAX: usize = 128;
 pub(crate) struct AdminRpc {
     pub(crate) engine: Arc<Engine>,
     pub(crate) access_tokens: Option<Arc<AccessTokens>>,
+    /// The tasks that the stop waits for.
+    pub(crate) streams: Streams,
 }
 
 #[tonic::async_trait]
@@ -37,10 +40,7 @@ impl AdminService for AdminRpc {
         let call = call(&request)?;
         let tokens = match self.tokens(request.into_inner().tokens) {
             Ok(tokens) => tokens,
-            Err(error) => {
-                let refused = self.engine.refuse_unread_denial(&call, Action::DenyAccessToken, error).await;
-                return Err(status(&refused, call.request_id));
-            }
+            Err(error) => return Err(self.refuse(&call, Action::DenyAccessToken, error).await),
         };
         within_deadline(&self.engine, &call, self.engine.deny_access_tokens(&call, tokens)).await?;
         Ok(Response::new(DenyAccessTokensResponse {}))
@@ -53,10 +53,7 @@ impl AdminService for AdminRpc {
         let call = call(&request)?;
         let after = match page_token(&request.into_inner().page_token) {
             Ok(after) => after,
-            Err(error) => {
-                let refused = self.engine.refuse_unread_denial(&call, Action::ListDenied, error).await;
-                return Err(status(&refused, call.request_id));
-            }
+            Err(error) => return Err(self.refuse(&call, Action::ListDenied, error).await),
         };
         let listing = self.engine.denied_access_tokens(&call, after, PAGE_TOKENS);
         let listed = within_deadline(&self.engine, &call, listing).await?;
@@ -70,9 +67,58 @@ impl AdminService for AdminRpc {
         });
         Ok(Response::new(ListDeniedAccessTokensResponse { tokens: tokens.collect(), next_page_token }))
     }
+
+    async fn apply_policies(
+        &self,
+        request: Request<ApplyPoliciesRequest>,
+    ) -> Result<Response<ApplyPoliciesResponse>, Status> {
+        let call = call(&request)?;
+        let message = request.into_inner();
+        let action = if message.dry_run { Action::PlanPolicies } else { Action::ApplyPolicies };
+        let exchange = match policies::exchange(message) {
+            Ok(exchange) => exchange,
+            Err(error) => return Err(self.refuse(&call, action, error).await),
+        };
+        // Not cut off with the call: what is on disk must be what serves.
+        let (engine, own) = (self.engine.clone(), call.clone());
+        let exchanging = self.streams.carry_through(async move { engine.exchange_policies(&own, exchange).await });
+        let exchanged = within_deadline(&self.engine, &call, exchanging).await?;
+        Ok(Response::new(policies::exchanged(&exchanged)))
+    }
+
+    async fn list_policy_versions(
+        &self,
+        request: Request<ListPolicyVersionsRequest>,
+    ) -> Result<Response<ListPolicyVersionsResponse>, Status> {
+        let call = call(&request)?;
+        let before = match policies::page_token(&request.into_inner().page_token) {
+            Ok(before) => before,
+            Err(error) => return Err(self.refuse(&call, Action::ListPolicyVersions, error).await),
+        };
+        let listing = self.engine.policy_versions(&call, before, policies::PAGE_VERSIONS);
+        let page = within_deadline(&self.engine, &call, listing).await?;
+        Ok(Response::new(policies::page(&page)))
+    }
+
+    async fn get_policy_version(
+        &self,
+        request: Request<GetPolicyVersionRequest>,
+    ) -> Result<Response<GetPolicyVersionResponse>, Status> {
+        let call = call(&request)?;
+        let version = Some(request.into_inner().version).filter(|version| *version > 0);
+        let getting = self.engine.policy_version(&call, version);
+        let (version, texts) = within_deadline(&self.engine, &call, getting).await?;
+        Ok(Response::new(policies::whole(&version, texts)))
+    }
 }
 
 impl AdminRpc {
+    /// Refuses a request that could not be read.
+    async fn refuse(&self, call: &Call, action: Action, error: Error) -> Status {
+        let refused = self.engine.refuse_unread_operation(call, action, error).await;
+        status(&refused, call.request_id)
+    }
+
     fn tokens(&self, messages: Vec<DeniedAccessToken>) -> Result<Vec<(AccessTokenName, Denial)>, Error> {
         if !(1..=TOKENS_MAX).contains(&messages.len()) {
             return Err(Error::field("tokens", "must be 1 to 100"));

@@ -202,6 +202,14 @@ impl Streams {
         self.0.tasks.wait().await;
     }
 
+    /// Drives a call to its end among the tasks that the stop waits for, whether somebody waits for its answer or not.
+    pub(crate) async fn carry_through<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.0.tasks.spawn(call).await.unwrap_or(Err(Error::new(Reason::Internal)))
+    }
+
     /// Begins a stream.
     pub(crate) async fn open<V: Verb>(
         &self,

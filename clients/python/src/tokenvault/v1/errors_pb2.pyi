@@ -52,6 +52,12 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NONCE_REPLAYED: _ClassVar[Reason]
     REFERENCE_REQUIRED: _ClassVar[Reason]
     STEP_UP_REQUIRED: _ClassVar[Reason]
+    RULES_FROM_FILES: _ClassVar[Reason]
+    RULES_INVALID: _ClassVar[Reason]
+    RULES_TOO_LARGE: _ClassVar[Reason]
+    RULES_MOVED_ON: _ClassVar[Reason]
+    RULES_NOT_SERVABLE: _ClassVar[Reason]
+    POLICY_VERSION_UNKNOWN: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 FIELD_INVALID: Reason
 BATCH_EMPTY: Reason
@@ -98,3 +104,9 @@ TIMESTAMP_OUTSIDE_WINDOW: Reason
 NONCE_REPLAYED: Reason
 REFERENCE_REQUIRED: Reason
 STEP_UP_REQUIRED: Reason
+RULES_FROM_FILES: Reason
+RULES_INVALID: Reason
+RULES_TOO_LARGE: Reason
+RULES_MOVED_ON: Reason
+RULES_NOT_SERVABLE: Reason
+POLICY_VERSION_UNKNOWN: Reason

@@ -1,0 +1,157 @@
+//! `tokenvault config plan`, `apply` and `rollback`: catalog and policies of a running vault, exchanged from outside.
+//!
+//! A plan says who gains and who loses, and names the step by a hash; an apply that is given this hash does that step or
+//! none. Both take catalog and policies from a configuration file, so that the one file serves the vault at its first
+//! start and whoever changes it later.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use vault_client::{Client, RuleTexts, RulesPlan, RulesTarget};
+use vault_domain::{Reason, Reference, RulesDifference};
+use vault_policy::PolicySet;
+use vault_server::{Config, Environment, PolicyFile};
+
+use crate::{
+    config_diff::{WhenArguments, changes, policies},
+    connection::Connection,
+    exit::{Exit, Failure},
+    output::{self, OutputArguments},
+};
+
+/// What to plan.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct PlanArguments {
+    /// The configuration whose catalog and policies are to serve; the environment overrides nothing here
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    #[command(flatten)]
+    when: WhenArguments,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+/// What to apply.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct ApplyArguments {
+    /// The configuration whose catalog and policies are to serve; the environment overrides nothing here
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    #[command(flatten)]
+    step: StepArguments,
+}
+
+/// What to go back to.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct RollbackArguments {
+    /// The version whose catalog and policies are to serve again, as a version of its own
+    #[arg(value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    version: u64,
+    #[command(flatten)]
+    step: StepArguments,
+}
+
+/// How to take a step.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct StepArguments {
+    /// Take the step only if it is the one that this names: "difference" of a plan, or of `config diff`
+    #[arg(long, value_name = "HASH", value_parser = parse_difference)]
+    expect_difference: Option<RulesDifference>,
+    /// What it is for, such as the number of a ticket; stands in the history and in the node's log
+    #[arg(long, value_name = "TEXT", value_parser = parse_reference)]
+    reference: Option<Reference>,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+pub(crate) async fn plan(arguments: PlanArguments) -> Result<Exit, Failure> {
+    let (new, target) = read(&arguments.config)?;
+    let client = arguments.connection.connect().await?;
+    let plan = client.plan_policies(&target).await?;
+    let mut record = record(&plan, plan.before != plan.now);
+    let access = match serving(&client, &plan).await? {
+        Some(old) => changes(&old, &new, &arguments.when)?.into(),
+        None => Value::Null,
+    };
+    output::add(&mut record, "access", access);
+    output::write_summary(output::stdout(), arguments.output.form(), &record)?;
+    Ok(if plan.before == plan.now { Exit::Done } else { Exit::Changes })
+}
+
+pub(crate) async fn apply(arguments: ApplyArguments) -> Result<Exit, Failure> {
+    let (_, target) = read(&arguments.config)?;
+    step(&target, arguments.step).await
+}
+
+pub(crate) async fn rollback(arguments: RollbackArguments) -> Result<Exit, Failure> {
+    step(&RulesTarget::Version(arguments.version), arguments.step).await
+}
+
+/// Plans and, if that is the step that was reviewed, takes it. What serves by now is left alone.
+async fn step(target: &RulesTarget, arguments: StepArguments) -> Result<Exit, Failure> {
+    let StepArguments { expect_difference, reference, connection, output } = arguments;
+    let client = connection.connect().await?;
+    let plan = client.plan_policies(target).await?;
+    if plan.before == plan.now {
+        output::write_summary(output::stdout(), output.form(), &record(&plan, false))?;
+        return Ok(Exit::Done);
+    }
+    if expect_difference.is_some_and(|expected| expected != plan.difference) {
+        let text = format!(
+            "the step to these rules is {}, and not the one that is expected: what serves, or what is to serve, is not \
+             what was reviewed; plan anew. Nothing has changed",
+            plan.difference
+        );
+        return Err(Failure::new(Exit::Failure, text));
+    }
+    let applied = client.apply_policies(target, &plan, reference.as_ref()).await?;
+    output::write_summary(output::stdout(), output.form(), &record(&applied, applied.before != applied.now))?;
+    Ok(Exit::Done)
+}
+
+/// Reads catalog and policies of a configuration: checked here, so that faults are told with their places.
+fn read(config: &Path) -> Result<(PolicySet, RulesTarget), Failure> {
+    let checked = policies(config)?;
+    let refused = |error: vault_server::ConfigError| Failure::new(Exit::Failure, error.to_string());
+    let texts = Config::load(config, &Environment::default()).map_err(refused)?.rule_texts().map_err(refused)?;
+    let policies = texts.policies.into_iter().map(|PolicyFile { name, text }| (name, text)).collect();
+    Ok((checked, RulesTarget::Texts(RuleTexts { catalog: texts.catalog, policies })))
+}
+
+/// The rules that the plan goes from. None where they can't be had: the vault takes them from files, this caller may
+/// not read them, or they are of a release with other built-in policies.
+async fn serving(client: &Client, plan: &RulesPlan) -> Result<Option<PolicySet>, Failure> {
+    let Some(version) = plan.version else { return Ok(None) };
+    let texts = match client.policy_version(Some(version)).await {
+        Ok((_, texts)) => texts,
+        Err(error) if error.reason() == Some(Reason::AccessDenied) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let policies = texts.policies.into_iter().map(|(name, text)| PolicyFile { name, text }).collect();
+    let texts = vault_server::RuleTexts { catalog: texts.catalog, policies };
+    Ok(texts.load().ok().filter(|rules| rules.rules_fingerprint() == plan.before))
+}
+
+fn record(plan: &RulesPlan, changes: bool) -> Value {
+    json!({
+        // The same step has the same id, wherever and whenever it is told.
+        "id": plan.difference.to_string(),
+        "changes": changes,
+        "version": plan.version,
+        "before": plan.before.to_string(),
+        "now": plan.now.to_string(),
+        "difference": plan.difference.to_string(),
+    })
+}
+
+fn parse_difference(text: &str) -> Result<RulesDifference, String> {
+    RulesDifference::parse(text).ok_or_else(|| "must be 64 lowercase hex digits".to_owned())
+}
+
+fn parse_reference(text: &str) -> Result<Reference, String> {
+    Reference::parse(text).map_err(|error| error.rule.to_owned())
+}
