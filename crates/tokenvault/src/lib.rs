@@ -8,6 +8,7 @@
 mod arguments;
 mod audit;
 mod bulk;
+mod config_changes;
 mod config_check;
 mod config_diff;
 mod config_explain;

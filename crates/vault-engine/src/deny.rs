@@ -174,7 +174,7 @@ impl Engine {
 
     async fn admit_to_deny_list(&self, call: &Call, action: Action) -> Result<(), Error> {
         let rules = self.rules();
-        let account = match account(rules.policies.catalog(), call) {
+        let account = match account(&rules.policies, call) {
             Ok(account) => account,
             Err(error) => return Err(self.turn_away(call, action, error).await),
         };

@@ -283,7 +283,9 @@ async fn locate(
                 Some(parts) => Located::Computed(permuted.numerals, parts),
                 None => Located::Refused(Error::new(Reason::TokenMalformed)),
             },
-            Format::OneWay => Located::Refused(Error::new(Reason::TokenOneWay)),
+            Format::OneWay => {
+                Located::Refused(Error::new(vault_policy::revealable(permit.class()).err().unwrap_or(Reason::Internal)))
+            }
             Format::FormatPreserving(config) => {
                 let refused = if config.is_well_formed(item.token.expose()) {
                     look_ups.push((at, keys.token_lookup(item.token.expose()), Seen::Text));

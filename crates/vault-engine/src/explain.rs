@@ -138,7 +138,7 @@ impl ExplainedCaller {
             ..data
         };
         let known = policies.catalog().account(self.principal.as_str());
-        let authorized = match account(policies.catalog(), theirs) {
+        let authorized = match account(policies, theirs) {
             _ if known.is_none_or(|account| account.tenant() != tenant) => Err(Error::new(Reason::PrincipalUnknown)),
             Ok(account) => authorize(policies, theirs, account, &explained, now),
             Err(error) => Err(error),

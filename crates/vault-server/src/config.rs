@@ -272,6 +272,33 @@ impl Config {
             .collect();
         PolicySet::load(&sources, &catalog).map_err(ConfigError::Policies)
     }
+
+    /// Reads the text of the catalog, whatever may be wrong with it.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn catalog_text(&self) -> Result<String, ConfigError> {
+        std::fs::read_to_string(&self.catalog)
+            .map_err(|source| ConfigError::File { path: self.catalog.clone(), source })
+    }
+
+    /// What the file of issuers says, as it is written but for comments. None: none is configured.
+    ///
+    /// # Errors
+    /// When the file can't be read, or is no TOML.
+    pub fn issuers_settings(&self) -> Result<Option<serde_json::Value>, ConfigError> {
+        let Some(path) = &self.issuers else { return Ok(None) };
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.clone(), source })?;
+        let fault = |_| ConfigError::Issuers { path: path.clone(), problem: "is no TOML".to_owned() };
+        toml::from_str(&text).map(Some).map_err(fault)
+    }
+
+    /// The regions that are served.
+    #[must_use]
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
     /// Reads catalog and policies: all that an engine needs but its root key.
     pub(crate) fn engine(&self) -> Result<EngineConfig, ConfigError> {
         let policies = self.policies()?;
