@@ -17,8 +17,14 @@ use crate::{
 };
 
 /// The columns of these changes, for people; policies are too long for a cell.
-pub(crate) const COLUMNS: &[Column] =
-    &[("where", "/section"), ("name", "/name"), ("", "/change"), ("setting", "/setting"), ("was", "/was"), ("is", "/is")];
+pub(crate) const COLUMNS: &[Column] = &[
+    ("where", "/section"),
+    ("name", "/name"),
+    ("", "/change"),
+    ("setting", "/setting"),
+    ("was", "/was"),
+    ("is", "/is"),
+];
 
 /// Keys of the configuration by which callers get in, and where.
 const KEYS: [&str; 8] = [
@@ -61,7 +67,8 @@ impl Rules {
 
 /// What catalogs and policies say differently: without it, every question has the same answer.
 pub(crate) fn of_rules(old: &Rules, new: &Rules) -> Vec<Value> {
-    let mut changes: Vec<Value> = vault_catalog::differences(&old.catalog, &new.catalog).iter().map(of_catalog).collect();
+    let mut changes: Vec<Value> =
+        vault_catalog::differences(&old.catalog, &new.catalog).iter().map(of_catalog).collect();
     let (was, is) = (old.policies.texts(), new.policies.texts());
     for id in was.keys().chain(is.keys()).collect::<BTreeSet<_>>() {
         let (was, is) = (was.get(id), is.get(id));
@@ -85,7 +92,9 @@ pub(crate) fn of_doors(old: &Rules, new: &Rules) -> Vec<Value> {
         let (was, is) = (issuers_were.get(name).map(fields), issuers_are.get(name).map(fields));
         match (was, is) {
             (Some(was), Some(is)) => changes.extend(settings("issuer", "issuers", name, &was, &is)),
-            (was, is) => changes.push(change("issuer", "issuers", name, None, was.map(Value::Object), is.map(Value::Object))),
+            (was, is) => {
+                changes.push(change("issuer", "issuers", name, None, was.map(Value::Object), is.map(Value::Object)))
+            }
         }
     }
     let rest = |mut file: Map<String, Value>| {
@@ -97,13 +106,7 @@ pub(crate) fn of_doors(old: &Rules, new: &Rules) -> Vec<Value> {
     changes
 }
 
-fn settings(
-    kind: &str,
-    section: &str,
-    name: &str,
-    was: &Map<String, Value>,
-    is: &Map<String, Value>,
-) -> Vec<Value> {
+fn settings(kind: &str, section: &str, name: &str, was: &Map<String, Value>, is: &Map<String, Value>) -> Vec<Value> {
     let keys: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
     let differing = keys.into_iter().filter(|key| was.get(*key) != is.get(*key));
     differing.map(|key| change(kind, section, name, Some(key), was.get(key).cloned(), is.get(key).cloned())).collect()

@@ -9,13 +9,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use serde_json::{Value, json};
 use vault_domain::{Millis, Purpose, Region, RevealLevel};
 use vault_policy::{Access, PolicySet, TooManyQuestions, Way};
-use vault_server::{Config, Environment};
 
 use crate::{
     config_changes::{self, Rules},
@@ -60,12 +59,6 @@ pub(crate) struct WhenArguments {
     /// The address for policies that look at where a call comes from; they know none if left out
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) source: Option<IpAddr>,
-}
-
-/// Reads catalog and policies of a configuration, whatever else may be wrong with it.
-pub(crate) fn policies(config: &Path) -> Result<PolicySet, Failure> {
-    let refused = |error: vault_server::ConfigError| Failure::new(Exit::Failure, error.to_string());
-    Config::load(config, &Environment::default()).map_err(refused)?.policies().map_err(refused)
 }
 
 pub(crate) fn run(arguments: &DiffArguments) -> Result<Exit, Failure> {

@@ -75,6 +75,7 @@ pub(crate) fn people() -> People {
         reference: Some(Reference::parse("CASE-4711").unwrap()),
         subject: Some(SubjectId([0x99; 16])),
         parent: Some(number(4711)),
+        explained: None,
     }
 }
 
@@ -160,7 +161,8 @@ fn any_head() -> impl Strategy<Value = EntryHead> {
 pub(crate) fn any_people() -> impl Strategy<Value = People> {
     let names = (option::of(name()), option::of("[!-~]{1,256}"), option::of("[ -~ä]{1,120}"), option::of(name()));
     let ids = (any::<[u8; 32]>(), option::of(any::<std::net::IpAddr>()), option::of(any::<[u8; 16]>()));
-    (names, ids, option::of(0..=RecordNumber::MAX.get())).prop_map(|(names, (certificate, source, subject), parent)| {
+    let numbers = (option::of(0..=RecordNumber::MAX.get()), option::of("[!-~]{1,256}"));
+    (names, ids, numbers).prop_map(|(names, (certificate, source, subject), (parent, explained))| {
         let (tenant, principal, issuer, reference) = names;
         People {
             tenant: tenant.map(|text| Tenant::parse(&text).unwrap()),
@@ -171,6 +173,7 @@ pub(crate) fn any_people() -> impl Strategy<Value = People> {
             reference: reference.map(|text| Reference::parse(&text).unwrap()),
             subject: subject.map(SubjectId),
             parent: parent.map(number),
+            explained: explained.map(|text| PrincipalId::parse(&text).unwrap()),
         }
     })
 }

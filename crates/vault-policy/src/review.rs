@@ -57,7 +57,8 @@ pub struct TooManyQuestions {
 impl TooManyQuestions {
     fn because(&self) -> String {
         if self.policies.is_empty() {
-            return "so many are the combinations of names that grants cover and the ways in which callers come".to_owned();
+            return "so many are the combinations of names that grants cover and the ways in which callers come"
+                .to_owned();
         }
         format!(
             "policies that permit more than the catalog grants ({}) make every combination of names possible; bind them \
@@ -238,11 +239,7 @@ impl PolicySet {
     }
 
     /// All that may be allowed: what is granted, or with policies that permit more, every combination of names.
-    fn questions<'a>(
-        &'a self,
-        wide: &[&str],
-        session: Option<&'a Session>,
-    ) -> Box<dyn Iterator<Item = Access> + 'a> {
+    fn questions<'a>(&'a self, wide: &[&str], session: Option<&'a Session>) -> Box<dyn Iterator<Item = Access> + 'a> {
         let coming = self.coming(session);
         if wide.is_empty() {
             Box::new(

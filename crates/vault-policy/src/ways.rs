@@ -62,12 +62,9 @@ impl Way {
 }
 
 /// A token of these scopes and roles, strongly authenticated just now.
-fn session(
-    scopes: impl IntoIterator<Item = Scope>,
-    roles: impl IntoIterator<Item = Role>,
-    now: Millis,
-) -> Session {
-    let (scopes, roles): (BTreeSet<Scope>, BTreeSet<Role>) = (scopes.into_iter().collect(), roles.into_iter().collect());
+fn session(scopes: impl IntoIterator<Item = Scope>, roles: impl IntoIterator<Item = Role>, now: Millis) -> Session {
+    let (scopes, roles): (BTreeSet<Scope>, BTreeSet<Role>) =
+        (scopes.into_iter().collect(), roles.into_iter().collect());
     Session {
         scopes: scopes.into_iter().collect(),
         roles: roles.into_iter().collect(),
@@ -95,7 +92,10 @@ impl PolicySet {
     #[must_use]
     pub fn named_scopes(&self) -> BTreeSet<Scope> {
         let read = self.policies.policies().filter_map(|policy| policy.to_json().ok());
-        read.filter(reads_scopes).flat_map(|policy| texts(&policy)).filter_map(|text| Scope::parse(&text).ok()).collect()
+        read.filter(reads_scopes)
+            .flat_map(|policy| texts(&policy))
+            .filter_map(|text| Scope::parse(&text).ok())
+            .collect()
     }
 }
 

@@ -3,11 +3,11 @@
 //! In the log of a region it is sealed for its tenant; in the log of a node, which knows no tenants, it stands in the
 //! clear. How it is sealed is not this crate's business: see [`EntrySealer`].
 //!
-//! # Layout of the body, version 1
+//! # Layout of the body, versions 1 and 2
 //!
 //! | bytes | field |
 //! |---|---|
-//! | 1 | version = 1 |
+//! | 1 | version: 2 if a caller was asked about, 1 otherwise |
 //! | text8 | tenant; empty for none |
 //! | 2, n | length and principal; empty for none |
 //! | text8 | issuer; empty for none |
@@ -16,6 +16,7 @@
 //! | text8 | reference; empty for none |
 //! | 1, 16 | 1 and the subject id, or 0 |
 //! | 1, 8 | 1 and the number of the parent record, or 0 |
+//! | 2, n | version 2 alone: length and principal of the caller that was asked about, not empty |
 
 use std::{fmt, io::Write, net::IpAddr};
 
@@ -39,13 +40,16 @@ pub const PEOPLE_BYTES_MAX: usize = 1
     + (1 + 45)
     + (1 + limits::REFERENCE_BYTES_MAX)
     + (1 + 16)
-    + (1 + 8);
+    + (1 + 8)
+    + (2 + limits::PRINCIPAL_BYTES_MAX);
 /// The longest ciphertext of a people part: room for the longest body, its tag, and some padding.
 pub const CIPHERTEXT_BYTES_MAX: usize = 1024;
 /// The tag that every ciphertext ends with.
 const TAG_BYTES: usize = 16;
 
 const BODY_VERSION: u8 = 1;
+/// The version of a body that names a caller that was asked about.
+const EXPLAINED_VERSION: u8 = 2;
 
 /// Who asked, for whom, from where.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -66,6 +70,8 @@ pub struct People {
     pub subject: Option<SubjectId>,
     /// The record that the new ones descend from.
     pub parent: Option<RecordNumber>,
+    /// The caller that a question was about, if it was not who asked.
+    pub explained: Option<PrincipalId>,
 }
 
 impl People {
@@ -75,7 +81,7 @@ impl People {
     /// Never with the types as they are; they could come to allow more than the layout.
     pub fn encode(&self) -> Result<Vec<u8>, LedgerError> {
         let mut out = Vec::with_capacity(192);
-        out.push(BODY_VERSION);
+        out.push(if self.explained.is_some() { EXPLAINED_VERSION } else { BODY_VERSION });
         put_text8(&mut out, self.tenant.as_ref().map_or("", |name| name.as_str()), "tenant")?;
         put_bytes16(&mut out, self.principal.as_ref().map_or("", |id| id.as_str()).as_bytes(), "principal")?;
         put_text8(&mut out, self.issuer.as_ref().map_or("", |issuer| issuer.as_str()), "issuer")?;
@@ -86,6 +92,9 @@ impl People {
         out.extend(self.subject.iter().flat_map(|subject| subject.0));
         out.push(self.parent.is_some().into());
         out.extend(self.parent.iter().flat_map(|parent| parent.get().to_be_bytes()));
+        if let Some(explained) = &self.explained {
+            put_bytes16(&mut out, explained.as_str().as_bytes(), "explained")?;
+        }
         Ok(out)
     }
 
@@ -95,7 +104,8 @@ impl People {
     /// When a byte is missing, left over or not canonical, or the version is unknown.
     pub fn decode(bytes: &[u8]) -> Result<Self, LedgerError> {
         let mut from = Reader::new("the people part of an entry", bytes);
-        from.version(BODY_VERSION)?;
+        let has_explained = bytes.first() == Some(&EXPLAINED_VERSION);
+        from.version(if has_explained { EXPLAINED_VERSION } else { BODY_VERSION })?;
         let people = Self {
             tenant: read_name(from.text8("tenant")?, Tenant::parse, "tenant")?,
             principal: read_name(from.text16("principal")?, PrincipalId::parse, "principal")?,
@@ -105,6 +115,7 @@ impl People {
             reference: read_name(from.text8("reference")?, Reference::parse, "reference")?,
             subject: if from.flag("has subject")? { Some(SubjectId(from.array()?)) } else { None },
             parent: if from.flag("has parent")? { Some(read_parent(&mut from)?) } else { None },
+            explained: if has_explained { Some(read_explained(&mut from)?) } else { None },
         };
         from.finish()?;
         Ok(people)
@@ -139,6 +150,11 @@ fn parse_source(text: &str) -> Result<IpAddr, LedgerError> {
 
 fn read_parent(from: &mut Reader<'_>) -> Result<RecordNumber, LedgerError> {
     RecordNumber::new(from.u64()?).ok_or(LedgerError::FieldInvalid { field: "parent" })
+}
+
+fn read_explained(from: &mut Reader<'_>) -> Result<PrincipalId, LedgerError> {
+    let found = read_name(from.text16("explained")?, PrincipalId::parse, "explained")?;
+    found.ok_or(LedgerError::FieldInvalid { field: "explained" })
 }
 
 /// The people part of an entry, in one of its three forms.

@@ -108,7 +108,8 @@ pub(crate) fn receipt(receipt: &Receipt, origin: &str) -> v1::Receipt {
 
 fn entry(found: FoundEntry, origin: &str) -> v1::AccessLogEntry {
     let FoundEntry { receipt: place, entry: Entry { log_time, head, policies, groups, .. }, people } = found;
-    let People { tenant, principal, issuer, certificate, source, reference, .. } = people.unwrap_or_default();
+    let People { tenant, principal, issuer, certificate, source, reference, explained, .. } =
+        people.unwrap_or_default();
     v1::AccessLogEntry {
         receipt: Some(receipt(&place, origin)),
         log_time_ms: log_time.0,
@@ -119,6 +120,7 @@ fn entry(found: FoundEntry, origin: &str) -> v1::AccessLogEntry {
         identity_issuer: issuer.map_or_else(String::new, |issuer| issuer.as_str().to_owned()),
         certificate_sha256: certificate.map_or_else(String::new, |hash| hex(&hash.get())),
         source: text(source),
+        explained_principal: text(explained),
         action: head.action.to_string(),
         decision: head.decision.to_string(),
         reason: text(head.reason),
