@@ -1,5 +1,5 @@
-//! What two configurations say differently about who may do what: the part of `tokenvault config diff` that goes by what
-//! is written, and not by what it comes to. What a question can't see is told here.
+//! What two configurations say differently about who may do what: the part of `tokenvault config diff` that goes by
+//! what is written, and not by what it comes to. What a question can't see is told here.
 //!
 //! Compared are the catalogs setting by setting, the policies one by one, the file of issuers, and the keys of the
 //! configuration that decide who gets in and where. Where nothing of all this differs, nobody's access does.

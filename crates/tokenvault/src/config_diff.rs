@@ -1,9 +1,9 @@
 //! `tokenvault config diff`: who gains and who loses which access from one configuration to another, before it serves.
 //!
-//! It tells what is written differently (config_changes.rs), and asks the policies of both about everything that anybody
-//! may do, in every way in which callers can come ([`Way`]): so it sees what a changed grant or policy comes to, however
-//! it was written. What no question sees is told by what is written; where nothing is written differently but comments
-//! and order, nobody's access differs.
+//! It tells what is written differently (config_changes.rs), and asks the policies of both about everything that
+//! anybody may do, in every way in which callers can come ([`Way`]): so it sees what a changed grant or policy comes
+//! to, however it was written. What no question sees is told by what is written; where nothing is written differently
+//! but comments and order, nobody's access differs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

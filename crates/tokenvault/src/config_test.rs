@@ -148,8 +148,8 @@ impl Table {
         let asked = Row::read(&|title| self.cell(row, title), &refused)?;
         let of_certificate = vault_catalog::issuer(asked.principal.as_str()).is_none();
         if let Some(title) = OF_TOKENS.into_iter().find(|title| of_certificate && !self.cell(row, title).is_empty()) {
-            let problem = "who brings an access token is named by its issuer, as corp:orders; this row's principal is a \
-                           name of certificates: leave the column empty, or name the account of the token";
+            let problem = "who brings an access token is named by its issuer, as corp:orders; this row's principal is \
+                           a name of certificates: leave the column empty, or name the account of the token";
             return Err(refused(title, problem));
         }
         asked.decide(rules).map_err(|problem| refused("action", problem))

@@ -72,8 +72,8 @@ pub(crate) struct NameArgument {
     pub(crate) idempotency_key: Option<IdempotencyKey>,
 }
 
-/// Sends the items batch by batch, under the name `key` if there is one, writes what `show` makes of each result, and keeps the receipts. `what` names an
-/// item for messages; `call` makes the call for one batch.
+/// Sends the items batch by batch, under the name `key` if there is one, writes what `show` makes of each result, and
+/// keeps the receipts. `what` names an item for messages; `call` makes the call for one batch.
 pub(crate) async fn exchange<T>(
     arguments: ItemArguments,
     key: Option<IdempotencyKey>,

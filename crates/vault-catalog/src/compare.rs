@@ -1,8 +1,8 @@
 //! What two catalogs say differently, setting by setting, whatever it comes to. Comments, descriptions, order, and
 //! defaults that are written out make no difference.
 //!
-//! It goes by the text and by the schema, and knows no key by itself: a key that is new to the catalog is compared as the
-//! others are.
+//! It goes by the text and by the schema, and knows no key by itself: a key that is new to the catalog is compared as
+//! the others are.
 
 use std::collections::{BTreeMap, BTreeSet};
 

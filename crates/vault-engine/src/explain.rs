@@ -1,6 +1,7 @@
 //! Whether a caller would be shown a value, and why not: the way of a reveal, up to where the value would be opened.
 //!
-//! It must not become an oracle: of a token of another tenant, answer and entry say what they say of one that never was.
+//! It must not become an oracle: of a token of another tenant, answer and entry say what they say of one that never
+//! was.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 

@@ -2,7 +2,8 @@
 //! here stands what the catalog asks for beside them.
 //!
 //! It is the one judgement: the engine makes its permits of it, and whoever asks before rules are served (a review, a
-//! table of decisions) asks here too. It must stay free of what one call alone can say: values, tokens, nonces, time left.
+//! table of decisions) asks here too. It must stay free of what one call alone can say: values, tokens, nonces, time
+//! left.
 
 use vault_catalog::{Account, Catalog, Class, Format};
 use vault_domain::{

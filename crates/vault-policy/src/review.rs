@@ -2,8 +2,8 @@
 //! two sets are compared by, and how grants are found that open nothing.
 //!
 //! An answer can depend on more than names: on access tokens, addresses and times. A review states under which
-//! [`Circumstances`] it asks, and asks about each account only as it can come: by its certificate, or by an access token
-//! of its issuer. It takes for given what a single call can always add: a reference.
+//! [`Circumstances`] it asks, and asks about each account only as it can come: by its certificate, or by an access
+//! token of its issuer. It takes for given what a single call can always add: a reference.
 
 use std::{collections::BTreeSet, fmt, net::IpAddr};
 
@@ -61,8 +61,8 @@ impl TooManyQuestions {
                 .to_owned();
         }
         format!(
-            "policies that permit more than the catalog grants ({}) make every combination of names possible; bind them \
-             to grants by `when {{ context.granted }}`, or take grants instead of them",
+            "policies that permit more than the catalog grants ({}) make every combination of names possible; bind \
+             them to grants by `when {{ context.granted }}`, or take grants instead of them",
             self.policies
         )
     }
@@ -75,8 +75,8 @@ pub enum Doubt {
     ClassUnused(DataClass),
     /// No account is a member of the audience, so nobody can be shown a value of its tokens.
     AudienceEmpty(Audience),
-    /// Nobody can come as this account, though it is granted something: its certificate alone does not let it in, and who
-    /// brings an access token is somebody else.
+    /// Nobody can come as this account, though it is granted something: its certificate alone does not let it in, and
+    /// who brings an access token is somebody else.
     AccountClosed(PrincipalId),
     /// No grant of an account, by its place in the list from 1, opens anything: policies forbid all that it covers.
     GrantUnreachable(PrincipalId, usize),
@@ -103,13 +103,13 @@ impl fmt::Display for Doubt {
             }
             Self::AccountClosed(principal) => write!(
                 f,
-                "nobody can come as {principal}, so that its grants open nothing: its certificate needs an access token \
-                 beside it (access_token = \"required\"), and then the account is that of the token"
+                "nobody can come as {principal}, so that its grants open nothing: its certificate needs an access \
+                 token beside it (access_token = \"required\"), and then the account is that of the token"
             ),
             Self::GrantUnreachable(principal, place) => write!(
                 f,
-                "grant {place} of {principal} opens nothing: policies, the regions and audiences of the account, scopes \
-                 that it never comes with, or the classes themselves stand against all that it covers"
+                "grant {place} of {principal} opens nothing: policies, the regions and audiences of the account, \
+                 scopes that it never comes with, or the classes themselves stand against all that it covers"
             ),
             Self::RevealForAnyPurpose(principal, class) => {
                 write!(f, "{principal} may be shown values of {class} for any purpose: name the purposes of the grant")
@@ -130,7 +130,23 @@ impl PolicySet {
     pub fn review(&self, circumstances: Circumstances<'_>) -> Result<BTreeSet<Access>, TooManyQuestions> {
         let wide = self.permits_beyond_grants();
         self.check_count(self.count(&wide, circumstances.session), &wide)?;
-        let questions = self.questions(&wide, circumstances.session);
+        let questions = self.coming(circumstances.session).flat_map(|account| self.questions_of(&wide, account));
+        Ok(questions.filter(|access| self.allows(access, circumstances)).collect())
+    }
+
+    /// Everything that one account may do under these circumstances; nothing if it can't come so.
+    ///
+    /// # Errors
+    /// As [`PolicySet::review`].
+    pub fn review_of(
+        &self,
+        principal: &PrincipalId,
+        circumstances: Circumstances<'_>,
+    ) -> Result<BTreeSet<Access>, TooManyQuestions> {
+        let wide = self.permits_beyond_grants();
+        let Ok(account) = self.admit(principal, circumstances.session) else { return Ok(BTreeSet::new()) };
+        self.check_count(self.count_of(&wide, account), &wide)?;
+        let questions = self.questions_of(&wide, account);
         Ok(questions.filter(|access| self.allows(access, circumstances)).collect())
     }
 
@@ -150,8 +166,8 @@ impl PolicySet {
         ways.iter().map(|way| self.review(Circumstances { session: way.session.as_ref(), source, now })).collect()
     }
 
-    /// What is allowed here, but hardly meant, in every way in which callers can come, at the time `now` and from nowhere
-    /// that is known.
+    /// What is allowed here, but hardly meant, in every way in which callers can come, at the time `now` and from
+    /// nowhere that is known.
     ///
     /// # Errors
     /// As [`PolicySet::review_ways`].
@@ -226,29 +242,27 @@ impl PolicySet {
 
     /// How many questions there are about who comes so.
     fn count(&self, wide: &[&str], session: Option<&Session>) -> usize {
+        self.coming(session).map(|account| self.count_of(wide, account)).fold(0, usize::saturating_add)
+    }
+
+    fn count_of(&self, wide: &[&str], account: &Account) -> usize {
         let catalog = self.catalog();
         if wide.is_empty() {
-            let grants = self.coming(session).flat_map(|account| account.grants());
-            return grants.map(|grant| self.breadth(grant)).fold(0, usize::saturating_add);
+            return account.grants().iter().map(|grant| self.breadth(grant)).fold(0, usize::saturating_add);
         }
         let scopes = catalog.classes().len() * catalog.audiences().len() * catalog.regions().len();
         let data = (vault_catalog::DATA_ACTIONS.len() + 1).saturating_mul(scopes);
         let logs = vault_catalog::LOG_ACTIONS.len().saturating_mul(catalog.regions().len() + 1);
-        let purposes = catalog.purposes().len() + 1;
-        data.saturating_add(logs).saturating_mul(purposes).saturating_mul(self.coming(session).count())
+        data.saturating_add(logs).saturating_mul(catalog.purposes().len() + 1)
     }
 
-    /// All that may be allowed: what is granted, or with policies that permit more, every combination of names.
-    fn questions<'a>(&'a self, wide: &[&str], session: Option<&'a Session>) -> Box<dyn Iterator<Item = Access> + 'a> {
-        let coming = self.coming(session);
+    /// All that may be allowed to an account: what is granted, or with policies that permit more, every combination of
+    /// names.
+    fn questions_of<'a>(&'a self, wide: &[&str], account: &'a Account) -> Box<dyn Iterator<Item = Access> + 'a> {
         if wide.is_empty() {
-            Box::new(
-                coming.flat_map(move |account| {
-                    account.grants().iter().flat_map(move |grant| self.granted(account, grant))
-                }),
-            )
+            Box::new(account.grants().iter().flat_map(move |grant| self.granted(account, grant)))
         } else {
-            Box::new(coming.flat_map(|account| self.every(account)))
+            Box::new(self.every(account))
         }
     }
 

@@ -87,8 +87,8 @@ impl PolicySet {
         literals.filter_map(|uid| Role::parse(self.vocabulary.role_of(&uid)?).ok()).collect()
     }
 
-    /// The scopes that policies name: every text in a policy that looks at scopes, for what it is held against can stand
-    /// anywhere. One that is no scope does no harm.
+    /// The scopes that policies name: every text in a policy that looks at scopes, for what it is held against can
+    /// stand anywhere. One that is no scope does no harm.
     #[must_use]
     pub fn named_scopes(&self) -> BTreeSet<Scope> {
         let read = self.policies.policies().filter_map(|policy| policy.to_json().ok());

@@ -6,6 +6,7 @@
 //! path in capitals, as in `TOKENVAULT_LISTEN_ADDRESS`; lists are separated by commas.
 
 mod check;
+mod check_issuers;
 mod check_keys;
 mod key;
 mod read;

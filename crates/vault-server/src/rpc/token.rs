@@ -29,8 +29,8 @@ pub(crate) struct TokenRpc {
 }
 
 impl TokenRpc {
-    /// The question, with what the door knows of the caller that it is about: whose issuer is not believed here does not
-    /// come in.
+    /// The question, with what the door knows of the caller that it is about: whose issuer is not believed here does
+    /// not come in.
     fn barring(&self, mut request: ExplainRequest) -> ExplainRequest {
         if let Some(caller) = &mut request.caller
             && let Some(issuer) = vault_catalog::issuer(caller.principal.as_str())
