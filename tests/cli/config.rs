@@ -180,6 +180,10 @@ rules = [
 ]
 "#;
     fs::write(place.join("issuers.toml"), issuers).unwrap();
+    let catalog = fs::read_to_string(place.join("catalog.toml")).unwrap();
+    let orders = "\n[accounts.\"corp:orders\"]\ntenant = \"acme\"\naudiences = [\"support\"]\nregions = [\"eu\"]\n\
+                  grants = [{ actions = [\"detokenize\"], classes = [\"email\"], purposes = [\"support_case\"] }]\n";
+    fs::write(place.join("catalog.toml"), catalog.clone() + orders).unwrap();
     fs::write(place.join("corp.json"), jwks(&[&key])).unwrap();
     let configuration = fs::read_to_string(place.join("vault.toml")).unwrap();
     fs::write(place.join("vault.toml"), configuration + "\n[identity]\nissuers = \"issuers.toml\"\n").unwrap();
@@ -202,6 +206,7 @@ rules = [
         ("role", "clerk", "realm_access/roles"),
         ("nothing", "", "email"),
         ("claims", "stand now", ""),
+        ("may", "detokenize email for support", ""),
     ] {
         let found = explained
             .lines()
@@ -212,6 +217,12 @@ rules = [
     let shown = explained.out.clone();
     assert!(token.split('.').all(|part| !shown.contains(part)), "the token is not shown");
     assert!(!shown.contains("jane") && !shown.contains("secret-role"), "nor what no rule took");
+    // The catalog is looked at: without the account, or with one of another tenant, the token lets nobody in.
+    fs::write(place.join("catalog.toml"), catalog.clone() + &orders.replace("acme", "globex")).unwrap();
+    let other = about(1, &token).out;
+    assert!(other.contains("is not let in") && !other.contains("\"may\""), "{other}");
+    fs::write(place.join("catalog.toml"), catalog).unwrap();
+    assert!(about(1, &token).out.contains("no account of this name"));
     claims["org"] = "Globex Corp".into();
     about(1, &key.token(&claims));
     about(1, "junk");

@@ -9,6 +9,8 @@ mod bulk;
 mod completions;
 mod config;
 mod examples;
+mod explain;
+mod gate;
 mod guide;
 mod items;
 mod levels;

@@ -35,6 +35,11 @@ fn the_python_client_repeats_what_can_help_and_shows_each_attempt_afresh() {
 }
 
 #[test]
+fn the_python_client_asks_who_would_be_shown_what_and_denies_access_tokens() {
+    run("test_explain.py");
+}
+
+#[test]
 fn the_python_client_shows_no_value_and_no_token() {
     run("test_secrets.py");
 }

@@ -8,6 +8,7 @@ use clap::{
 };
 
 use crate::{
+    admin::{DeniedArguments, DenyArguments},
     audit::{CheckpointArguments, QueryArguments},
     bulk::{BulkArguments, RevealArguments},
     config_apply::{ApplyArguments, PlanArguments, RollbackArguments},
@@ -20,6 +21,7 @@ use crate::{
     detokenize::DetokenizeArguments,
     dev::DevArguments,
     exit::EXIT_CODES,
+    explain::ExplainAccessArguments,
     items::ItemArguments,
     scan::ScanArguments,
     serve::ServeArguments,
@@ -84,6 +86,9 @@ pub(crate) enum Command {
     /// Tokens without their values: what the vault knows of them, and what they tell without a vault
     #[command(subcommand)]
     Token(TokenCommand),
+    /// What operators do to a running vault
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Find card numbers and opaque tokens in files and folders: where they are, never what they are
     Scan(ScanArguments),
     /// Print the script by which a shell completes commands and flags
@@ -118,10 +123,20 @@ pub(crate) enum ConfigCommand {
 pub(crate) enum TokenCommand {
     /// Ask the vault what it knows of tokens beside their values; needs a grant for "describe"
     Describe(Box<ItemArguments>),
+    /// Ask the vault whether a caller would be shown the values of tokens, and why not; nothing is shown
+    Explain(Box<ExplainAccessArguments>),
     /// Say of opaque tokens whether their form is right, and with check keys of which tenant and class they are
     Inspect(InspectArguments),
     /// Write the check keys of a region into a file, for `token inspect`, `scan` and gateways; the vault must not serve
     ExportCheckKeys(ExportArguments),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Refuse access tokens from now on, at the node that answers, though their issuer still vouches for them
+    DenyToken(Box<DenyArguments>),
+    /// List the access tokens that are refused so
+    DeniedTokens(Box<DeniedArguments>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -220,6 +235,13 @@ mod tests {
         assert!(matches!(parse("tokenvault config schema catalog"), Ok(Command::Config(_))));
         assert!(matches!(parse("tokenvault completions bash"), Ok(Command::Completions(_))));
         assert!(matches!(parse("tokenvault man --out man"), Ok(Command::Man(_))));
+        let explain = format!(
+            "tokenvault token explain --class email --region eu --audience payments --caller corp:orders \
+             --caller-role clerk {CONNECTION}"
+        );
+        assert!(matches!(parse(&explain), Ok(Command::Token(TokenCommand::Explain(_)))));
+        let deny = format!("tokenvault admin deny-token --issuer corp 4711 {CONNECTION}");
+        assert!(matches!(parse(&deny), Ok(Command::Admin(AdminCommand::DenyToken(_)))));
         assert!(matches!(parse("tokenvault dev --serve"), Ok(Command::Dev(_))));
     }
 

@@ -164,6 +164,7 @@ pub(crate) fn entry_json(entry: &AccessLogEntry) -> Value {
         "request_id": entry.request_id,
         "tenant": entry.tenant,
         "principal": entry.principal,
+        "explained_principal": entry.explained_principal,
         "certificate_sha256": entry.certificate_sha256,
         "identity_issuer": entry.identity_issuer,
         "source": entry.source,
@@ -191,7 +192,8 @@ fn summary(entry: &AccessLogEntry) -> String {
     });
     let reason = Some(entry.reason.clone()).filter(|reason| !reason.is_empty());
     let repeated = (entry.count > 1).then(|| format!("{} times", entry.count));
-    reason.into_iter().chain(items).chain(repeated).collect::<Vec<_>>().join(", ")
+    let about = (!entry.explained_principal.is_empty()).then(|| format!("about {}", entry.explained_principal));
+    reason.into_iter().chain(items).chain(about).chain(repeated).collect::<Vec<_>>().join(", ")
 }
 
 /// Which log's checkpoint.

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use vault_client::{Client, RuleTexts, RulesPlan, RulesTarget};
 use vault_domain::{Reason, Reference, RulesDifference};
-use vault_policy::PolicySet;
 use vault_server::{Config, Environment, PolicyFile};
 
 use crate::{
-    config_diff::{WhenArguments, changes, policies},
+    config_changes::Rules,
+    config_diff::{WhenArguments, all_changes},
     connection::Connection,
     exit::{Exit, Failure},
     output::{self, OutputArguments},
@@ -73,11 +73,15 @@ pub(crate) async fn plan(arguments: PlanArguments) -> Result<Exit, Failure> {
     let client = arguments.connection.connect().await?;
     let plan = client.plan_policies(&target).await?;
     let mut record = record(&plan, plan.before != plan.now);
-    let access = match serving(&client, &plan).await? {
-        Some(old) => changes(&old, &new, &arguments.when)?.into(),
-        None => Value::Null,
+    let (access, written) = match serving(&client, &plan).await? {
+        Some(old) => {
+            let (access, written) = all_changes(&old, &new, &arguments.when);
+            (access.into(), written.into())
+        }
+        None => (Value::Null, Value::Null),
     };
     output::add(&mut record, "access", access);
+    output::add(&mut record, "written", written);
     output::write_summary(output::stdout(), arguments.output.form(), &record)?;
     Ok(if plan.before == plan.now { Exit::Done } else { Exit::Changes })
 }
@@ -114,17 +118,19 @@ async fn step(target: &RulesTarget, arguments: StepArguments) -> Result<Exit, Fa
 }
 
 /// Reads catalog and policies of a configuration: checked here, so that faults are told with their places.
-fn read(config: &Path) -> Result<(PolicySet, RulesTarget), Failure> {
-    let checked = policies(config)?;
+fn read(config: &Path) -> Result<(Rules, RulesTarget), Failure> {
     let refused = |error: vault_server::ConfigError| Failure::new(Exit::Failure, error.to_string());
-    let texts = Config::load(config, &Environment::default()).map_err(refused)?.rule_texts().map_err(refused)?;
+    let config = Config::load(config, &Environment::default()).map_err(refused)?;
+    let policies = config.policies().map_err(refused)?;
+    let texts = config.rule_texts().map_err(refused)?;
+    let checked = Rules::of_texts(policies, texts.catalog.clone());
     let policies = texts.policies.into_iter().map(|PolicyFile { name, text }| (name, text)).collect();
     Ok((checked, RulesTarget::Texts(RuleTexts { catalog: texts.catalog, policies })))
 }
 
 /// The rules that the plan goes from. None where they can't be had: the vault takes them from files, this caller may
 /// not read them, or they are of a release with other built-in policies.
-async fn serving(client: &Client, plan: &RulesPlan) -> Result<Option<PolicySet>, Failure> {
+async fn serving(client: &Client, plan: &RulesPlan) -> Result<Option<Rules>, Failure> {
     let Some(version) = plan.version else { return Ok(None) };
     let texts = match client.policy_version(Some(version)).await {
         Ok((_, texts)) => texts,
@@ -133,7 +139,8 @@ async fn serving(client: &Client, plan: &RulesPlan) -> Result<Option<PolicySet>,
     };
     let policies = texts.policies.into_iter().map(|(name, text)| PolicyFile { name, text }).collect();
     let texts = vault_server::RuleTexts { catalog: texts.catalog, policies };
-    Ok(texts.load().ok().filter(|rules| rules.rules_fingerprint() == plan.before))
+    let policies = texts.load().ok().filter(|policies| policies.rules_fingerprint() == plan.before);
+    Ok(policies.map(|policies| Rules::of_texts(policies, texts.catalog)))
 }
 
 fn record(plan: &RulesPlan, changes: bool) -> Value {

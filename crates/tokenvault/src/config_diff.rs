@@ -1,23 +1,23 @@
 //! `tokenvault config diff`: who gains and who loses which access from one configuration to another, before it serves.
 //!
-//! It asks the policies of both about everything that anybody may do, by a certificate alone and with an access token
-//! of every scope that grants ask for, freshly and strongly authenticated, and tells the differences. So it sees what a
-//! changed grant or policy comes to, however it was written. It does not see what depends on roles or on a token that
-//! lacks a scope, nor what an account's tenant or need of an access token, or a class's settings, change.
+//! It tells what is written differently (config_changes.rs), and asks the policies of both about everything that
+//! anybody may do, in every way in which callers can come ([`Way`]): so it sees what a changed grant or policy comes
+//! to, however it was written. What no question sees is told by what is written; where nothing is written differently
+//! but comments and order, nobody's access differs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use serde_json::{Value, json};
 use vault_domain::{Millis, Purpose, Region, RevealLevel};
-use vault_policy::{Access, Circumstances, PolicySet};
-use vault_server::{Config, Environment};
+use vault_policy::{Access, PolicySet, TooManyQuestions, Way};
 
 use crate::{
+    config_changes::{self, Rules},
     exit::{Exit, Failure},
     output::{self, Column, Output, OutputArguments, Records},
     timestamp,
@@ -32,6 +32,7 @@ const COLUMNS: &[Column] = &[
     ("in", "/places"),
     ("for purposes", "/purposes"),
     ("with", "/with"),
+    ("as before with", "/unchanged_with"),
 ];
 
 /// Which configurations.
@@ -60,59 +61,98 @@ pub(crate) struct WhenArguments {
     pub(crate) source: Option<IpAddr>,
 }
 
-/// Reads catalog and policies of a configuration, whatever else may be wrong with it.
-pub(crate) fn policies(config: &Path) -> Result<PolicySet, Failure> {
-    let refused = |error: vault_server::ConfigError| Failure::new(Exit::Failure, error.to_string());
-    Config::load(config, &Environment::default()).map_err(refused)?.policies().map_err(refused)
-}
-
 pub(crate) fn run(arguments: &DiffArguments) -> Result<Exit, Failure> {
-    let (old, new) = (policies(&arguments.old)?, policies(&arguments.new)?);
-    let mut changes = changes(&old, &new, &arguments.when)?;
+    let (old, new) = (Rules::read(&arguments.old)?, Rules::read(&arguments.new)?);
+    let (mut accesses, mut written) = all_changes(&old, &new, &arguments.when);
     // What names the whole step, seen here or not: `config apply --expect-difference` takes it.
-    let difference = vault_policy::difference(old.rules_fingerprint(), new.rules_fingerprint()).to_string();
-    changes.iter_mut().for_each(|change| output::add(change, "difference", difference.as_str()));
+    let (before, now) = (old.policies.rules_fingerprint(), new.policies.rules_fingerprint());
+    let difference = vault_policy::difference(before, now).to_string();
+    let all = accesses.iter_mut().chain(&mut written);
+    all.for_each(|change| output::add(change, "difference", difference.as_str()));
     let form = arguments.output.form();
     let mut out = output::stdout();
-    if changes.is_empty() && form == Output::Table {
-        writeln!(
-            out,
-            "Nobody gains and nobody loses any access that was asked about. Not asked about: roles, combinations of \
-             scopes, the tenants and access tokens of accounts, the settings of data classes."
-        )?;
-        out.flush()?;
-        return Ok(Exit::Done);
-    }
-    let mut records = Records::new(out, form, COLUMNS);
-    changes.iter().try_for_each(|change| records.push(change))?;
-    records.finish()?;
-    Ok(if changes.is_empty() { Exit::Done } else { Exit::Changes })
-}
-
-/// What somebody may do by a certificate alone, and with the access token that opens the most.
-struct Reviewed {
-    certificate: BTreeSet<Access>,
-    access_token: BTreeSet<Access>,
-}
-
-impl Reviewed {
-    fn of(policies: &PolicySet, when: &WhenArguments) -> Result<Self, Failure> {
-        let strongest = policies.strongest_session(when.at);
-        let review = |session| {
-            let circumstances = Circumstances { session, source: when.source, now: when.at };
-            policies.review(circumstances).map_err(|error| Failure::new(Exit::Failure, error.to_string()))
+    if accesses.is_empty() && written.is_empty() {
+        let same = if old.fingerprint() == new.fingerprint() {
+            "Nothing differs: nobody gains and nobody loses any access.".to_owned()
+        } else {
+            format!(
+                "Nobody gains and nobody loses any access. The texts differ ({:.16}, {:.16}), but in comments, \
+                 descriptions, order, or defaults that are written out.",
+                old.fingerprint(),
+                new.fingerprint()
+            )
         };
-        Ok(Self { certificate: review(None)?, access_token: review(Some(&strongest))? })
+        match form {
+            Output::Table => writeln!(out, "{same}")?,
+            _ => output::note(&same),
+        }
+    }
+    if form == Output::Table {
+        write_all(&mut out, form, COLUMNS, &accesses)?;
+        write_all(&mut out, form, config_changes::COLUMNS, &written)?;
+    } else {
+        write_all(&mut out, form, COLUMNS, accesses.iter().chain(&written))?;
+    }
+    Ok(if accesses.is_empty() && written.is_empty() { Exit::Done } else { Exit::Changes })
+}
+
+fn write_all<'r>(
+    out: impl Write,
+    form: Output,
+    columns: &'static [Column],
+    all: impl IntoIterator<Item = &'r Value>,
+) -> std::io::Result<()> {
+    let mut records = Records::new(out, form, columns);
+    all.into_iter().try_for_each(|record| records.push(record))?;
+    records.finish()
+}
+
+/// Who gains and loses which access, and what is written differently, as records.
+pub(crate) fn all_changes(old: &Rules, new: &Rules, when: &WhenArguments) -> (Vec<Value>, Vec<Value>) {
+    let mut written = config_changes::of_rules(old, new);
+    let mut accesses = Vec::new();
+    // The same rules give the same answers: no need to ask.
+    if !written.is_empty() {
+        let (old, new) = (&old.policies, &new.policies);
+        let sets = [old, new];
+        let (every, first) = (Way::all(&sets, when.at), Way::first(&sets, when.at));
+        let asked = changes(old, new, &every, when).map(|changes| (changes, None)).or_else(|too_many| {
+            let less = "roles and single scopes were not asked about";
+            changes(old, new, &first, when).map(|changes| (changes, Some((less, too_many))))
+        });
+        let unasked = match asked {
+            Ok((changes, unasked)) => {
+                accesses = changes;
+                unasked
+            }
+            Err(too_many) => Some(("nothing was asked about", too_many)),
+        };
+        if let Some((what, because)) = unasked {
+            output::warn(&format!("{what}: {because}"));
+            written.push(json!({
+                "id": format!("unasked|{what}"), "kind": "unasked", "change": "not asked", "section": "accesses",
+                "name": what, "setting": null, "was": null, "is": because.to_string(),
+            }));
+        }
+    }
+    written.extend(config_changes::of_doors(old, new));
+    (accesses, written)
+}
+
+/// What is allowed in each way, before or after.
+struct Reviewed<'w> {
+    ways: &'w [Way],
+    allowed: Vec<BTreeSet<Access>>,
+}
+
+impl<'w> Reviewed<'w> {
+    fn of(policies: &PolicySet, ways: &'w [Way], when: &WhenArguments) -> Result<Self, TooManyQuestions> {
+        Ok(Self { ways, allowed: policies.review_ways(ways, when.source, when.at)? })
     }
 
-    /// With what an access is to be had, in words. None: not at all.
-    fn with(&self, access: &Access) -> Option<&'static str> {
-        match (self.certificate.contains(access), self.access_token.contains(access)) {
-            (true, true) => Some("certificate or access token"),
-            (true, false) => Some("certificate alone"),
-            (false, true) => Some("access token"),
-            (false, false) => None,
-        }
+    /// Whether an access is to be had in the way at this place of the list.
+    fn has(&self, way: usize, access: &Access) -> bool {
+        self.allowed.get(way).is_some_and(|allowed| allowed.contains(access))
     }
 }
 
@@ -124,30 +164,50 @@ struct Line<'a> {
     action: &'static str,
     class: &'a str,
     audience: &'a str,
-    with: &'static str,
+    with: &'a str,
+    /// Ways in which the access is to be had all the same.
+    unchanged: Vec<&'a str>,
 }
 
 /// The changes as records, sorted by who.
-pub(crate) fn changes(old: &PolicySet, new: &PolicySet, when: &WhenArguments) -> Result<Vec<Value>, Failure> {
-    let (before, after) = (Reviewed::of(old, when)?, Reviewed::of(new, when)?);
-    let sets = [&before.certificate, &before.access_token, &after.certificate, &after.access_token];
-    let all: BTreeSet<&Access> = sets.into_iter().flatten().collect();
+fn changes(
+    old: &PolicySet,
+    new: &PolicySet,
+    ways: &[Way],
+    when: &WhenArguments,
+) -> Result<Vec<Value>, TooManyQuestions> {
+    let (before, after) = (Reviewed::of(old, ways, when)?, Reviewed::of(new, ways, when)?);
+    let all: BTreeSet<&Access> = before.allowed.iter().chain(&after.allowed).flatten().collect();
     let mut lines: BTreeMap<Line<'_>, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
     for access in all {
-        let (was, is) = (before.with(access), after.with(access));
-        // Who has it another way now loses the old one and gains the new one.
-        for (change, with, other) in [("loses", was, is), ("gains", is, was)] {
-            let Some(with) = with.filter(|with| other != Some(*with)) else { continue };
-            if access.level == Some(RevealLevel::Masked) && same_in_full(access, &before, &after) {
+        for (way, with) in before.ways.iter().enumerate() {
+            let changed = |access: &Access| (before.has(way, access), after.has(way, access));
+            let change = match changed(access) {
+                (false, true) => "gains",
+                (true, false) => "loses",
+                _ => continue,
+            };
+            // What changes for the token that opens the most goes without saying for others.
+            let is_other = way >= FIRST_WAYS;
+            if is_other && changed(access) == (before.has(STRONGEST, access), after.has(STRONGEST, access)) {
                 continue;
             }
+            if access.level == Some(RevealLevel::Masked) {
+                let full = Access { level: Some(RevealLevel::Full), ..access.clone() };
+                if changed(&full) == changed(access) {
+                    continue;
+                }
+            }
+            let others = ways.iter().enumerate().skip(FIRST_WAYS).filter(|_| !is_other);
+            let unchanged = others.filter(|(other, _)| before.has(*other, access) && after.has(*other, access));
             let line = Line {
                 principal: access.principal.as_str(),
                 change,
                 action: what(access),
                 class: access.class.as_ref().map_or("", |class| class.as_str()),
                 audience: access.audience.as_ref().map_or("", |audience| audience.as_str()),
-                with,
+                with: &with.name,
+                unchanged: unchanged.map(|(_, way)| way.name.as_str()).collect(),
             };
             let place = access.region.as_ref().map_or("node", Region::as_str);
             let purpose = access.purpose.as_ref().map_or("(none)", Purpose::as_str);
@@ -157,19 +217,16 @@ pub(crate) fn changes(old: &PolicySet, new: &PolicySet, when: &WhenArguments) ->
     Ok(lines.iter().flat_map(|(line, places)| records(line, places)).collect())
 }
 
+/// How many ways [`Way::first`] has, and which of them is an access token that opens the most.
+const FIRST_WAYS: usize = 2;
+const STRONGEST: usize = 1;
+
 /// The action, and how much it shows if that is not all.
 fn what(access: &Access) -> &'static str {
     match access.level {
         Some(RevealLevel::Masked) => "detokenize, masked",
         _ => access.action.name(),
     }
-}
-
-/// Whether the same changes for the whole value, so that the mask goes without saying.
-fn same_in_full(masked: &Access, before: &Reviewed, after: &Reviewed) -> bool {
-    let full = Access { level: Some(RevealLevel::Full), ..masked.clone() };
-    let changed = |access: &Access| (before.with(access), after.with(access));
-    changed(&full) == changed(masked)
 }
 
 /// A line for all places that have the same purposes.
@@ -179,12 +236,12 @@ fn records(line: &Line<'_>, places: &BTreeMap<&str, BTreeSet<&str>>) -> Vec<Valu
         alike.entry(purposes).or_default().push(place);
     }
     let record = |(purposes, places): (&BTreeSet<&str>, Vec<&str>)| {
-        let Line { principal, change, action, class, audience, with } = line;
+        let Line { principal, change, action, class, audience, with, unchanged } = line;
         // The same change has the same id, wherever and whenever it is told.
         let id = [*principal, change, action, class, audience, &places.join(","), with].join("|");
         json!({
-            "id": id, "principal": principal, "change": change, "action": action, "data_class": class,
-            "audience": audience, "places": places, "purposes": purposes, "with": with,
+            "id": id, "kind": "access", "principal": principal, "change": change, "action": action, "data_class": class,
+            "audience": audience, "places": places, "purposes": purposes, "with": with, "unchanged_with": unchanged,
         })
     };
     alike.into_iter().map(record).collect()

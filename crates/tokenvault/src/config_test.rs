@@ -1,22 +1,22 @@
 //! `tokenvault config test`: holds catalog and policies against a table of what they should decide, which is kept with
 //! them.
 //!
-//! The table is CSV with a line of titles, in any order: `principal`, `action` and `decision` are needed; `data_class`,
-//! `audience`, `region`, `purpose` and `level` (`full` or `masked`) say what is asked for; `roles`, `scopes`,
-//! `clearance` (each separated by spaces), `assurance` and `authenticated_seconds` what the caller's access token says;
-//! `source` and `at` where and when. `decision` is `allow` or `deny`; `reason` and `policies` are compared where they
-//! are not empty.
+//! A row is decided as the vault would decide on the call: by the judgement that the engine makes its permits of
+//! ([`PolicySet::judge`]). What stands against a call because of its value, its token or its nonce is not the table's.
+//!
+//! docs/RULES.md says what a table looks like.
 
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use vault_domain::{
-    Action, Assurance, Audience, DataClass, Millis, PrincipalId, Purpose, Region, RevealLevel, Role, Scope, Session,
+    Action, Assurance, Audience, DataClass, LevelAsked, Millis, PrincipalId, Purpose, Reason, Reference, Region, Role,
+    Scope, Session, Tenant,
 };
-use vault_policy::{Access, Circumstances, Decision, PolicySet};
+use vault_policy::{Circumstances, DataAsked, Decision, Log, PolicySet, registered, revealable};
+use vault_server::{Config, Environment};
 
 use crate::{
-    config_diff::policies,
     exit::{Exit, Failure},
     output::{self, Column, OutputArguments, Records},
     timestamp,
@@ -32,7 +32,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// Titles, in the order in which a new table has them.
-const TITLES: [&str; 17] = [
+const TITLES: [&str; 19] = [
     "principal",
     "action",
     "data_class",
@@ -40,6 +40,8 @@ const TITLES: [&str; 17] = [
     "region",
     "purpose",
     "level",
+    "reference",
+    "tenant",
     "roles",
     "scopes",
     "clearance",
@@ -51,6 +53,10 @@ const TITLES: [&str; 17] = [
     "reason",
     "policies",
 ];
+/// Titles of what an access token says.
+const OF_TOKENS: [&str; 6] = ["tenant", "roles", "scopes", "clearance", "assurance", "authenticated_seconds"];
+/// Actions on data.
+const DATA: [Action; 4] = vault_catalog::DATA_ACTIONS;
 /// The moment of rows that name none: a Monday at noon.
 const NOON: Millis = Millis(1_767_614_400_000);
 
@@ -71,17 +77,17 @@ pub(crate) struct TestArguments {
 }
 
 pub(crate) fn run(arguments: &TestArguments) -> Result<Exit, Failure> {
-    let policies = policies(&arguments.config)?;
+    let rules = Rules::read(&arguments.config)?;
     let mut table = Table::read(&arguments.table)?;
     if arguments.update {
-        table.decide(&policies)?;
+        table.decide(&rules)?;
         table.write()?;
         return Ok(Exit::Done);
     }
     let mut records = Records::new(output::stdout(), arguments.output.form(), COLUMNS);
     let mut wrong = 0;
     for row in 0..table.rows.len() {
-        if let Some(record) = table.compare(row, &policies)? {
+        if let Some(record) = table.compare(row, &rules)? {
             records.push(&record)?;
             wrong += 1;
         }
@@ -133,77 +139,26 @@ impl Table {
         column.and_then(|column| cells.get(column)).map_or("", String::as_str)
     }
 
-    /// What the policies decide of a row.
-    fn decision(&self, row: usize, policies: &PolicySet) -> Result<Decision, Failure> {
+    /// What is decided of a row.
+    fn decision(&self, row: usize, rules: &Rules) -> Result<Decided, Failure> {
         let line = self.rows.get(row).map_or(0, |(line, _)| *line);
         let refused = |title: &str, problem: &str| {
             Failure::usage(format!("{}, line {line}, column {title}: {problem}", self.path.display()))
         };
-        let cell = |title| self.cell(row, title);
-        fn optional<T, E: std::fmt::Display>(
-            text: &str,
-            parse: impl FnOnce(&str) -> Result<T, E>,
-        ) -> Result<Option<T>, String> {
-            if text.is_empty() { Ok(None) } else { parse(text).map(Some).map_err(|error| error.to_string()) }
+        let asked = Row::read(&|title| self.cell(row, title), &refused)?;
+        let of_certificate = vault_catalog::issuer(asked.principal.as_str()).is_none();
+        if let Some(title) = OF_TOKENS.into_iter().find(|title| of_certificate && !self.cell(row, title).is_empty()) {
+            let problem = "who brings an access token is named by its issuer, as corp:orders; this row's principal is \
+                           a name of certificates: leave the column empty, or name the account of the token";
+            return Err(refused(title, problem));
         }
-        fn list<T: Ord, E: std::fmt::Display>(
-            text: &str,
-            parse: impl Fn(&str) -> Result<T, E>,
-        ) -> Result<Box<[T]>, String> {
-            let mut read: Vec<T> =
-                text.split_whitespace().map(parse).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-            read.sort_unstable();
-            read.dedup();
-            Ok(read.into())
-        }
-        let access = Access {
-            principal: PrincipalId::parse(cell("principal"))
-                .map_err(|error| refused("principal", &error.to_string()))?,
-            action: Action::parse(cell("action")).ok_or_else(|| refused("action", "there is no such action"))?,
-            class: optional(cell("data_class"), DataClass::parse).map_err(|error| refused("data_class", &error))?,
-            audience: optional(cell("audience"), Audience::parse).map_err(|error| refused("audience", &error))?,
-            region: optional(cell("region"), Region::parse).map_err(|error| refused("region", &error))?,
-            purpose: optional(cell("purpose"), Purpose::parse).map_err(|error| refused("purpose", &error))?,
-            level: match cell("level") {
-                "" => None,
-                word => {
-                    let level = RevealLevel::ALL.iter().copied().find(|level| level.name() == word);
-                    Some(level.ok_or_else(|| refused("level", "write full or masked"))?)
-                }
-            },
-        };
-        let now = optional(cell("at"), timestamp::parse).map_err(|error| refused("at", &error))?.unwrap_or(NOON);
-        let source = optional(cell("source"), str::parse).map_err(|error: String| refused("source", &error))?;
-        let age = optional(cell("authenticated_seconds"), str::parse::<u64>)
-            .map_err(|error| refused("authenticated_seconds", &error))?;
-        let level = optional(cell("assurance"), str::parse::<u8>).map_err(|error| refused("assurance", &error))?;
-        let assurance = level
-            .map(|level| Assurance::new(level).ok_or_else(|| refused("assurance", "must be 1, 2 or 3")))
-            .transpose()?;
-        let facts = ["roles", "scopes", "clearance", "assurance", "authenticated_seconds"];
-        let has_token = facts.into_iter().any(|title| !cell(title).is_empty());
-        let clearance = cell("clearance");
-        let session = Session {
-            tenant: None,
-            roles: list(cell("roles"), Role::parse).map_err(|error| refused("roles", &error))?,
-            scopes: list(cell("scopes"), Scope::parse).map_err(|error| refused("scopes", &error))?,
-            clearance: (!clearance.is_empty())
-                .then(|| list(clearance, Region::parse))
-                .transpose()
-                .map_err(|error| refused("clearance", &error))?,
-            authenticated_at: age.map(|age| Millis(now.0.saturating_sub(age.saturating_mul(1000)))),
-            assurance,
-        };
-        let circumstances = Circumstances { session: has_token.then_some(&session), source, now };
-        let problem = "this action needs data_class, audience and region for data, and none of the first two for a log";
-        let request = access.request(circumstances).ok_or_else(|| refused("action", problem))?;
-        Ok(policies.evaluate(&request))
+        asked.decide(rules).map_err(|problem| refused("action", problem))
     }
 
     /// What is wrong with a row's decision, if anything.
-    fn compare(&self, row: usize, policies: &PolicySet) -> Result<Option<Value>, Failure> {
-        let decision = self.decision(row, policies)?;
-        let [decided, reason, ids] = words(&decision);
+    fn compare(&self, row: usize, rules: &Rules) -> Result<Option<Value>, Failure> {
+        let decision = self.decision(row, rules)?;
+        let [decided, reason, ids] = decision.words();
         let (expected, because, by) =
             (self.cell(row, "decision"), self.cell(row, "reason"), self.cell(row, "policies"));
         if !matches!(expected, "allow" | "deny") {
@@ -226,14 +181,14 @@ impl Table {
     }
 
     /// Writes into every row what is decided.
-    fn decide(&mut self, policies: &PolicySet) -> Result<(), Failure> {
+    fn decide(&mut self, rules: &Rules) -> Result<(), Failure> {
         for title in ["reason", "policies"] {
             if !self.titles.iter().any(|other| other == title) {
                 self.titles.push(title.to_owned());
                 self.rows.iter_mut().for_each(|(_, cells)| cells.push(String::new()));
             }
         }
-        let decided = (0..self.rows.len()).map(|row| self.decision(row, policies).map(|decision| words(&decision)));
+        let decided = (0..self.rows.len()).map(|row| self.decision(row, rules).map(|decided| decided.words()));
         let decided: Vec<_> = decided.collect::<Result<_, _>>()?;
         for ((_, cells), decided) in self.rows.iter_mut().zip(decided) {
             for (title, word) in ["decision", "reason", "policies"].into_iter().zip(decided) {
@@ -260,10 +215,187 @@ impl Table {
     }
 }
 
-/// Decision, reason and policies as a table has them.
-fn words(decision: &Decision) -> [String; 3] {
-    let ids: Vec<&str> = decision.policies().iter().map(vault_policy::PolicyId::as_str).collect();
-    let decided = if decision.is_allowed() { "allow" } else { "deny" };
-    let reason = decision.reason().map_or("", vault_domain::Reason::name);
-    [decided.to_owned(), reason.to_owned(), ids.join(" ")]
+/// What rows are held against: what a vault of this configuration would go by.
+struct Rules {
+    policies: PolicySet,
+    regions: Vec<Region>,
+    issuers: Vec<String>,
+}
+
+impl Rules {
+    fn read(path: &std::path::Path) -> Result<Self, Failure> {
+        let refused = |error: vault_server::ConfigError| Failure::new(Exit::Failure, error.to_string());
+        let config = Config::load(path, &Environment::default()).map_err(refused)?;
+        let issuers = config.issuers_settings().map_err(refused)?.unwrap_or_default();
+        let issuers = issuers.get("issuers").and_then(Value::as_object).into_iter().flatten();
+        Ok(Self {
+            policies: config.policies().map_err(refused)?,
+            regions: config.regions().to_vec(),
+            issuers: issuers.map(|(name, _)| name.clone()).collect(),
+        })
+    }
+}
+
+/// A call as a row has it.
+struct Row {
+    principal: PrincipalId,
+    action: Action,
+    class: Option<DataClass>,
+    audience: Option<Audience>,
+    region: Option<Region>,
+    purpose: Option<Purpose>,
+    reference: Option<Reference>,
+    level: LevelAsked,
+    session: Session,
+    source: Option<std::net::IpAddr>,
+    now: Millis,
+}
+
+impl Row {
+    /// Reads a row; `refused` makes an error of a title and what is wrong with its cell.
+    fn read<'c>(
+        cell: &impl Fn(&'static str) -> &'c str,
+        refused: &impl Fn(&str, &str) -> Failure,
+    ) -> Result<Self, Failure> {
+        fn optional<T, E: std::fmt::Display>(
+            title: &'static str,
+            cell: &str,
+            parse: impl FnOnce(&str) -> Result<T, E>,
+            refused: &impl Fn(&str, &str) -> Failure,
+        ) -> Result<Option<T>, Failure> {
+            let parsed = (!cell.is_empty()).then(|| parse(cell)).transpose();
+            parsed.map_err(|error| refused(title, &error.to_string()))
+        }
+        fn list<T: Ord, E: std::fmt::Display>(
+            title: &'static str,
+            cell: &str,
+            parse: impl Fn(&str) -> Result<T, E>,
+            refused: &impl Fn(&str, &str) -> Failure,
+        ) -> Result<Box<[T]>, Failure> {
+            let read: Result<Vec<T>, E> = cell.split_whitespace().map(parse).collect();
+            let mut read = read.map_err(|error| refused(title, &error.to_string()))?;
+            read.sort_unstable();
+            read.dedup();
+            Ok(read.into())
+        }
+        let age = optional("authenticated_seconds", cell("authenticated_seconds"), str::parse::<u64>, refused)?;
+        let assurance = optional("assurance", cell("assurance"), str::parse::<u8>, refused)?;
+        let assurance = assurance.map(|level| Assurance::new(level).ok_or("must be 1, 2 or 3")).transpose();
+        let clearance = list("clearance", cell("clearance"), Region::parse, refused)?;
+        let level = |word: &str| {
+            let known = [LevelAsked::FULL, LevelAsked::MASKED, LevelAsked::BestPermitted];
+            known.into_iter().find(|level| level.name() == word).ok_or("write full, masked or best_permitted")
+        };
+        let now = optional("at", cell("at"), timestamp::parse, refused)?.unwrap_or(NOON);
+        let principal = PrincipalId::parse(cell("principal"));
+        Ok(Self {
+            principal: principal.map_err(|error| refused("principal", &error.to_string()))?,
+            action: Action::parse(cell("action")).ok_or_else(|| refused("action", "there is no such action"))?,
+            class: optional("data_class", cell("data_class"), DataClass::parse, refused)?,
+            audience: optional("audience", cell("audience"), Audience::parse, refused)?,
+            region: optional("region", cell("region"), Region::parse, refused)?,
+            purpose: optional("purpose", cell("purpose"), Purpose::parse, refused)?,
+            reference: optional("reference", cell("reference"), Reference::parse, refused)?,
+            level: optional("level", cell("level"), level, refused)?.unwrap_or_default(),
+            source: optional("source", cell("source"), str::parse::<std::net::IpAddr>, refused)?,
+            session: Session {
+                tenant: optional("tenant", cell("tenant"), Tenant::parse, refused)?,
+                roles: list("roles", cell("roles"), Role::parse, refused)?,
+                scopes: list("scopes", cell("scopes"), Scope::parse, refused)?,
+                clearance: Some(clearance).filter(|regions| !regions.is_empty()),
+                authenticated_at: age.map(|age| Millis(now.0.saturating_sub(age.saturating_mul(1000)))),
+                assurance: assurance.map_err(|problem| refused("assurance", problem))?,
+            },
+            now,
+        })
+    }
+
+    /// Decides as a vault does: who is it, is the region served here, is the purpose registered, may it be done.
+    ///
+    /// # Errors
+    /// With what is wrong if there is no such call.
+    fn decide(&self, rules: &Rules) -> Result<Decided, &'static str> {
+        let policies = &rules.policies;
+        let catalog = policies.catalog();
+        let issuer = vault_catalog::issuer(self.principal.as_str());
+        let session = issuer.map(|_| &self.session);
+        let circumstances = Circumstances { session, source: self.source, now: self.now };
+        let data = match (&self.class, &self.audience, &self.region) {
+            (Some(class), Some(audience), Some(region)) if DATA.contains(&self.action) => {
+                Some((class, audience, region))
+            }
+            (None, None, _) if self.is_of_log() => None,
+            (None, None, None) if self.action == Action::QueryAccessLog => {
+                return Err("the log of the node can't be asked: name a region");
+            }
+            _ => {
+                return Err("this action needs data_class, audience and region for data, none of the first two for a \
+                            log, and none of the three for the node itself");
+            }
+        };
+        if issuer.is_some_and(|issuer| !rules.issuers.iter().any(|known| known == issuer)) {
+            return Ok(Decided::refused(Reason::AccessTokenIssuerUnknown));
+        }
+        let account = match policies.admit(&self.principal, session) {
+            Ok(account) => account,
+            Err(reason) => return Ok(Decided::refused(reason)),
+        };
+        if let Some(region) = self.region.as_ref().filter(|region| !rules.regions.contains(region)) {
+            let known = catalog.region(region.as_str()).is_some();
+            return Ok(Decided::refused(if known { Reason::WrongRegion } else { Reason::RegionUnknown }));
+        }
+        if let Err(unknown) = registered(catalog, self.purpose.as_ref()) {
+            return Ok(Decided::refused(unknown));
+        }
+        let Some((class, audience, region)) = data else {
+            let log = self.region.as_ref().map_or(Log::Node, Log::Region);
+            let judged = policies.judge_log(account, self.action, log, self.purpose.as_ref(), circumstances);
+            return Ok(Decided { reason: judged.outcome.err(), policies: Some(judged.decision) });
+        };
+        let asked = DataAsked {
+            action: self.action,
+            region,
+            audience,
+            purpose: self.purpose.as_ref(),
+            has_reference: self.reference.is_some(),
+            level: self.level,
+        };
+        let judged = policies.judge(account, &asked, class, circumstances);
+        let outcome = judged.outcome.and_then(|permitted| match self.action {
+            Action::Detokenize | Action::Describe => revealable(permitted.class),
+            _ => Ok(()),
+        });
+        Ok(Decided { reason: outcome.err(), policies: Some(judged.decision) })
+    }
+
+    fn is_of_log(&self) -> bool {
+        match self.action {
+            Action::QueryAccessLog => self.region.is_some(),
+            Action::GetCheckpoint => true,
+            Action::DenyAccessToken | Action::ListDenied => self.region.is_none(),
+            _ => false,
+        }
+    }
+}
+
+/// What is decided of a row.
+struct Decided {
+    /// Why it is refused, as the log would have it.
+    reason: Option<Reason>,
+    policies: Option<Decision>,
+}
+
+impl Decided {
+    /// Refused before policies are asked.
+    fn refused(reason: Reason) -> Self {
+        Self { reason: Some(reason), policies: None }
+    }
+
+    /// Decision, reason and policies as a table has them.
+    fn words(&self) -> [String; 3] {
+        let policies = self.policies.iter().flat_map(|decision| decision.policies().iter());
+        let ids: Vec<&str> = policies.map(vault_policy::PolicyId::as_str).collect();
+        let decided = if self.reason.is_none() { "allow" } else { "deny" };
+        [decided.to_owned(), self.reason.map_or("", Reason::name).to_owned(), ids.join(" ")]
+    }
 }

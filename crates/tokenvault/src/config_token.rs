@@ -4,14 +4,16 @@
 //! nothing about the signature, the binding and the deny-list: the one who writes rules has no key and no certificate.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, Read},
     path::Path,
 };
 
 use serde_json::{Value, json};
-use vault_domain::{Clock, SystemClock};
-use vault_identity::{Explained, TOKEN_BYTES_MAX};
+use vault_domain::{Clock, Millis, RevealLevel, SystemClock};
+use vault_identity::{Explained, Mapped, TOKEN_BYTES_MAX};
+use vault_policy::{Access, Circumstances, PolicySet};
 use vault_server::Config;
 use zeroize::Zeroizing;
 
@@ -48,8 +50,19 @@ pub(crate) fn run(arguments: &ExplainArguments, file: &Path) -> Result<Exit, Fai
     let exit = match &explained.mapped {
         Ok(mapped) => {
             let who = mapped.principal.to_string();
-            records.push(&json!({"what": "result", "value": who, "claim": "", "why": "the catalog's account"}))?;
-            Exit::Done
+            let policies = config.policies().map_err(|error| failed(&error))?;
+            let (why, exit) = match policies.admit(&mapped.principal, Some(&mapped.session)) {
+                Ok(_) => ("the catalog has this account".to_owned(), Exit::Done),
+                Err(_) if policies.catalog().account(&who).is_none() => {
+                    ("the catalog has no account of this name: the caller is nobody".to_owned(), Exit::Failure)
+                }
+                Err(reason) => (format!("the catalog has this account, but it is not let in: {reason}"), Exit::Failure),
+            };
+            records.push(&json!({"what": "result", "value": who, "claim": "", "why": why}))?;
+            for record in may(&policies, mapped, now)? {
+                records.push(&record)?;
+            }
+            exit
         }
         Err(fault) => {
             records.push(&json!({"what": "result", "value": "refused", "claim": "", "why": fault.to_string()}))?;
@@ -58,6 +71,39 @@ pub(crate) fn run(arguments: &ExplainArguments, file: &Path) -> Result<Exit, Fai
     };
     records.finish()?;
     Ok(exit)
+}
+
+/// What the account may do with this token, as it stands, from nowhere that is known: a line for each action, class and
+/// audience.
+fn may(policies: &PolicySet, mapped: &Mapped, now: Millis) -> Result<Vec<Value>, Failure> {
+    let circumstances = Circumstances { session: Some(&mapped.session), source: None, now };
+    let accesses = match policies.review_of(&mapped.principal, circumstances) {
+        Ok(accesses) => accesses,
+        Err(too_many) => {
+            return Ok(vec![json!({"what": "may", "value": "", "claim": "", "why": format!("not asked: {too_many}")})]);
+        }
+    };
+    let mut lines: BTreeMap<String, [BTreeSet<String>; 2]> = BTreeMap::new();
+    for access in &accesses {
+        let masked = access.level == Some(RevealLevel::Masked);
+        let is_in_full = || accesses.contains(&Access { level: Some(RevealLevel::Full), ..access.clone() });
+        if masked && is_in_full() {
+            continue;
+        }
+        let class = access.class.as_ref().map_or(String::new(), |class| format!(" {class}"));
+        let audience = access.audience.as_ref().map_or(String::new(), |audience| format!(" for {audience}"));
+        let level = if masked { ", masked" } else { "" };
+        let line = format!("{}{class}{audience}{level}", access.action.name());
+        let [places, purposes] = lines.entry(line).or_default();
+        places.insert(access.region.as_ref().map_or_else(|| "node".to_owned(), ToString::to_string));
+        purposes.insert(access.purpose.as_ref().map_or_else(|| "(none)".to_owned(), ToString::to_string));
+    }
+    let words = |set: &BTreeSet<String>| set.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let line = |(line, [places, purposes]): (&String, &[BTreeSet<String>; 2])| {
+        let why = format!("in {}; purpose: {}", words(places), words(purposes));
+        json!({"what": "may", "value": line, "claim": "", "why": why})
+    };
+    Ok(lines.iter().map(line).collect())
 }
 
 /// What each rule took, and what none did.

@@ -24,7 +24,7 @@ pub(crate) async fn run(arguments: ItemArguments) -> Result<Exit, Failure> {
     let call = async |client: &vault_client::Client, context: &vault_client::CallContext, batch: Vec<Vec<u8>>| {
         Ok(client.describe(context, held_tokens(&class, batch)?).await?)
     };
-    exchange(arguments, "token", COLUMNS, call, description_json).await
+    exchange(arguments, None, "token", COLUMNS, call, description_json).await
 }
 
 fn description_json(description: &TokenDescription) -> Value {

@@ -6,7 +6,7 @@ use vault_client::Revealed;
 
 use crate::{
     exit::{Exit, Failure},
-    items::{ItemArguments, exchange, held_tokens},
+    items::{ItemArguments, NameArgument, exchange, held_tokens},
     level::LevelArgument,
     output::Column,
 };
@@ -26,15 +26,18 @@ pub(crate) struct DetokenizeArguments {
     #[command(flatten)]
     level: LevelArgument,
     #[command(flatten)]
+    name: NameArgument,
+    #[command(flatten)]
     items: ItemArguments,
 }
 
-pub(crate) async fn run(DetokenizeArguments { level, items: arguments }: DetokenizeArguments) -> Result<Exit, Failure> {
+pub(crate) async fn run(arguments: DetokenizeArguments) -> Result<Exit, Failure> {
+    let DetokenizeArguments { level, name, items: arguments } = arguments;
     let class = arguments.class.clone();
     let call = async |client: &vault_client::Client, context: &vault_client::CallContext, batch: Vec<Vec<u8>>| {
         Ok(client.detokenize_as(context, level.asked(), held_tokens(&class, batch)?).await?)
     };
-    exchange(arguments, "token", COLUMNS, call, value_json).await
+    exchange(arguments, name.idempotency_key, "token", COLUMNS, call, value_json).await
 }
 
 /// Text as text; bytes that are no text in base64, under another name so that nobody takes one for the other.

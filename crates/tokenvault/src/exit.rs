@@ -14,7 +14,7 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
   3   denied: the vault does not know the caller, or the caller may not do this
   4   a signature or proof does not verify
   5   scan: not everything could be read
-  6   config diff: somebody gains or loses access; config plan: other rules would serve
+  6   config diff: somebody gains or loses access, or something else differs; config plan: other rules would serve
   70  the access log could not be written; the vault has stopped
   137 killed, by a second signal during the stop for instance";
 

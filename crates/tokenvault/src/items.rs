@@ -47,7 +47,7 @@ impl ContextArguments {
     }
 }
 
-/// The arguments of `tokenize` and `detokenize`.
+/// The arguments that `tokenize`, `detokenize` and `token describe` share.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ItemArguments {
     /// The data class
@@ -55,9 +55,6 @@ pub(crate) struct ItemArguments {
     pub(crate) class: DataClass,
     #[command(flatten)]
     pub(crate) context: ContextArguments,
-    /// A name for this request, so that it can be repeated safely; at most 1000 items then
-    #[arg(long, value_name = "KEY", value_parser = IdempotencyKey::parse)]
-    pub(crate) idempotency_key: Option<IdempotencyKey>,
     /// Items, or - to read them from standard input, one a line. Others can see what is given here
     #[arg(value_name = "ITEM|-", default_value = "-")]
     pub(crate) items: Vec<String>,
@@ -67,10 +64,19 @@ pub(crate) struct ItemArguments {
     pub(crate) connection: crate::connection::Connection,
 }
 
-/// Sends the items batch by batch, writes what `show` makes of each result, and keeps the receipts. `what` names an
-/// item for messages; `call` makes the call for one batch.
+/// The name of a request, for the commands whose repeats the vault can tell.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct NameArgument {
+    /// A name for this request, so that it can be repeated safely; at most 1000 items then
+    #[arg(long, value_name = "KEY", value_parser = IdempotencyKey::parse)]
+    pub(crate) idempotency_key: Option<IdempotencyKey>,
+}
+
+/// Sends the items batch by batch, under the name `key` if there is one, writes what `show` makes of each result, and
+/// keeps the receipts. `what` names an item for messages; `call` makes the call for one batch.
 pub(crate) async fn exchange<T>(
     arguments: ItemArguments,
+    key: Option<IdempotencyKey>,
     what: &str,
     columns: &'static [Column],
     call: impl AsyncFn(&Client, &CallContext, Vec<Vec<u8>>) -> Result<Answer<T>, Failure>,
@@ -79,8 +85,8 @@ pub(crate) async fn exchange<T>(
     let mut items = Items::open(&arguments.items, what)?;
     let mut receipts = Receipts::open(arguments.context.receipts.as_ref())?;
     let client = arguments.connection.connect().await?;
-    let named = arguments.idempotency_key.is_some();
-    let context = arguments.context.context(arguments.idempotency_key);
+    let named = key.is_some();
+    let context = arguments.context.context(key);
     let mut records = Records::new(output::stdout(), arguments.output.form(), columns);
     let mut tally = Tally::default();
     let mut batch = items.next_batch()?;
@@ -116,14 +122,14 @@ pub(crate) fn held_tokens(class: &DataClass, batch: Vec<Vec<u8>>) -> Result<Vec<
 }
 
 /// Where items come from, in batches of at most one request's size.
-enum Items {
+pub(crate) enum Items {
     Given(Option<Vec<Vec<u8>>>),
     Lines(Box<dyn BufRead>),
 }
 
 impl Items {
     /// `-` alone means standard input; `what` names an item for messages.
-    fn open(given: &[String], what: &str) -> Result<Self, Failure> {
+    pub(crate) fn open(given: &[String], what: &str) -> Result<Self, Failure> {
         match given {
             [only] if only == "-" => {
                 let input = io::stdin();
@@ -149,7 +155,7 @@ impl Items {
     }
 
     /// The next batch; an empty one at the end.
-    fn next_batch(&mut self) -> Result<Vec<Vec<u8>>, Failure> {
+    pub(crate) fn next_batch(&mut self) -> Result<Vec<Vec<u8>>, Failure> {
         match self {
             Self::Given(items) => Ok(items.take().unwrap_or_default()),
             Self::Lines(lines) => read_lines(&mut **lines),
@@ -243,9 +249,13 @@ impl Receipts {
 
     /// Appends the receipts of the calls that have one.
     pub(crate) fn keep(&mut self, calls: &[CallMade]) -> Result<(), Failure> {
+        self.append(calls.iter().filter_map(|call| call.outcome.as_ref().ok()))
+    }
+
+    /// Appends receipts.
+    pub(crate) fn append<'r>(&mut self, receipts: impl IntoIterator<Item = &'r Receipt>) -> Result<(), Failure> {
         let Some((path, file)) = &mut self.0 else { return Ok(()) };
-        let receipts = calls.iter().filter_map(|call| call.outcome.as_ref().ok());
-        let lines: String = receipts.map(|receipt| format!("{}\n", receipt_json(receipt))).collect();
+        let lines: String = receipts.into_iter().map(|receipt| format!("{}\n", receipt_json(receipt))).collect();
         file.write_all(lines.as_bytes()).map_err(|error| Failure::file(path, error))
     }
 }

@@ -5,13 +5,15 @@ use vault_domain::{LevelAsked, RevealLevel};
 
 /// A level on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
 pub(crate) enum Level {
     /// All of them, or a refusal
     Full,
     /// What the masks of their classes leave
     Masked,
     /// All where you may see that, else the mask, each class for itself
-    Best,
+    #[value(alias = "best")]
+    BestPermitted,
 }
 
 /// The choice of a level, shared by the commands that reveal.
@@ -27,7 +29,7 @@ impl LevelArgument {
         match self.level {
             Level::Full => LevelAsked::Exactly(RevealLevel::Full),
             Level::Masked => LevelAsked::Exactly(RevealLevel::Masked),
-            Level::Best => LevelAsked::BestPermitted,
+            Level::BestPermitted => LevelAsked::BestPermitted,
         }
     }
 }

@@ -5,10 +5,12 @@
 //! command line it could be seen by others. Everything is wired here and in the modules of the commands; no rule of the
 //! vault is decided here.
 
+mod admin;
 mod arguments;
 mod audit;
 mod bulk;
 mod config_apply;
+mod config_changes;
 mod config_check;
 mod config_diff;
 mod config_explain;
@@ -21,6 +23,7 @@ mod describe;
 mod detokenize;
 mod dev;
 mod exit;
+mod explain;
 mod items;
 mod latency;
 mod level;
@@ -40,7 +43,7 @@ use std::{process::ExitCode, time::Duration};
 use clap::Parser;
 
 use crate::{
-    arguments::{Arguments, AuditCommand, BulkCommand, Command, ConfigCommand, TokenCommand},
+    arguments::{AdminCommand, Arguments, AuditCommand, BulkCommand, Command, ConfigCommand, TokenCommand},
     exit::{Exit, Failure},
 };
 
@@ -88,8 +91,11 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Audit(AuditCommand::Query(arguments)) => audit::query(*arguments).await,
         Command::Audit(AuditCommand::Checkpoint(arguments)) => audit::checkpoint(*arguments).await,
         Command::Token(TokenCommand::Describe(arguments)) => describe::run(*arguments).await,
+        Command::Token(TokenCommand::Explain(arguments)) => explain::run(*arguments).await,
         Command::Token(TokenCommand::Inspect(arguments)) => token::inspect(&arguments),
         Command::Token(TokenCommand::ExportCheckKeys(arguments)) => token::export_check_keys(arguments).await,
+        Command::Admin(AdminCommand::DenyToken(arguments)) => admin::deny(*arguments).await,
+        Command::Admin(AdminCommand::DeniedTokens(arguments)) => admin::denied(*arguments).await,
         Command::Scan(arguments) => scan::run(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments),
         Command::Man(arguments) => shell::man(&arguments),

@@ -6,7 +6,7 @@ use vault_domain::{Plaintext, SubjectName};
 
 use crate::{
     exit::{Exit, Failure},
-    items::{ItemArguments, exchange},
+    items::{ItemArguments, NameArgument, exchange},
     output::Column,
     timestamp,
 };
@@ -27,16 +27,19 @@ pub(crate) struct TokenizeArguments {
     #[arg(long, value_name = "NAME", value_parser = |name: &str| SubjectName::parse(name.to_owned()))]
     subject: Option<SubjectName>,
     #[command(flatten)]
+    name: NameArgument,
+    #[command(flatten)]
     items: ItemArguments,
 }
 
-pub(crate) async fn run(TokenizeArguments { subject, items: arguments }: TokenizeArguments) -> Result<Exit, Failure> {
+pub(crate) async fn run(arguments: TokenizeArguments) -> Result<Exit, Failure> {
+    let TokenizeArguments { subject, name, items: arguments } = arguments;
     let class = arguments.class.clone();
     let call = async |client: &vault_client::Client, context: &vault_client::CallContext, batch: Vec<Vec<u8>>| {
         let value = |value| NewValue { class: class.clone(), value: Plaintext::new(value), subject: subject.clone() };
         Ok(client.tokenize(context, batch.into_iter().map(value).collect()).await?)
     };
-    exchange(arguments, "value", COLUMNS, call, issued_json).await
+    exchange(arguments, name.idempotency_key, "value", COLUMNS, call, issued_json).await
 }
 
 fn issued_json(issued: &IssuedToken) -> Value {

@@ -12,6 +12,7 @@ use crate::{
     document::{RawAccount, RawGrant, RawList},
     fault::{Faults, Problem},
     names::{Ids, resolve, resolve_all, resolve_some, word},
+    principal,
 };
 
 /// Whether an account needs an access token, in the catalog's words.
@@ -95,6 +96,13 @@ impl Account {
     #[must_use]
     pub fn needs_access_token(&self) -> bool {
         self.needs_access_token
+    }
+
+    /// The issuer whose access tokens are this account's only way in. None: it is named by a certificate, and whoever
+    /// brings an access token is somebody else.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        principal::issuer(self.principal.as_str())
     }
 
     /// Whether it is a member of this audience.

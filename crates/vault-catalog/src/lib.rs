@@ -8,6 +8,7 @@
 
 mod account;
 mod class;
+mod compare;
 mod document;
 mod fault;
 mod names;
@@ -29,8 +30,10 @@ pub use account::{Account, DATA_ACTIONS, Grant, LOG_ACTIONS};
 pub use class::{
     ChangedSetting, Class, Determinism, FixedSettings, Format, RuleName, STEP_UP_SECONDS_MAX, StepUp, TTL_SECONDS_MAX,
 };
+pub use compare::{Difference, differences};
 pub use fault::{CatalogError, FAULTS_SHOWN_MAX, Fault, Problem};
 pub use names::{Described, RegionEntry};
+pub use principal::issuer;
 pub use schema::catalog_schema;
 
 /// The sample catalog that `tokenvault dev` runs with; its comments explain every key.

@@ -24,6 +24,13 @@ pub(crate) fn parse(text: &str) -> Result<PrincipalId, Problem> {
     }
 }
 
+/// The name of the issuer whose access tokens become this principal. None: it is a name of certificates.
+#[must_use]
+pub fn issuer(principal: &str) -> Option<&str> {
+    let (kind, _) = principal.split_once(':')?;
+    (!OF_CERTIFICATES.contains(&kind)).then_some(kind)
+}
+
 /// Whether `text` is what an issuer's token becomes: a name as issuers have, a colon, visible ASCII. What looks like
 /// another kind of address is a slip of the pen.
 fn is_of_issuer(text: &str) -> bool {
@@ -31,9 +38,11 @@ fn is_of_issuer(text: &str) -> bool {
     let is_name = (1..=ISSUER_BYTES_MAX).contains(&issuer.len())
         && issuer.starts_with(|first: char| first.is_ascii_lowercase())
         && issuer.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'));
-    is_name && !matches!(issuer, "spiffe" | "dns" | "subject") && !subject.is_empty() && !subject.starts_with("//")
+    is_name && !OF_CERTIFICATES.contains(&issuer) && !subject.is_empty() && !subject.starts_with("//")
 }
 
+/// What stands before the colon in names of certificates.
+const OF_CERTIFICATES: [&str; 3] = ["spiffe", "dns", "subject"];
 /// The longest name of an issuer.
 const ISSUER_BYTES_MAX: usize = 32;
 

@@ -22,7 +22,7 @@
 //! | `split` | more items than one request may hold |
 //! | `stream` | many batches over one call: [`TokenizeStream`], [`DetokenizeStream`] |
 //! | `token_source` | [`TokenSource`]: the access token that calls carry |
-//! | `tokenize`, `detokenize`, `describe`, `read_audit` | the calls |
+//! | `tokenize`, `detokenize`, `describe`, `explain`, `read_audit`, `deny` | the calls |
 //! | `policies` | what operators do to the rules of a running vault |
 //! | `error` | [`ClientError`] and [`Refusal`] |
 #![deny(missing_docs)]
@@ -33,9 +33,11 @@ mod call;
 mod client;
 mod config;
 mod connect;
+mod deny;
 mod describe;
 mod detokenize;
 mod error;
+mod explain;
 mod policies;
 mod read_audit;
 mod split;
@@ -48,9 +50,11 @@ pub use breaker::{FAILURES_MAX, REST_MAX};
 pub use call::{Answer, CallContext, CallMade, Idempotency, Receipt};
 pub use client::{ANSWER_BYTES_MAX, Client};
 pub use config::{ClientConfig, Endpoint, FOLLOWED_ENDPOINTS_MAX, IN_FLIGHT_DEFAULT, IN_FLIGHT_MAX};
+pub use deny::{DeniedPage, DeniedToken};
 pub use describe::TokenDescription;
 pub use detokenize::{HeldToken, Revealed};
 pub use error::{ClientError, Refusal, Violation};
+pub use explain::{AccessQuestion, ExplainedCaller, ExplainedToken, Explanation, WhyNot};
 pub use policies::{PolicyVersion, PolicyVersionsPage, RuleTexts, RulesPlan, RulesTarget};
 pub use read_audit::{AccessLogPage, AccessLogQuery, LogName, VerifiedCheckpoint};
 pub use stream::{DetokenizeStream, Detokenizing, Stream, TokenizeStream, Tokenizing};

@@ -2,9 +2,9 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use vault_domain::{Clock, Freshness, Millis, PrincipalId, Purpose, Reason, RequestId, Session};
+use vault_domain::{Clock, Freshness, Millis, PrincipalId, Reason, RequestId, Session};
 use vault_ledger::{CertificateSha256, Issuer, TraceId};
-use vault_policy::{Ask, Circumstances, Request};
+use vault_policy::Circumstances;
 
 use crate::error::Error;
 
@@ -32,10 +32,9 @@ pub struct Call {
 }
 
 impl Call {
-    /// The question that this call puts to the policies.
-    pub(crate) fn asks<'a>(&'a self, ask: Ask<'a>, purpose: Option<&'a Purpose>, now: Millis) -> Request<'a> {
-        let circumstances = Circumstances { session: self.session.as_deref(), source: self.source, now };
-        Request { principal: &self.principal, purpose, ask, circumstances }
+    /// What policies may know of this call beside who makes it and what it is for.
+    pub(crate) fn circumstances(&self, now: Millis) -> Circumstances<'_> {
+        Circumstances { session: self.session.as_deref(), source: self.source, now }
     }
 
     /// Refuses when the deadline has passed: before anything is written, and again before anything is released.

@@ -199,7 +199,10 @@ impl Engine {
         let numbers = located.iter().filter_map(Located::number).collect();
         let stored = StoredRecords::read(&snapshot, numbers).await?;
         drop(snapshot);
-        let checked = check(&keys, permits, request, located, &stored, &mut draft);
+        let mut checked = check(&keys, permits, request, located, &stored, &mut draft);
+        if asked.action == Action::ExplainAccess {
+            checked.iter_mut().for_each(Checked::hide_other_tenants);
+        }
         let evidence: Vec<_> = checked
             .iter()
             .zip(&request.items)
@@ -283,7 +286,9 @@ async fn locate(
                 Some(parts) => Located::Computed(permuted.numerals, parts),
                 None => Located::Refused(Error::new(Reason::TokenMalformed)),
             },
-            Format::OneWay => Located::Refused(Error::new(Reason::TokenOneWay)),
+            Format::OneWay => {
+                Located::Refused(Error::new(vault_policy::revealable(permit.class()).err().unwrap_or(Reason::Internal)))
+            }
             Format::FormatPreserving(config) => {
                 let refused = if config.is_well_formed(item.token.expose()) {
                     look_ups.push((at, keys.token_lookup(item.token.expose()), Seen::Text));
@@ -426,6 +431,15 @@ fn check_one(
 }
 
 impl Checked {
+    /// Makes of a token of another tenant one that never was, also for the log of who asks.
+    fn hide_other_tenants(&mut self) {
+        if let Self::Refused(error, _) = self
+            && error.reason() == Reason::TokenOfAnotherTenant
+        {
+            *self = Self::Refused(Error::new(Reason::TokenUnknown), None);
+        }
+    }
+
     /// What the log says of the item: `done` of one that is carried out.
     fn evidence(&self, class: usize, done: Outcome, token_hash: impl FnOnce() -> Digest16) -> ItemEvidence {
         let (outcome, number) = match self {

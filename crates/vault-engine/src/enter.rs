@@ -46,7 +46,7 @@ impl Engine {
     /// # Errors
     /// When it has none: the node's log has the refusal.
     pub async fn admit(&self, call: &Call, action: Action) -> Result<(), Error> {
-        match account(self.rules().policies.catalog(), call) {
+        match account(&self.rules().policies, call) {
             Ok(_) => Ok(()),
             Err(error) => Err(self.turn_away(call, action, error).await),
         }
@@ -63,7 +63,7 @@ impl Engine {
         action: Action,
         region: &Region,
     ) -> Result<Scope<'a>, Error> {
-        let account = match account(rules.policies.catalog(), call) {
+        let account = match account(&rules.policies, call) {
             Ok(account) => account,
             Err(error) => return Err(self.turn_away(call, action, error).await),
         };

@@ -4,11 +4,11 @@ use std::num::NonZeroU32;
 
 use vault_crypto::CallRandom;
 use vault_domain::{
-    Action, Audience, Clock, DataClass, Decision, Millis, Purpose, Reason, RecordNumber, Reference, Tenant,
+    Action, Audience, Clock, DataClass, Decision, Millis, PrincipalId, Purpose, Reason, RecordNumber, Reference, Tenant,
 };
 use vault_keys::{RegionKeys, SealingCall};
 use vault_ledger::{
-    EntryBuilder, EntryHead, EntrySalt, EntrySealer, LedgerError, Outcome, People, PolicySetFingerprint, SealedPart,
+    About, EntryBuilder, EntryHead, EntrySalt, EntrySealer, LedgerError, Outcome, People, PolicySetFingerprint, SealedPart,
     TokenHash,
 };
 use vault_policy::PolicyId;
@@ -48,6 +48,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) purpose: Option<&'a Purpose>,
     pub(crate) reference: Option<&'a Reference>,
     pub(crate) audience: Option<&'a Audience>,
+    /// The caller that a question is about, if it is not who asks.
+    pub(crate) explained: Option<&'a PrincipalId>,
     pub(crate) policies: &'a [PolicyId],
     pub(crate) policy_set: [u8; 8],
     pub(crate) classes: &'a [Option<DataClass>],
@@ -69,6 +71,7 @@ impl<'a> Evidence<'a> {
             purpose: None,
             reference: None,
             audience: None,
+            explained: None,
             policies: &[],
             policy_set: [0; 8],
             classes: &[],
@@ -126,7 +129,7 @@ impl<'a> Evidence<'a> {
             reference: self.reference.cloned(),
             subject: None,
             parent: None,
-            difference: None,
+            about: self.explained.cloned().map(About::Caller),
         }
     }
 

@@ -1,4 +1,7 @@
 //! Whether a caller would be shown a value, and why not: the way of a reveal, up to where the value would be opened.
+//!
+//! It must not become an oracle: of a token of another tenant, answer and entry say what they say of one that never
+//! was.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -26,6 +29,8 @@ pub struct ExplainRequest {
 pub struct ExplainedCaller {
     /// Its principal.
     pub principal: PrincipalId,
+    /// Why it could not even come here, as far as the door alone knows.
+    pub barred: Option<Reason>,
     /// What its access token would say.
     pub session: Option<Arc<Session>>,
     /// How long ago it would have authenticated, if its access token said so.
@@ -66,6 +71,7 @@ impl Engine {
         asked.reference = tokens.reference.as_ref();
         asked.audience = Some(&tokens.audience);
         asked.classes = &tokens.classes;
+        asked.explained = caller.as_ref().map(|caller| &caller.principal);
         if let Err(error) = self.judge_freshness(&mut scope, call, Action::ExplainAccess) {
             return Err(self.refuse(&scope, &asked, error).await);
         }
@@ -138,11 +144,12 @@ impl ExplainedCaller {
             ..data
         };
         let known = policies.catalog().account(self.principal.as_str());
-        let authorized = match account(policies.catalog(), theirs) {
+        let admitted = match self.barred {
             _ if known.is_none_or(|account| account.tenant() != tenant) => Err(Error::new(Reason::PrincipalUnknown)),
-            Ok(account) => authorize(policies, theirs, account, &explained, now),
-            Err(error) => Err(error),
+            Some(barred) => Err(Error::new(barred)),
+            None => account(policies, theirs),
         };
+        let authorized = admitted.and_then(|account| authorize(policies, theirs, account, &explained, now));
         authorized.unwrap_or_else(|error| {
             let permits = explained.classes.iter().map(|_| Err(error.reason())).collect();
             Authorized { permits, policies: Vec::new() }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use vault_crypto::CallRandom;
 use vault_domain::{Action, Decision, Reference, RulesDifference};
 use vault_journal::Submission;
-use vault_ledger::{People, SealedPart};
+use vault_ledger::{About, People, SealedPart};
 use vault_policy::Log;
 use vault_store::Batch;
 
@@ -43,7 +43,7 @@ impl Engine {
     /// When the caller may not; the node's log has the refusal.
     pub(crate) async fn admit_to_node(&self, call: &Call, action: Action) -> Result<(), Error> {
         let rules = self.rules();
-        let account = match account(rules.policies.catalog(), call) {
+        let account = match account(&rules.policies, call) {
             Ok(account) => account,
             Err(error) => return Err(self.turn_away(call, action, error).await),
         };
@@ -73,7 +73,7 @@ impl Engine {
             certificate: call.certificate,
             source: call.source,
             reference,
-            difference,
+            about: difference.map(About::Difference),
             ..People::default()
         };
         let entry = plain_entry(

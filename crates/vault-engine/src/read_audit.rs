@@ -173,7 +173,7 @@ impl Engine {
     /// When the caller may not have it; that is in the node's log.
     pub async fn node_checkpoint(&self, call: &Call) -> Result<(Arc<SignedCheckpoint>, String), Error> {
         let rules = self.rules();
-        let account = match account(rules.policies.catalog(), call) {
+        let account = match account(&rules.policies, call) {
             Ok(account) => account,
             Err(error) => return Err(self.turn_away(call, Action::GetCheckpoint, error).await),
         };

@@ -110,6 +110,12 @@ impl Rules {
         Self(rules)
     }
 
+    /// Whether a token can come to give this word: a rule without a table can give any.
+    pub(crate) fn can_give(&self, gives: Gives, word: &str) -> bool {
+        let mut rules = self.0.iter().filter(|rule| rule.gives == gives);
+        rules.any(|rule| rule.table.as_ref().is_none_or(|table| table.values().any(|given| given == word)))
+    }
+
     fn all(&self) -> impl Iterator<Item = (usize, Rule)> + '_ {
         let written = |gives| self.0.iter().any(|rule| rule.gives == gives);
         let subject =

@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 
 use crate::{
-    claims::Explained,
+    claims::{Explained, Gives},
     fault::Fault,
     keys::{KeySet, KeysFault},
     settings::{JwksUrl, Settings, Source},
@@ -92,6 +92,12 @@ impl Issuer {
 
     pub(crate) fn key<'k>(&self, keys: &'k KeySet, kid: &str, algorithm: Algorithm) -> Result<&'k DecodingKey, Fault> {
         keys.find(kid, algorithm).ok_or(Fault::KeyUnknown)
+    }
+
+    /// Whether its rules can come to give this role or scope: one without a table can give any.
+    #[must_use]
+    pub fn can_give(&self, gives: Gives, word: &str) -> bool {
+        self.settings.rules.can_give(gives, word)
     }
 
     /// What these claims would become, and why.

@@ -122,10 +122,16 @@ fn people_body() {
     let bytes = people().encode().unwrap();
     check("people-v1", &bytes);
     assert!(People::decode(&bytes).unwrap() == people());
-    let of_change = People { difference: Some(vault_domain::RulesDifference([0xAA; 32])), ..people() };
-    let bytes = of_change.encode().unwrap();
-    check("people-v2-difference", &bytes);
-    assert!(People::decode(&bytes).unwrap() == of_change);
+    let caller = vault_domain::PrincipalId::parse("spiffe://prod.example/payments").unwrap();
+    let difference = vault_domain::RulesDifference([0xAA; 32]);
+    for (name, about) in
+        [("people-v2-difference", About::Difference(difference)), ("people-v2-caller", About::Caller(caller))]
+    {
+        let people = People { about: Some(about), ..people() };
+        let bytes = people.encode().unwrap();
+        check(name, &bytes);
+        assert!(People::decode(&bytes).unwrap() == people);
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ mod tree;
 
 pub use checkpoint::Checkpoint;
 pub use entry::{
-    CIPHERTEXT_BYTES_MAX, CertificateSha256, ENTRY_VERSION, Entry, EntryBuilder, EntryHead, EntryOpener, EntrySalt,
+    About, CIPHERTEXT_BYTES_MAX, CertificateSha256, ENTRY_VERSION, Entry, EntryBuilder, EntryHead, EntryOpener, EntrySalt,
     EntrySealer, GROUPS_ALWAYS_FIT, Group, Issuer, NumberRun, NumberRuns, Outcome, PEOPLE_BYTES_MAX,
     POLICY_ID_BYTES_MAX, People, PolicyId, PolicySetFingerprint, PrincipalTag, SealedPart, SealedPeople, TenantTag,
     TokenHash, TraceId, log_time, patch_log_time,

@@ -75,7 +75,7 @@ pub(crate) fn people() -> People {
         reference: Some(Reference::parse("CASE-4711").unwrap()),
         subject: Some(SubjectId([0x99; 16])),
         parent: Some(number(4711)),
-        difference: None,
+        about: None,
     }
 }
 
@@ -158,11 +158,17 @@ fn any_head() -> impl Strategy<Value = EntryHead> {
     })
 }
 
+fn any_about() -> impl Strategy<Value = About> {
+    let difference = any::<[u8; 32]>().prop_map(|hash| About::Difference(vault_domain::RulesDifference(hash)));
+    let caller = "[!-~]{1,256}".prop_map(|text| About::Caller(PrincipalId::parse(&text).unwrap()));
+    prop_oneof![difference, caller]
+}
+
 pub(crate) fn any_people() -> impl Strategy<Value = People> {
     let names = (option::of(name()), option::of("[!-~]{1,256}"), option::of("[ -~ä]{1,120}"), option::of(name()));
     let ids = (any::<[u8; 32]>(), option::of(any::<std::net::IpAddr>()), option::of(any::<[u8; 16]>()));
-    let of_changes = (option::of(0..=RecordNumber::MAX.get()), option::of(any::<[u8; 32]>()));
-    (names, ids, of_changes).prop_map(|(names, (certificate, source, subject), (parent, difference))| {
+    let of_changes = (option::of(0..=RecordNumber::MAX.get()), option::of(any_about()));
+    (names, ids, of_changes).prop_map(|(names, (certificate, source, subject), (parent, about))| {
         let (tenant, principal, issuer, reference) = names;
         People {
             tenant: tenant.map(|text| Tenant::parse(&text).unwrap()),
@@ -173,7 +179,7 @@ pub(crate) fn any_people() -> impl Strategy<Value = People> {
             reference: reference.map(|text| Reference::parse(&text).unwrap()),
             subject: subject.map(SubjectId),
             parent: parent.map(number),
-            difference: difference.map(vault_domain::RulesDifference),
+            about,
         }
     })
 }

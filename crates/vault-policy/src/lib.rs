@@ -12,13 +12,19 @@
 mod cache;
 mod decision;
 mod fault;
+mod judge;
 mod load;
 mod reads;
 mod request;
 mod review;
 mod vocabulary;
+mod ways;
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use cedar_policy as cedar;
 use sha2::{Digest as _, Sha256};
@@ -34,9 +40,11 @@ use crate::{
 
 pub use decision::{Decision, PolicyId, Verdict};
 pub use fault::{FAULTS_SHOWN_MAX, Fault, PolicyError, Problem};
+pub use judge::{DataAsked, Judged, Permitted, registered, revealable};
 pub use load::{POLICIES_MAX, POLICY_BYTES_MAX, PolicySource};
 pub use request::{Ask, Circumstances, DataScope, Log, Request};
 pub use review::{Access, Doubt, REVIEW_QUESTIONS_MAX, TooManyQuestions};
+pub use ways::Way;
 
 /// The schema that every policy is checked against.
 pub const SCHEMA: &str = include_str!("../policies/schema.cedarschema");
@@ -135,6 +143,21 @@ impl PolicySet {
     #[must_use]
     pub fn policy_ids(&self) -> Vec<PolicyId> {
         self.ids(self.loaded.keys()).into_iter().map(|policy| policy.id.clone()).collect()
+    }
+
+    /// The policies by their ids, each in Cedar's JSON format and in Cedar, without comments and descriptions: two that
+    /// are written differently and mean the same are the same in JSON.
+    #[must_use]
+    pub fn texts(&self) -> BTreeMap<PolicyId, (serde_json::Value, String)> {
+        let text = |policy: &cedar::Policy| {
+            let loaded = self.loaded.get(policy.id())?;
+            let mut json = policy.to_json().ok()?;
+            if let Some(annotations) = json.get_mut("annotations").and_then(serde_json::Value::as_object_mut) {
+                annotations.remove("description");
+            }
+            Some((loaded.id.clone(), (json, policy.to_string())))
+        };
+        self.policies.policies().filter_map(text).collect()
     }
 
     /// The first 8 bytes of [`PolicySet::rules_fingerprint`], as entries hold them.

@@ -2,19 +2,22 @@
 //! two sets are compared by, and how grants are found that open nothing.
 //!
 //! An answer can depend on more than names: on access tokens, addresses and times. A review states under which
-//! [`Circumstances`] it asks.
+//! [`Circumstances`] it asks, and asks about each account only as it can come: by its certificate, or by an access
+//! token of its issuer. It takes for given what a single call can always add: a reference.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, net::IpAddr};
 
 use vault_catalog::Account;
 use vault_domain::{
-    Action, Assurance, Audience, DataClass, Millis, PrincipalId, Purpose, Region, RevealLevel, Scope, Session,
+    Action, Audience, DataClass, LevelAsked, Millis, PrincipalId, Purpose, Region, RevealLevel, Session,
 };
 
 use crate::{
     PolicySet,
     decision::PolicyId,
+    judge::{DataAsked, revealable},
     request::{Ask, Circumstances, DataScope, Log, Request},
+    ways::Way,
 };
 
 /// The most questions that one review asks; more would take minutes.
@@ -43,16 +46,26 @@ pub struct Access {
 
 /// Why a review is not made.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "{questions} questions would have to be asked and {REVIEW_QUESTIONS_MAX} may be: policies that permit more than \
-     the catalog grants ({policies}) make every combination of names possible; bind them to grants by \
-     `when {{ context.granted }}`, or take grants instead of them"
-)]
+#[error("{questions} questions would have to be asked and {REVIEW_QUESTIONS_MAX} may be: {}", self.because())]
 pub struct TooManyQuestions {
     /// How many.
     pub questions: usize,
-    /// The policies that make it so many, by name.
+    /// The policies that make it so many, by name; empty if it is the grants themselves.
     pub policies: String,
+}
+
+impl TooManyQuestions {
+    fn because(&self) -> String {
+        if self.policies.is_empty() {
+            return "so many are the combinations of names that grants cover and the ways in which callers come"
+                .to_owned();
+        }
+        format!(
+            "policies that permit more than the catalog grants ({}) make every combination of names possible; bind \
+             them to grants by `when {{ context.granted }}`, or take grants instead of them",
+            self.policies
+        )
+    }
 }
 
 /// Something about a catalog and its policies that is allowed, but hardly meant.
@@ -62,6 +75,9 @@ pub enum Doubt {
     ClassUnused(DataClass),
     /// No account is a member of the audience, so nobody can be shown a value of its tokens.
     AudienceEmpty(Audience),
+    /// Nobody can come as this account, though it is granted something: its certificate alone does not let it in, and
+    /// who brings an access token is somebody else.
+    AccountClosed(PrincipalId),
     /// No grant of an account, by its place in the list from 1, opens anything: policies forbid all that it covers.
     GrantUnreachable(PrincipalId, usize),
     /// The account may be shown values of the class for any purpose, and without one where the class allows that.
@@ -74,7 +90,7 @@ impl Doubt {
     /// Whether it is most likely a mistake, and not only worth knowing.
     #[must_use]
     pub fn is_warning(&self) -> bool {
-        matches!(self, Self::GrantUnreachable(..) | Self::RevealWithoutGrant(..))
+        matches!(self, Self::AccountClosed(_) | Self::GrantUnreachable(..) | Self::RevealWithoutGrant(..))
     }
 }
 
@@ -85,10 +101,15 @@ impl fmt::Display for Doubt {
             Self::AudienceEmpty(audience) => {
                 write!(f, "no account is a member of the audience {audience}: nobody is shown values of its tokens")
             }
+            Self::AccountClosed(principal) => write!(
+                f,
+                "nobody can come as {principal}, so that its grants open nothing: its certificate needs an access \
+                 token beside it (access_token = \"required\"), and then the account is that of the token"
+            ),
             Self::GrantUnreachable(principal, place) => write!(
                 f,
-                "grant {place} of {principal} opens nothing: policies, or the regions and audiences of the account, \
-                 stand against all that it covers"
+                "grant {place} of {principal} opens nothing: policies, the regions and audiences of the account, \
+                 scopes that it never comes with, or the classes themselves stand against all that it covers"
             ),
             Self::RevealForAnyPurpose(principal, class) => {
                 write!(f, "{principal} may be shown values of {class} for any purpose: name the purposes of the grant")
@@ -102,41 +123,59 @@ impl fmt::Display for Doubt {
 }
 
 impl PolicySet {
-    /// The session of an access token that opens as much as one can: every scope that grants ask for, and the strongest
-    /// authentication, just now. It has no roles: these mean what policies say.
-    #[must_use]
-    pub fn strongest_session(&self, now: Millis) -> Session {
-        let grants = self.catalog().accounts().flat_map(Account::grants);
-        let scopes: BTreeSet<Scope> = grants.flat_map(|grant| grant.scopes().iter().cloned()).collect();
-        Session {
-            scopes: scopes.into_iter().collect(),
-            assurance: Assurance::new(3),
-            authenticated_at: Some(now),
-            ..Session::default()
-        }
-    }
-
-    /// Everything that anybody may do under these circumstances.
+    /// Everything that anybody may do under these circumstances who can come so.
     ///
     /// # Errors
     /// When that would take more than [`REVIEW_QUESTIONS_MAX`] decisions.
     pub fn review(&self, circumstances: Circumstances<'_>) -> Result<BTreeSet<Access>, TooManyQuestions> {
         let wide = self.permits_beyond_grants();
-        let questions = self.questions(&wide)?;
+        self.check_count(self.count(&wide, circumstances.session), &wide)?;
+        let questions = self.coming(circumstances.session).flat_map(|account| self.questions_of(&wide, account));
         Ok(questions.filter(|access| self.allows(access, circumstances)).collect())
     }
 
-    /// What is allowed here, but hardly meant, with a certificate alone or with the access token that opens the most,
-    /// at the time `now` and from nowhere that is known.
+    /// Everything that one account may do under these circumstances; nothing if it can't come so.
     ///
     /// # Errors
     /// As [`PolicySet::review`].
+    pub fn review_of(
+        &self,
+        principal: &PrincipalId,
+        circumstances: Circumstances<'_>,
+    ) -> Result<BTreeSet<Access>, TooManyQuestions> {
+        let wide = self.permits_beyond_grants();
+        let Ok(account) = self.admit(principal, circumstances.session) else { return Ok(BTreeSet::new()) };
+        self.check_count(self.count_of(&wide, account), &wide)?;
+        let questions = self.questions_of(&wide, account);
+        Ok(questions.filter(|access| self.allows(access, circumstances)).collect())
+    }
+
+    /// Everything that anybody may do in each of these ways, asked as [`PolicySet::review`] asks.
+    ///
+    /// # Errors
+    /// When all of them together would take more than [`REVIEW_QUESTIONS_MAX`] decisions.
+    pub fn review_ways(
+        &self,
+        ways: &[Way],
+        source: Option<IpAddr>,
+        now: Millis,
+    ) -> Result<Vec<BTreeSet<Access>>, TooManyQuestions> {
+        let wide = self.permits_beyond_grants();
+        let counts = ways.iter().map(|way| self.count(&wide, way.session.as_ref()));
+        self.check_count(counts.fold(0, usize::saturating_add), &wide)?;
+        ways.iter().map(|way| self.review(Circumstances { session: way.session.as_ref(), source, now })).collect()
+    }
+
+    /// What is allowed here, but hardly meant, in every way in which callers can come, at the time `now` and from
+    /// nowhere that is known.
+    ///
+    /// # Errors
+    /// As [`PolicySet::review_ways`].
     pub fn doubts(&self, now: Millis) -> Result<Vec<Doubt>, TooManyQuestions> {
-        let strongest = self.strongest_session(now);
-        let ways = [None, Some(&strongest)].map(|session| Circumstances { session, source: None, now });
+        let ways = Way::all(&[self], now);
         let mut allowed = BTreeSet::new();
-        for circumstances in ways {
-            allowed.append(&mut self.review(circumstances)?);
+        for mut found in self.review_ways(&ways, None, now)? {
+            allowed.append(&mut found);
         }
         let mut doubts = Vec::new();
         let used: BTreeSet<&DataClass> = allowed.iter().filter_map(|access| access.class.as_ref()).collect();
@@ -147,9 +186,13 @@ impl PolicySet {
         let audiences = self.catalog().audiences().map(vault_catalog::Described::id);
         doubts.extend(audiences.filter(|audience| is_empty(audience)).map(|id| Doubt::AudienceEmpty(id.clone())));
         for account in self.catalog().accounts() {
+            let is_closed = !ways.iter().any(|way| self.admit(account.principal(), way.session.as_ref()).is_ok());
+            if is_closed && !account.grants().is_empty() {
+                doubts.push(Doubt::AccountClosed(account.principal().clone()));
+            }
             for (at, grant) in account.grants().iter().enumerate() {
                 let reached = self.granted(account, grant).any(|access| allowed.contains(&access));
-                if !reached {
+                if !reached && !is_closed {
                     doubts.push(Doubt::GrantUnreachable(account.principal().clone(), at + 1));
                 }
                 let is_for_reveals = grant.actions().contains(&Action::Detokenize);
@@ -161,7 +204,10 @@ impl PolicySet {
         }
         let mut told = BTreeSet::new();
         for access in allowed.iter().filter(|access| access.action == Action::Detokenize) {
-            let permitting = ways.into_iter().find_map(|circumstances| self.permitting(access, circumstances));
+            let permitting = ways.iter().find_map(|way| {
+                let session = way.session.as_ref();
+                self.permitting(access, Circumstances { session, source: None, now })
+            });
             let (Some(class), Some(policies)) = (&access.class, permitting) else { continue };
             let by_grant = policies.iter().any(|policy| policy.as_str() == GRANT_POLICY);
             if !by_grant && told.insert((&access.principal, class)) {
@@ -182,31 +228,42 @@ impl PolicySet {
         own
     }
 
-    /// All that may be allowed: what is granted, or with policies that permit more, every combination of names.
-    fn questions(&self, wide: &[&str]) -> Result<Box<dyn Iterator<Item = Access> + '_>, TooManyQuestions> {
-        let catalog = self.catalog();
-        let purposes = catalog.purposes().len() + 1;
-        let scopes = catalog.classes().len() * catalog.audiences().len() * catalog.regions().len();
-        let questions = if wide.is_empty() {
-            let grants = catalog.accounts().flat_map(|account| account.grants());
-            grants.map(|grant| self.breadth(grant)).fold(0, usize::saturating_add)
-        } else {
-            let data = (vault_catalog::DATA_ACTIONS.len() + 1).saturating_mul(scopes);
-            let logs = vault_catalog::LOG_ACTIONS.len().saturating_mul(catalog.regions().len() + 1);
-            data.saturating_add(logs).saturating_mul(purposes).saturating_mul(catalog.accounts().len())
-        };
+    /// The accounts that can come with this access token, or without one.
+    fn coming(&self, session: Option<&Session>) -> impl Iterator<Item = &Account> {
+        self.catalog().accounts().filter(move |account| self.admit(account.principal(), session).is_ok())
+    }
+
+    fn check_count(&self, questions: usize, wide: &[&str]) -> Result<(), TooManyQuestions> {
         if questions > REVIEW_QUESTIONS_MAX {
             return Err(TooManyQuestions { questions, policies: wide.join(", ") });
         }
-        Ok(if wide.is_empty() {
-            Box::new(
-                catalog.accounts().flat_map(move |account| {
-                    account.grants().iter().flat_map(move |grant| self.granted(account, grant))
-                }),
-            )
+        Ok(())
+    }
+
+    /// How many questions there are about who comes so.
+    fn count(&self, wide: &[&str], session: Option<&Session>) -> usize {
+        self.coming(session).map(|account| self.count_of(wide, account)).fold(0, usize::saturating_add)
+    }
+
+    fn count_of(&self, wide: &[&str], account: &Account) -> usize {
+        let catalog = self.catalog();
+        if wide.is_empty() {
+            return account.grants().iter().map(|grant| self.breadth(grant)).fold(0, usize::saturating_add);
+        }
+        let scopes = catalog.classes().len() * catalog.audiences().len() * catalog.regions().len();
+        let data = (vault_catalog::DATA_ACTIONS.len() + 1).saturating_mul(scopes);
+        let logs = vault_catalog::LOG_ACTIONS.len().saturating_mul(catalog.regions().len() + 1);
+        data.saturating_add(logs).saturating_mul(catalog.purposes().len() + 1)
+    }
+
+    /// All that may be allowed to an account: what is granted, or with policies that permit more, every combination of
+    /// names.
+    fn questions_of<'a>(&'a self, wide: &[&str], account: &'a Account) -> Box<dyn Iterator<Item = Access> + 'a> {
+        if wide.is_empty() {
+            Box::new(account.grants().iter().flat_map(move |grant| self.granted(account, grant)))
         } else {
-            Box::new(catalog.accounts().flat_map(|account| self.every(account)))
-        })
+            Box::new(self.every(account))
+        }
     }
 
     /// How many combinations a grant covers.
@@ -304,9 +361,28 @@ impl PolicySet {
         self.permitting(access, circumstances).is_some()
     }
 
-    /// The policies that permit an access, if it is allowed.
+    /// The policies that permit an access, if it is allowed to who comes so.
     fn permitting(&self, access: &Access, circumstances: Circumstances<'_>) -> Option<Box<[PolicyId]>> {
-        let decision = self.evaluate(&access.request(circumstances)?);
+        let account = self.admit(&access.principal, circumstances.session).ok()?;
+        let decision = match (&access.class, &access.audience, &access.region) {
+            (Some(class), Some(audience), Some(region)) => {
+                let asked = DataAsked {
+                    action: access.action,
+                    region,
+                    audience,
+                    purpose: access.purpose.as_ref(),
+                    has_reference: true,
+                    level: LevelAsked::Exactly(access.level.unwrap_or(RevealLevel::Full)),
+                };
+                let judged = self.judge_anew(account, &asked, class, circumstances);
+                let permitted = judged.outcome.ok()?;
+                if matches!(access.action, Action::Detokenize | Action::Describe) {
+                    revealable(permitted.class).ok()?;
+                }
+                judged.decision
+            }
+            _ => self.evaluate(&access.request(circumstances)?),
+        };
         decision.is_allowed().then(|| decision.policies().iter().cloned().collect())
     }
 }

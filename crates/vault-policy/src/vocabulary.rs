@@ -111,6 +111,11 @@ impl Vocabulary {
         Ok(resource.and_then(|resource| self.assemble(account, action, resource, context)))
     }
 
+    /// The role that a literal of a policy names, if it names one.
+    pub(crate) fn role_of<'u>(&self, uid: &'u EntityUid) -> Option<&'u str> {
+        (*uid.type_name() == self.role).then(|| uid.id().as_ref())
+    }
+
     /// What kind of entity a literal of a policy names, and whether the catalog has it. None for types that the
     /// validator knows all entities of.
     pub(crate) fn find(&self, catalog: &Catalog, uid: &EntityUid) -> Option<FoundEntity> {

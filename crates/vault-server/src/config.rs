@@ -6,6 +6,7 @@
 //! path in capitals, as in `TOKENVAULT_LISTEN_ADDRESS`; lists are separated by commas.
 
 mod check;
+mod check_issuers;
 mod check_keys;
 mod key;
 mod read;
@@ -295,6 +296,23 @@ impl Config {
     #[must_use]
     pub fn rules_are_applied(&self) -> bool {
         self.rules_are_applied
+    }
+
+    /// What the file of issuers says, as it is written but for comments. None: none is configured.
+    ///
+    /// # Errors
+    /// When the file can't be read, or is no TOML.
+    pub fn issuers_settings(&self) -> Result<Option<serde_json::Value>, ConfigError> {
+        let Some(path) = &self.issuers else { return Ok(None) };
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.clone(), source })?;
+        let fault = |_| ConfigError::Issuers { path: path.clone(), problem: "is no TOML".to_owned() };
+        toml::from_str(&text).map(Some).map_err(fault)
+    }
+
+    /// The regions that are served.
+    #[must_use]
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
     }
 
     /// Reads catalog and policies: all that an engine needs but its root key.

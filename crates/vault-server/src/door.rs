@@ -80,7 +80,7 @@ impl<H: Health> Door<H> {
         let admin = AdminServiceServer::new(admin).max_decoding_message_size(limits::REQUEST_BYTES_MAX);
         let reflection = reflects.then(reflection).flatten();
         let most = limits::REQUEST_BYTES_MAX;
-        let rpc = Arc::new(TokenRpc { engine: engine.clone(), streams });
+        let rpc = Arc::new(TokenRpc { engine: engine.clone(), streams, access_tokens: access_tokens.clone() });
         let token = TokenServiceServer::from_arc(rpc.clone()).max_decoding_message_size(most);
         let streams = TokenServiceServer::from_arc(rpc).max_decoding_message_size(limits::STREAM_MESSAGE_BYTES_MAX);
         let streams = streams.max_encoding_message_size(usize::MAX);

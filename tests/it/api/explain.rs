@@ -1,15 +1,18 @@
 //! ExplainAccess: whether a caller would be shown a value, and why not, without showing anything.
 
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tonic::Code;
+use vault_domain::ManualClock;
 use vault_proto::v1::{self, RevealLevel};
 use vault_tests::{
+    issuer::{SigningKey, jwks},
     requests::{detokenize, email, explain, query, tokenize},
     roles::Role,
+    vault::{BEGINNING, TestVault},
 };
 
-use crate::{vault, vault_and_clock};
+use crate::{DISK, vault, vault_and_clock};
 
 /// A change to a question that would be answered with yes, and the reason that it is answered with.
 type Row = (fn(&mut v1::ExplainedCall), &'static str, &'static [&'static str]);
@@ -21,6 +24,12 @@ fn caller(explained: &mut v1::ExplainedCall) -> &mut v1::ExplainedCaller {
     explained.caller.as_mut().unwrap()
 }
 
+/// The token with its check characters changed.
+fn one_changed(token: &str) -> String {
+    let last = if token.ends_with('7') { '8' } else { '7' };
+    format!("{}{last}", &token[..token.len() - 1])
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_answer_is_what_the_log_would_say_with_the_policies_that_decide() {
     let vault = vault().await;
@@ -29,7 +38,7 @@ async fn the_answer_is_what_the_log_would_say_with_the_policies_that_decide() {
     let yes = auditor.explain(explain("payments", "email", &token)).await.unwrap();
     assert!(yes.revealed && yes.level() == RevealLevel::Full && yes.reason.is_empty(), "{yes:?}");
     assert_eq!(yes.policies, ["grant"]);
-    let rows: [Row; 8] = [
+    let rows: [Row; 10] = [
         (|call| call.purpose.clear(), "PURPOSE_REQUIRED", &["purpose_required"]),
         (|call| "curiosity".clone_into(&mut call.purpose), "PURPOSE_UNKNOWN", &[]),
         (|call| "analysis".clone_into(&mut call.purpose), "ACCESS_DENIED", &[]),
@@ -45,13 +54,21 @@ async fn the_answer_is_what_the_log_would_say_with_the_policies_that_decide() {
             "AUDIENCE_NOT_OWN",
             &["own_audience"],
         ),
+        // Who is named by an issuer comes with an access token; of this one none is believed here.
+        (|call| "idp:payments".clone_into(&mut caller(call).principal), "ACCESS_TOKEN_REQUIRED", &[]),
         (
             |call| {
+                "idp:payments".clone_into(&mut caller(call).principal);
                 caller(call).access_token = true;
-                caller(call).clearance = vec!["us".to_owned()];
             },
-            "ACCESS_DENIED",
-            &["residency"],
+            "ACCESS_TOKEN_ISSUER_UNKNOWN",
+            &[],
+        ),
+        // Its certificate alone does not let it in.
+        (
+            |call| caller(call).principal = caller(call).principal.replace("payments", "careful"),
+            "ACCESS_TOKEN_REQUIRED",
+            &[],
         ),
     ];
     for (change, reason, policies) in rows {
@@ -64,11 +81,13 @@ async fn the_answer_is_what_the_log_would_say_with_the_policies_that_decide() {
             (reason, policies.to_vec())
         );
     }
-    // Of the token itself it tells what the log alone would know.
+    // Of the token itself it tells what the log alone would know; of another tenant's, as of one that never was.
     let globex = vault.caller(Role::GlobexLoader).await.tokenize(tokenize("email", [email(1)])).await.unwrap().tokens();
     let session = vault.give("session", ["a"]).await;
     for (token, reason) in [
-        (globex[0].as_str(), "TOKEN_OF_ANOTHER_TENANT"),
+        (globex[0].as_str(), "TOKEN_UNKNOWN"),
+        (&one_changed(&globex[0]), "TOKEN_UNKNOWN"),
+        (&one_changed(&session[0]), "TOKEN_OF_ANOTHER_CLASS"),
         (&session[0], "TOKEN_OF_ANOTHER_CLASS"),
         ("tok_eu_but_not_really", "TOKEN_MALFORMED"),
     ] {
@@ -77,7 +96,18 @@ async fn the_answer_is_what_the_log_would_say_with_the_policies_that_decide() {
     }
     // Every question is an entry under an action of its own.
     let asked = v1::QueryAccessLogRequest { action: "explain_access".to_owned(), ..query("eu") };
-    assert_eq!(auditor.query(asked).await.unwrap().entries.len(), 12);
+    let entries = auditor.query(asked).await.unwrap().entries;
+    assert_eq!(entries.len(), 16);
+    // Each says about whom it was; that of another tenant's token no more than the answer did.
+    let about = |principal: &str| entries.iter().filter(|entry| entry.explained_principal == principal).count();
+    assert_eq!((about("spiffe://test.tokenvault/payments"), about("idp:payments")), (10, 2));
+    assert!(entries.iter().all(|entry| !entry.explained_principal.is_empty()));
+    let hidden = ["TOKEN_OF_ANOTHER_TENANT"];
+    let outcomes = || entries.iter().flat_map(|entry| &entry.items);
+    assert!(outcomes().all(|items| !hidden.contains(&items.outcome.as_str())));
+    let unknown: Vec<_> = outcomes().filter(|items| items.outcome == "TOKEN_UNKNOWN").collect();
+    assert_eq!(unknown.len(), 2);
+    assert!(unknown.iter().all(|items| items.record_numbers.is_empty() && items.token_hashes.len() == 1));
     vault.finish().await;
 }
 
@@ -111,12 +141,20 @@ async fn a_service_may_ask_about_its_own_call_and_is_answered_as_detokenize_answ
 
 #[tokio::test(flavor = "multi_thread")]
 async fn step_up_and_references_are_explained_and_asked_for() {
-    let vault = vault().await;
+    let mut vault = TestVault::prepare(Path::new(DISK), Arc::new(ManualClock::at(BEGINNING)));
+    vault.set_issuers(
+        "[issuers.idp]\nissuer = \"https://idp.test.tokenvault\"\naudiences = [\"https://vault.test.tokenvault\"]\n\
+         algorithms = [\"ES256\"]\njwks_file = \"idp.json\"\n",
+    );
+    vault.replace("idp.json", jwks(&[&SigningKey::ec("one")]));
+    vault.edit("catalog.toml", "classes = [\"email\", \"customer_id\"] }]", "classes = [\"email\", \"salary\"] }]");
+    vault.start_again().await;
     let token = vault.give("salary", ["52000"]).await.remove(0);
     let auditor = vault.caller(Role::Auditor).await;
     let ask = async |change: fn(&mut v1::ExplainedCall)| {
         let mut question = explain("payments", "salary", &token);
         let explained = question.explained.as_mut().unwrap();
+        "idp:payments".clone_into(&mut caller(explained).principal);
         "T-1".clone_into(&mut explained.reference);
         caller(explained).access_token = true;
         (caller(explained).assurance, caller(explained).authenticated_seconds) = (2, Some(900));
@@ -128,7 +166,13 @@ async fn step_up_and_references_are_explained_and_asked_for() {
     assert_eq!(ask(|call| caller(call).authenticated_seconds = Some(901)).await, "STEP_UP_REQUIRED");
     assert_eq!(ask(|call| caller(call).authenticated_seconds = None).await, "STEP_UP_REQUIRED");
     assert_eq!(ask(|call| caller(call).assurance = 1).await, "STEP_UP_REQUIRED");
-    assert_eq!(ask(|call| caller(call).access_token = false).await, "STEP_UP_REQUIRED");
+    assert_eq!(ask(|call| caller(call).clearance = vec!["us".to_owned()]).await, "ACCESS_DENIED");
+    assert_eq!(ask(|call| caller(call).access_token = false).await, "ACCESS_TOKEN_REQUIRED");
+    let alone: fn(&mut v1::ExplainedCall) = |call| {
+        let principal = "spiffe://test.tokenvault/payments".to_owned();
+        call.caller = Some(v1::ExplainedCaller { principal, ..Default::default() });
+    };
+    assert_eq!(ask(alone).await, "STEP_UP_REQUIRED");
     assert_eq!(ask(|call| call.reference.clear()).await, "REFERENCE_REQUIRED");
 
     // A certificate alone proves no strength, and the caller is told what is missing.
@@ -154,12 +198,13 @@ async fn an_expired_token_is_told_from_one_that_never_was() {
 async fn a_question_of_the_wrong_form_is_refused_by_name() {
     let vault = vault().await;
     let auditor = vault.caller(Role::Auditor).await;
-    let rows: [Wrong; 8] = [
+    let rows: [Wrong; 9] = [
         (|question| question.explained = None, "explained"),
         (|question| question.explained.as_mut().unwrap().item = None, "explained.item"),
         (|question| question.explained.as_mut().unwrap().caller = None, "explained.purpose"),
         (|question| caller(question.explained.as_mut().unwrap()).principal.clear(), "principal"),
         (|question| caller(question.explained.as_mut().unwrap()).assurance = 4, "explained.caller.assurance"),
+        (|question| caller(question.explained.as_mut().unwrap()).access_token = true, "explained.caller.access_token"),
         (|question| caller(question.explained.as_mut().unwrap()).roles = vec!["A B".to_owned()], "role"),
         (
             |question| "here".clone_into(&mut caller(question.explained.as_mut().unwrap()).source),

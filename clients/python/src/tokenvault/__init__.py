@@ -14,6 +14,7 @@ call, and nothing that holds a value or a token shows it when printed.
 from ._audit import NODE, AccessLogEntry, AccessLogPage, AccessLogQuery, Checkpoint
 from ._client import Client
 from ._config import ClientConfig
+from ._deny import DeniedToken
 from ._errors import (
     AnswerMalformed,
     CertificateRefused,
@@ -36,6 +37,7 @@ from ._errors import (
     Violation,
     WrongRegion,
 )
+from ._explain import AccessQuestion, ExplainedCaller, ExplainedToken, Explanation
 from ._items import (
     Answer,
     CallContext,
@@ -58,6 +60,7 @@ __all__ = [
     "AccessLogEntry",
     "AccessLogPage",
     "AccessLogQuery",
+    "AccessQuestion",
     "Answer",
     "AnswerMalformed",
     "AsyncClient",
@@ -76,6 +79,10 @@ __all__ = [
     "ConnectError",
     "DeadlineExceeded",
     "Denied",
+    "DeniedToken",
+    "ExplainedCaller",
+    "ExplainedToken",
+    "Explanation",
     "FileToken",
     "HeldToken",
     "Idempotency",

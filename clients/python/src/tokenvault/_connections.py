@@ -27,6 +27,8 @@ from typing import (
 import grpc
 
 from . import _audit as audit
+from . import _deny as denying
+from . import _explain as asking
 from ._attempt import DEADLINE_TELLING, Breaker, Metadata, attempt_metadata, log, pause
 from ._config import ClientConfig, Endpoint, check_deadline
 from ._errors import (
@@ -338,6 +340,28 @@ class Connections:
         """The newest checkpoint of a log, verified."""
         made = await self.unary(log_name, audit.CHECKPOINT_PATH, audit.encode_checkpoint(log_name), True, deadline)
         return audit.verified(parse(audit.CHECKPOINT_ANSWER, _outcome(made)), log_name, pinned)
+
+    async def explain(self, question: asking.AccessQuestion, deadline: Optional[float]) -> asking.Explanation:
+        """Asks whether a caller would be shown a value."""
+        made = await self.unary(question.region, asking.EXPLAIN_PATH, asking.encode(question), True, deadline)
+        return asking.explanation(parse(asking.EXPLAIN_ANSWER, _outcome(made)))
+
+    async def deny(self, tokens: Iterable[denying.DeniedToken], deadline: Optional[float]) -> None:
+        """Denies access tokens, in as many calls as it takes. To deny twice does no harm."""
+        for request in denying.encode(tokens):
+            made = await self.unary(audit.NODE, denying.DENY_PATH, request, True, deadline)
+            parse(denying.DENY_ANSWER, _outcome(made))
+
+    async def denied(self, deadline: Optional[float]) -> List[denying.DeniedToken]:
+        """All access tokens that are denied, page by page."""
+        found: List[denying.DeniedToken] = []
+        page_token = ""
+        while True:
+            made = await self.unary(audit.NODE, denying.DENIED_PATH, denying.encode_list(page_token), True, deadline)
+            tokens, page_token = denying.page(parse(denying.DENIED_ANSWER, _outcome(made)))
+            found += tokens
+            if not page_token:
+                return found
 
 
 def _outcome(made: Made[Sealed]) -> Sealed:

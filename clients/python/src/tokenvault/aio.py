@@ -12,6 +12,8 @@ from ._attempt import Metadata
 from ._audit import AccessLogPage, AccessLogQuery, Checkpoint, next_page
 from ._config import ClientConfig
 from ._connections import Connections, Io
+from ._deny import DeniedToken
+from ._explain import AccessQuestion, Explanation
 from ._items import Answer, CallContext, HeldToken, IssuedToken, NewValue, Revealed, Sealed, TokenDescription
 from ._stream import Held
 from ._tasks import AsyncStream, Batches
@@ -99,6 +101,18 @@ class AsyncClient:
     ) -> Checkpoint:
         """The newest checkpoint of a region's log, or of the node's, verified; see `tokenvault.Client.checkpoint`."""
         return await self._connections.checkpoint(log, pinned, deadline)
+
+    async def explain_access(self, question: AccessQuestion, *, deadline: Optional[float] = None) -> Explanation:
+        """Asks whether a caller would be shown the value of a token. The question becomes an entry of the log."""
+        return await self._connections.explain(question, deadline)
+
+    async def deny_access_tokens(self, tokens: Iterable[DeniedToken], *, deadline: Optional[float] = None) -> None:
+        """Denies access tokens from now on, at the node that answers; the deadline holds for each 100 of them."""
+        await self._connections.deny(tokens, deadline)
+
+    async def denied_access_tokens(self, *, deadline: Optional[float] = None) -> List[DeniedToken]:
+        """The access tokens that are denied at the node that answers, by issuer and `jti`."""
+        return await self._connections.denied(deadline)
 
 
 class _Io(Io):

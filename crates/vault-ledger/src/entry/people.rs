@@ -7,7 +7,7 @@
 //!
 //! | bytes | field |
 //! |---|---|
-//! | 1 | version: 2 if there is a difference, else 1 |
+//! | 1 | version: 2 if the entry is about something beside data, else 1 |
 //! | text8 | tenant; empty for none |
 //! | 2, n | length and principal; empty for none |
 //! | text8 | issuer; empty for none |
@@ -16,7 +16,9 @@
 //! | text8 | reference; empty for none |
 //! | 1, 16 | 1 and the subject id, or 0 |
 //! | 1, 8 | 1 and the number of the parent record, or 0 |
-//! | 32 | version 2 only: the difference of the rules that were exchanged |
+//! | 1 | version 2 alone: 1 for a difference, 2 for a caller |
+//! | 32 | of a difference: its hash, see [`RulesDifference`] |
+//! | 2, n | of a caller: length and principal, not empty |
 
 use std::{fmt, io::Write, net::IpAddr};
 
@@ -41,14 +43,27 @@ pub const PEOPLE_BYTES_MAX: usize = 1
     + (1 + limits::REFERENCE_BYTES_MAX)
     + (1 + 16)
     + (1 + 8)
-    + 32;
+    + 1
+    + (2 + limits::PRINCIPAL_BYTES_MAX);
 /// The longest ciphertext of a people part: room for the longest body, its tag, and some padding.
 pub const CIPHERTEXT_BYTES_MAX: usize = 1024;
 /// The tag that every ciphertext ends with.
 const TAG_BYTES: usize = 16;
 
 const BODY_VERSION: u8 = 1;
-const BODY_VERSION_WITH_DIFFERENCE: u8 = 2;
+/// The version of a body with an [`About`].
+const ABOUT_VERSION: u8 = 2;
+const DIFFERENCE: u8 = 1;
+const CALLER: u8 = 2;
+
+/// What an entry is about, beside data.
+#[derive(Clone, PartialEq, Eq)]
+pub enum About {
+    /// The rules that were exchanged: of entries of the action `apply_policies` in the log of a node.
+    Difference(RulesDifference),
+    /// The caller that a question was about, if it was not who asked.
+    Caller(PrincipalId),
+}
 
 /// Who asked, for whom, from where.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -69,8 +84,8 @@ pub struct People {
     pub subject: Option<SubjectId>,
     /// The record that the new ones descend from.
     pub parent: Option<RecordNumber>,
-    /// What was exchanged: of entries of the action `apply_policies` in the log of a node.
-    pub difference: Option<RulesDifference>,
+    /// What it is about, beside data.
+    pub about: Option<About>,
 }
 
 impl People {
@@ -80,7 +95,7 @@ impl People {
     /// Never with the types as they are; they could come to allow more than the layout.
     pub fn encode(&self) -> Result<Vec<u8>, LedgerError> {
         let mut out = Vec::with_capacity(192);
-        out.push(if self.difference.is_some() { BODY_VERSION_WITH_DIFFERENCE } else { BODY_VERSION });
+        out.push(if self.about.is_some() { ABOUT_VERSION } else { BODY_VERSION });
         put_text8(&mut out, self.tenant.as_ref().map_or("", |name| name.as_str()), "tenant")?;
         put_bytes16(&mut out, self.principal.as_ref().map_or("", |id| id.as_str()).as_bytes(), "principal")?;
         put_text8(&mut out, self.issuer.as_ref().map_or("", |issuer| issuer.as_str()), "issuer")?;
@@ -91,7 +106,17 @@ impl People {
         out.extend(self.subject.iter().flat_map(|subject| subject.0));
         out.push(self.parent.is_some().into());
         out.extend(self.parent.iter().flat_map(|parent| parent.get().to_be_bytes()));
-        out.extend(self.difference.iter().flat_map(|difference| difference.0));
+        match &self.about {
+            None => {}
+            Some(About::Difference(difference)) => {
+                out.push(DIFFERENCE);
+                out.extend(difference.0);
+            }
+            Some(About::Caller(caller)) => {
+                out.push(CALLER);
+                put_bytes16(&mut out, caller.as_str().as_bytes(), "caller")?;
+            }
+        }
         Ok(out)
     }
 
@@ -101,7 +126,7 @@ impl People {
     /// When a byte is missing, left over or not canonical, or the version is unknown.
     pub fn decode(bytes: &[u8]) -> Result<Self, LedgerError> {
         let mut from = Reader::new("the people part of an entry", bytes);
-        let has_difference = from.version_of(&[BODY_VERSION, BODY_VERSION_WITH_DIFFERENCE])? != BODY_VERSION;
+        let has_about = from.version_of(&[BODY_VERSION, ABOUT_VERSION])? == ABOUT_VERSION;
         let people = Self {
             tenant: read_name(from.text8("tenant")?, Tenant::parse, "tenant")?,
             principal: read_name(from.text16("principal")?, PrincipalId::parse, "principal")?,
@@ -111,7 +136,7 @@ impl People {
             reference: read_name(from.text8("reference")?, Reference::parse, "reference")?,
             subject: if from.flag("has subject")? { Some(SubjectId(from.array()?)) } else { None },
             parent: if from.flag("has parent")? { Some(read_parent(&mut from)?) } else { None },
-            difference: if has_difference { Some(RulesDifference(from.array()?)) } else { None },
+            about: if has_about { Some(read_about(&mut from)?) } else { None },
         };
         from.finish()?;
         Ok(people)
@@ -146,6 +171,17 @@ fn parse_source(text: &str) -> Result<IpAddr, LedgerError> {
 
 fn read_parent(from: &mut Reader<'_>) -> Result<RecordNumber, LedgerError> {
     RecordNumber::new(from.u64()?).ok_or(LedgerError::FieldInvalid { field: "parent" })
+}
+
+fn read_about(from: &mut Reader<'_>) -> Result<About, LedgerError> {
+    match from.u8()? {
+        DIFFERENCE => Ok(About::Difference(RulesDifference(from.array()?))),
+        CALLER => {
+            let caller = read_name(from.text16("caller")?, PrincipalId::parse, "caller")?;
+            caller.map(About::Caller).ok_or(LedgerError::FieldInvalid { field: "caller" })
+        }
+        _ => Err(LedgerError::FieldInvalid { field: "about" }),
+    }
 }
 
 /// The people part of an entry, in one of its three forms.

@@ -125,20 +125,67 @@ fn a_review_that_would_not_end_is_refused() {
     assert!(narrow.review(Circumstances::default()).is_ok(), "grants alone are few");
 }
 
+/// A catalog with accounts that come by a token, and policies that name roles and scopes.
+fn with_tokens() -> PolicySet {
+    let text = CATALOG.replace(
+        "[classes.unused]\nrule = \"email\"",
+        "[classes.unused]\nrule = \"email\"\nstep_up_assurance = 3\nstep_up_seconds = 1\n\
+         [classes.hash]\nrule = \"email\"\nformat = \"one_way\"",
+    ) + r#"
+[accounts."corp:orders"]
+tenant = "acme"
+audiences = ["payments"]
+regions = ["eu"]
+grants = [
+    { actions = ["detokenize"], classes = ["card"], purposes = ["settlement"], scopes = ["read", "cards"] },
+    { actions = ["detokenize"], classes = ["unused"], purposes = ["settlement"] },
+    { actions = ["detokenize", "describe"], classes = ["hash"], purposes = ["settlement"] },
+]
+
+[accounts."dns:closed.example"]
+tenant = "acme"
+audiences = ["payments"]
+regions = ["eu"]
+access_token = "required"
+grants = [{ actions = ["detokenize"], classes = ["note"] }]
+"#;
+    let own = r#"@id("clerks") forbid(principal, action, resource == Vault::DataClass::"unused")
+        unless { context.caller.roles.contains(Vault::Role::"clerk") };
+        @id("batch") forbid(principal, action, resource == Vault::DataClass::"card")
+        when { context.caller.scopes.contains("batch") };"#;
+    let own = PolicySource { name: "own.cedar", text: own };
+    PolicySet::load(&[PolicySource::DEFAULT, own], &Catalog::parse(&text).unwrap()).unwrap()
+}
+
 #[test]
-fn the_strongest_session_reaches_what_asks_for_scopes_and_step_up() {
-    let text = CATALOG
-        .replace(
-            "[classes.unused]\nrule = \"email\"",
-            "[classes.unused]\nrule = \"email\"\nstep_up_assurance = 3\nstep_up_seconds = 1",
-        )
-        .replace(
-            "{ actions = [\"detokenize\"], classes = [\"note\"] },",
-            "{ actions = [\"detokenize\"], classes = [\"unused\"], purposes = [\"audit\"], scopes = [\"s\"] },",
-        );
-    let set = PolicySet::load(&[PolicySource::DEFAULT], &Catalog::parse(&text).unwrap()).unwrap();
+fn accounts_are_asked_about_only_as_they_can_come() {
+    let set = with_tokens();
     let now = Millis(1_763_708_700_000);
-    let strongest = set.strongest_session(now);
-    let count = |session| set.review(Circumstances { session, source: None, now }).unwrap().len();
-    assert_eq!((count(None), count(Some(&strongest))), (3, 4));
+    let ways = Way::all(&[&set], now);
+    let found = set.review_ways(&ways, None, now).unwrap();
+    let of = |name: &str| {
+        let at = ways.iter().position(|way| way.name == name).unwrap_or_else(|| panic!("{name}: {ways:?}"));
+        let names = found[at].iter().map(|access| {
+            let class = access.class.as_ref().map_or("-", DataClass::as_str);
+            format!("{} {class}", access.principal.as_str())
+        });
+        let mut names: Vec<_> = names.collect();
+        names.dedup();
+        names
+    };
+    assert_eq!(of("certificate"), ["dns:audit.example -", "dns:pay.example card", "dns:pay.example note"]);
+    assert_eq!(of("access token"), ["corp:orders card"], "both scopes, no role; hashes are revealed to nobody");
+    assert_eq!(of("access token with the role clerk"), ["corp:orders card", "corp:orders unused"]);
+    for none in ["without scopes", "of the scope read alone", "of the scope cards alone", "with the scope batch"] {
+        assert_eq!(of(&format!("access token {none}")), [""; 0], "{none}");
+    }
+}
+
+#[test]
+fn what_no_way_opens_is_doubted_and_what_a_role_opens_is_not() {
+    let doubts = with_tokens().doubts(Millis(1_763_708_700_000)).unwrap();
+    let principal = |name| PrincipalId::parse(name).unwrap();
+    assert!(doubts.contains(&Doubt::AccountClosed(principal("dns:closed.example"))), "{doubts:?}");
+    let unreachable: Vec<_> = doubts.iter().filter(|doubt| matches!(doubt, Doubt::GrantUnreachable(..))).collect();
+    assert_eq!(unreachable, [&Doubt::GrantUnreachable(principal("corp:orders"), 3)]);
 }

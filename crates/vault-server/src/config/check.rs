@@ -9,7 +9,7 @@ use std::{
 use vault_domain::{Action, Clock, ManualClock, Millis, SystemClock};
 use vault_engine::PolicySet;
 
-use super::{Config, OwnIdentity};
+use super::{Config, OwnIdentity, check_issuers};
 use crate::{
     access_token::AccessTokens,
     tls::{self, Timing},
@@ -166,7 +166,7 @@ impl Config {
         let finding = |severity, text| Finding { severity, subject: "policies", text };
         // What is wrong with them is a finding of its own.
         let Ok(policies) = self.policies() else { return Vec::new() };
-        match policies.doubts(now) {
+        let mut found = match policies.doubts(now) {
             Ok(doubts) => {
                 let severity = |warns| if warns { Severity::Warning } else { Severity::Note };
                 doubts.iter().map(|doubt| finding(severity(doubt.is_warning()), doubt.to_string())).collect()
@@ -174,7 +174,12 @@ impl Config {
             Err(too_many) => {
                 vec![finding(Severity::Note, format!("not looked for grants that open nothing: {too_many}"))]
             }
+        };
+        if let Ok(issuers) = self.issuers(now) {
+            let missing = check_issuers::missing(&policies, issuers.as_ref().map(|(_, issuers)| issuers));
+            found.extend(missing.into_iter().map(|text| finding(Severity::Warning, text)));
         }
+        found
     }
 
     fn directory_findings(&self) -> Vec<Finding> {

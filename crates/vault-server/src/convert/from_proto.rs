@@ -81,6 +81,12 @@ fn explained_caller(message: &v1::ExplainedCaller) -> Result<ExplainedCaller, Er
     }
     let level = u8::try_from(*assurance).ok().filter(|level| *level <= 3);
     let level = level.ok_or(Error::field("explained.caller.assurance", "must be 1, 2 or 3, or 0 for none"))?;
+    let principal = PrincipalId::parse(principal)?;
+    if *access_token && vault_catalog::issuer(principal.as_str()).is_none() {
+        let rule =
+            "who brings an access token is named by its issuer, as corp:orders: leave it out, or name that account";
+        return Err(Error::field("explained.caller.access_token", rule));
+    }
     let roles = list(roles, Role::parse)?;
     let scopes = list(scopes, Scope::parse)?;
     let clearance = list(clearance, Region::parse)?;
@@ -96,7 +102,8 @@ fn explained_caller(message: &v1::ExplainedCaller) -> Result<ExplainedCaller, Er
         text.parse().map_err(|_| Error::field("explained.caller.source", "must be an IP address"))
     })?;
     Ok(ExplainedCaller {
-        principal: PrincipalId::parse(principal)?,
+        principal,
+        barred: None,
         session: access_token.then(|| Arc::new(session)),
         authenticated: message.authenticated_seconds.map(Duration::from_secs),
         source,

@@ -2,7 +2,7 @@
 
 use vault_domain::{Action, Reason, RevealLevel};
 use vault_engine::{
-    AccessLogPage, Described, Detokenized, Entry, Error, Explained, FoundEntry, Group, Issued, Outcome, People,
+    About, AccessLogPage, Described, Detokenized, Entry, Error, Explained, FoundEntry, Group, Issued, Outcome, People,
     Receipt, Revealed, Tokenized,
 };
 use vault_proto::v1;
@@ -108,7 +108,11 @@ pub(crate) fn receipt(receipt: &Receipt, origin: &str) -> v1::Receipt {
 
 fn entry(found: FoundEntry, origin: &str) -> v1::AccessLogEntry {
     let FoundEntry { receipt: place, entry: Entry { log_time, head, policies, groups, .. }, people } = found;
-    let People { tenant, principal, issuer, certificate, source, reference, .. } = people.unwrap_or_default();
+    let People { tenant, principal, issuer, certificate, source, reference, about, .. } = people.unwrap_or_default();
+    let explained = match about {
+        Some(About::Caller(caller)) => Some(caller),
+        Some(About::Difference(_)) | None => None,
+    };
     v1::AccessLogEntry {
         receipt: Some(receipt(&place, origin)),
         log_time_ms: log_time.0,
@@ -119,6 +123,7 @@ fn entry(found: FoundEntry, origin: &str) -> v1::AccessLogEntry {
         identity_issuer: issuer.map_or_else(String::new, |issuer| issuer.as_str().to_owned()),
         certificate_sha256: certificate.map_or_else(String::new, |hash| hex(&hash.get())),
         source: text(source),
+        explained_principal: text(explained),
         action: head.action.to_string(),
         decision: head.decision.to_string(),
         reason: text(head.reason),

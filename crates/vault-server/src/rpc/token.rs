@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status, Streaming};
-use vault_domain::Action;
-use vault_engine::Engine;
+use vault_domain::{Action, Reason};
+use vault_engine::{Engine, ExplainRequest};
 use vault_proto::v1::{
     self, DescribeTokensRequest, DescribeTokensResponse, DetokenizeRequest, DetokenizeResponse, TokenizeRequest,
     TokenizeResponse, token_service_server::TokenService,
@@ -16,6 +16,7 @@ use super::{
     within_deadline,
 };
 use crate::{
+    access_token::AccessTokens,
     convert::{from_proto, to_proto},
     status::status,
 };
@@ -24,6 +25,22 @@ use crate::{
 pub(crate) struct TokenRpc {
     pub(crate) engine: Arc<Engine>,
     pub(crate) streams: Streams,
+    pub(crate) access_tokens: Option<Arc<AccessTokens>>,
+}
+
+impl TokenRpc {
+    /// The question, with what the door knows of the caller that it is about: whose issuer is not believed here does
+    /// not come in.
+    fn barring(&self, mut request: ExplainRequest) -> ExplainRequest {
+        if let Some(caller) = &mut request.caller
+            && let Some(issuer) = vault_catalog::issuer(caller.principal.as_str())
+            && caller.session.is_some()
+            && !self.access_tokens.as_ref().is_some_and(|tokens| tokens.has_issuer(issuer))
+        {
+            caller.barred = Some(Reason::AccessTokenIssuerUnknown);
+        }
+        request
+    }
 }
 
 #[tonic::async_trait]
@@ -80,7 +97,7 @@ impl TokenService for TokenRpc {
         let call = call(&request)?;
         let mut message = request.into_inner();
         let request = match from_proto::explain(&mut message) {
-            Ok(request) => request,
+            Ok(request) => self.barring(request),
             Err(error) => {
                 let refused = self.engine.refuse_unread(&call, Action::ExplainAccess, &message.region, error).await;
                 return Err(status(&refused, call.request_id));

@@ -57,7 +57,7 @@ class QueryAccessLogResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[AccessLogEntry, _Mapping[str, object]]]] = ..., next_page_token: _Optional[str] = ..., log_size: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ...) -> None: ...
 
 class AccessLogEntry(_message.Message):
-    __slots__ = ("receipt", "log_time_ms", "wall_time_ms", "request_id", "tenant", "principal", "certificate_sha256", "source", "action", "decision", "reason", "purpose", "reference", "audience", "policy_ids", "policy_version", "items", "count", "identity_issuer")
+    __slots__ = ("receipt", "log_time_ms", "wall_time_ms", "request_id", "tenant", "principal", "certificate_sha256", "source", "action", "decision", "reason", "purpose", "reference", "audience", "policy_ids", "policy_version", "items", "count", "identity_issuer", "explained_principal")
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     LOG_TIME_MS_FIELD_NUMBER: _ClassVar[int]
     WALL_TIME_MS_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +77,7 @@ class AccessLogEntry(_message.Message):
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_ISSUER_FIELD_NUMBER: _ClassVar[int]
+    EXPLAINED_PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     receipt: Receipt
     log_time_ms: int
     wall_time_ms: int
@@ -96,7 +97,8 @@ class AccessLogEntry(_message.Message):
     items: _containers.RepeatedCompositeFieldContainer[AccessLogItems]
     count: int
     identity_issuer: str
-    def __init__(self, receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ..., log_time_ms: _Optional[int] = ..., wall_time_ms: _Optional[int] = ..., request_id: _Optional[str] = ..., tenant: _Optional[str] = ..., principal: _Optional[str] = ..., certificate_sha256: _Optional[str] = ..., source: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., reason: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., policy_ids: _Optional[_Iterable[str]] = ..., policy_version: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AccessLogItems, _Mapping[str, object]]]] = ..., count: _Optional[int] = ..., identity_issuer: _Optional[str] = ...) -> None: ...
+    explained_principal: str
+    def __init__(self, receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ..., log_time_ms: _Optional[int] = ..., wall_time_ms: _Optional[int] = ..., request_id: _Optional[str] = ..., tenant: _Optional[str] = ..., principal: _Optional[str] = ..., certificate_sha256: _Optional[str] = ..., source: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., reason: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., policy_ids: _Optional[_Iterable[str]] = ..., policy_version: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AccessLogItems, _Mapping[str, object]]]] = ..., count: _Optional[int] = ..., identity_issuer: _Optional[str] = ..., explained_principal: _Optional[str] = ...) -> None: ...
 
 class AccessLogItems(_message.Message):
     __slots__ = ("data_class", "outcome", "count", "record_numbers", "token_hashes", "level")
