@@ -79,8 +79,10 @@ async fn killed_while_rules_are_exchanged_it_goes_by_the_old_ones_or_the_new_one
             let short: String = start.head.policy_set.0.iter().map(|byte| format!("{byte:02x}")).collect();
             assert!(fingerprint.starts_with(&short), "{log}: it started with what serves");
             if log == "node" {
-                let steps: Vec<_> =
-                    entries.iter().filter(|entry| people(entry).is_some_and(|who| who.difference.is_some())).collect();
+                let steps: Vec<_> = entries
+                    .iter()
+                    .filter(|entry| people(entry).is_some_and(|who| who.difference().is_some()))
+                    .collect();
                 assert_eq!(steps.len() as u64, now, "one entry for each version, and no other");
                 assert_eq!(steps.last().unwrap().head.policy_set, start.head.policy_set);
             }

@@ -8,8 +8,8 @@ use vault_domain::{
 };
 use vault_keys::{RegionKeys, SealingCall};
 use vault_ledger::{
-    About, EntryBuilder, EntryHead, EntrySalt, EntrySealer, LedgerError, Outcome, People, PolicySetFingerprint, SealedPart,
-    TokenHash,
+    EntryBuilder, EntryHead, EntrySalt, EntrySealer, LedgerError, Matter, Outcome, People, PolicySetFingerprint,
+    SealedPart, TokenHash,
 };
 use vault_policy::PolicyId;
 
@@ -129,7 +129,7 @@ impl<'a> Evidence<'a> {
             reference: self.reference.cloned(),
             subject: None,
             parent: None,
-            about: self.explained.cloned().map(About::Caller),
+            about: self.explained.cloned().map(Matter::Caller),
         }
     }
 

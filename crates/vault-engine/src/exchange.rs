@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 use vault_crypto::CallRandom;
 use vault_domain::{Action, Decision, Reason, Reference, RequestId, RulesDifference, RulesFingerprint, limits};
 use vault_journal::Submission;
-use vault_ledger::{About, People, SealedPart};
+use vault_ledger::{Matter, People, SealedPart};
 use vault_policy::difference;
 use vault_store::Batch;
 
@@ -280,7 +280,7 @@ impl Engine {
         let mut batch = Batch::default();
         self.versions.put(&mut first, texts, &mut batch).ok_or(Error::new(Reason::RulesTooLarge))?;
         let mut random = CallRandom::seeded(&*self.entropy)?;
-        let people = People { about: Some(About::Difference(first.difference())), ..People::default() };
+        let people = People { about: Some(Matter::Difference(first.difference())), ..People::default() };
         let request_id = RequestId(random.bytes());
         let entry = plain_entry(
             &mut random,

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use vault_crypto::CallRandom;
 use vault_domain::{Action, Decision, Reference, RulesDifference};
 use vault_journal::Submission;
-use vault_ledger::{About, People, SealedPart};
+use vault_ledger::{Matter, People, SealedPart};
 use vault_policy::Log;
 use vault_store::Batch;
 
@@ -73,7 +73,7 @@ impl Engine {
             certificate: call.certificate,
             source: call.source,
             reference,
-            about: difference.map(About::Difference),
+            about: difference.map(Matter::Difference),
             ..People::default()
         };
         let entry = plain_entry(

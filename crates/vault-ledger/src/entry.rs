@@ -71,7 +71,9 @@ pub use ids::{
     TokenHash, TraceId,
 };
 pub use numbers::{NumberRun, NumberRuns};
-pub use people::{About, CIPHERTEXT_BYTES_MAX, EntryOpener, EntrySealer, PEOPLE_BYTES_MAX, People, SealedPart, SealedPeople};
+pub use people::{
+    CIPHERTEXT_BYTES_MAX, EntryOpener, EntrySealer, Matter, PEOPLE_BYTES_MAX, People, SealedPart, SealedPeople,
+};
 
 /// The version that is written, and the only one that is read.
 pub const ENTRY_VERSION: u8 = 1;

@@ -125,7 +125,7 @@ fn people_body() {
     let caller = vault_domain::PrincipalId::parse("spiffe://prod.example/payments").unwrap();
     let difference = vault_domain::RulesDifference([0xAA; 32]);
     for (name, about) in
-        [("people-v2-difference", About::Difference(difference)), ("people-v2-caller", About::Caller(caller))]
+        [("people-v2-difference", Matter::Difference(difference)), ("people-v2-caller", Matter::Caller(caller))]
     {
         let people = People { about: Some(about), ..people() };
         let bytes = people.encode().unwrap();

@@ -25,8 +25,8 @@ mod tree;
 
 pub use checkpoint::Checkpoint;
 pub use entry::{
-    About, CIPHERTEXT_BYTES_MAX, CertificateSha256, ENTRY_VERSION, Entry, EntryBuilder, EntryHead, EntryOpener, EntrySalt,
-    EntrySealer, GROUPS_ALWAYS_FIT, Group, Issuer, NumberRun, NumberRuns, Outcome, PEOPLE_BYTES_MAX,
+    CIPHERTEXT_BYTES_MAX, CertificateSha256, ENTRY_VERSION, Entry, EntryBuilder, EntryHead, EntryOpener, EntrySalt,
+    EntrySealer, GROUPS_ALWAYS_FIT, Group, Issuer, Matter, NumberRun, NumberRuns, Outcome, PEOPLE_BYTES_MAX,
     POLICY_ID_BYTES_MAX, People, PolicyId, PolicySetFingerprint, PrincipalTag, SealedPart, SealedPeople, TenantTag,
     TokenHash, TraceId, log_time, patch_log_time,
 };

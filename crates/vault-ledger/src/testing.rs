@@ -158,16 +158,16 @@ fn any_head() -> impl Strategy<Value = EntryHead> {
     })
 }
 
-fn any_about() -> impl Strategy<Value = About> {
-    let difference = any::<[u8; 32]>().prop_map(|hash| About::Difference(vault_domain::RulesDifference(hash)));
-    let caller = "[!-~]{1,256}".prop_map(|text| About::Caller(PrincipalId::parse(&text).unwrap()));
+fn any_matter() -> impl Strategy<Value = Matter> {
+    let difference = any::<[u8; 32]>().prop_map(|hash| Matter::Difference(vault_domain::RulesDifference(hash)));
+    let caller = "[!-~]{1,256}".prop_map(|text| Matter::Caller(PrincipalId::parse(&text).unwrap()));
     prop_oneof![difference, caller]
 }
 
 pub(crate) fn any_people() -> impl Strategy<Value = People> {
     let names = (option::of(name()), option::of("[!-~]{1,256}"), option::of("[ -~ä]{1,120}"), option::of(name()));
     let ids = (any::<[u8; 32]>(), option::of(any::<std::net::IpAddr>()), option::of(any::<[u8; 16]>()));
-    let of_changes = (option::of(0..=RecordNumber::MAX.get()), option::of(any_about()));
+    let of_changes = (option::of(0..=RecordNumber::MAX.get()), option::of(any_matter()));
     (names, ids, of_changes).prop_map(|(names, (certificate, source, subject), (parent, about))| {
         let (tenant, principal, issuer, reference) = names;
         People {

@@ -142,7 +142,7 @@ async fn rules_are_planned_applied_listed_and_taken_back_and_serve_after_a_resta
     };
     let node = of_changes("node");
     // The first version, the change, the one that had nothing to do, the way back.
-    let differences: Vec<_> = node.iter().map(|entry| people(entry).unwrap().difference).collect();
+    let differences: Vec<_> = node.iter().map(|entry| people(entry).unwrap().difference()).collect();
     let parsed = |text: &str| RulesDifference::parse(text);
     let first = parsed(&versions.versions[2].difference);
     assert_eq!(differences, [first, parsed(&applied.difference), None, parsed(&back.difference)]);

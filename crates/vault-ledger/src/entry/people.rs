@@ -51,14 +51,14 @@ pub const CIPHERTEXT_BYTES_MAX: usize = 1024;
 const TAG_BYTES: usize = 16;
 
 const BODY_VERSION: u8 = 1;
-/// The version of a body with an [`About`].
+/// The version of a body with an [`Matter`].
 const ABOUT_VERSION: u8 = 2;
 const DIFFERENCE: u8 = 1;
 const CALLER: u8 = 2;
 
 /// What an entry is about, beside data.
 #[derive(Clone, PartialEq, Eq)]
-pub enum About {
+pub enum Matter {
     /// The rules that were exchanged: of entries of the action `apply_policies` in the log of a node.
     Difference(RulesDifference),
     /// The caller that a question was about, if it was not who asked.
@@ -85,10 +85,19 @@ pub struct People {
     /// The record that the new ones descend from.
     pub parent: Option<RecordNumber>,
     /// What it is about, beside data.
-    pub about: Option<About>,
+    pub about: Option<Matter>,
 }
 
 impl People {
+    /// The difference of the rules that were exchanged, if the entry is about that.
+    #[must_use]
+    pub fn difference(&self) -> Option<RulesDifference> {
+        match self.about {
+            Some(Matter::Difference(difference)) => Some(difference),
+            Some(Matter::Caller(_)) | None => None,
+        }
+    }
+
     /// Writes the body.
     ///
     /// # Errors
@@ -108,11 +117,11 @@ impl People {
         out.extend(self.parent.iter().flat_map(|parent| parent.get().to_be_bytes()));
         match &self.about {
             None => {}
-            Some(About::Difference(difference)) => {
+            Some(Matter::Difference(difference)) => {
                 out.push(DIFFERENCE);
                 out.extend(difference.0);
             }
-            Some(About::Caller(caller)) => {
+            Some(Matter::Caller(caller)) => {
                 out.push(CALLER);
                 put_bytes16(&mut out, caller.as_str().as_bytes(), "caller")?;
             }
@@ -140,6 +149,12 @@ impl People {
         };
         from.finish()?;
         Ok(people)
+    }
+}
+
+impl fmt::Debug for Matter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Matter(..)")
     }
 }
 
@@ -173,12 +188,12 @@ fn read_parent(from: &mut Reader<'_>) -> Result<RecordNumber, LedgerError> {
     RecordNumber::new(from.u64()?).ok_or(LedgerError::FieldInvalid { field: "parent" })
 }
 
-fn read_about(from: &mut Reader<'_>) -> Result<About, LedgerError> {
+fn read_about(from: &mut Reader<'_>) -> Result<Matter, LedgerError> {
     match from.u8()? {
-        DIFFERENCE => Ok(About::Difference(RulesDifference(from.array()?))),
+        DIFFERENCE => Ok(Matter::Difference(RulesDifference(from.array()?))),
         CALLER => {
             let caller = read_name(from.text16("caller")?, PrincipalId::parse, "caller")?;
-            caller.map(About::Caller).ok_or(LedgerError::FieldInvalid { field: "caller" })
+            caller.map(Matter::Caller).ok_or(LedgerError::FieldInvalid { field: "caller" })
         }
         _ => Err(LedgerError::FieldInvalid { field: "about" }),
     }

@@ -2,7 +2,7 @@
 
 use vault_domain::{Action, Reason, RevealLevel};
 use vault_engine::{
-    About, AccessLogPage, Described, Detokenized, Entry, Error, Explained, FoundEntry, Group, Issued, Outcome, People,
+    AccessLogPage, Described, Detokenized, Entry, Error, Explained, FoundEntry, Group, Issued, Matter, Outcome, People,
     Receipt, Revealed, Tokenized,
 };
 use vault_proto::v1;
@@ -110,8 +110,8 @@ fn entry(found: FoundEntry, origin: &str) -> v1::AccessLogEntry {
     let FoundEntry { receipt: place, entry: Entry { log_time, head, policies, groups, .. }, people } = found;
     let People { tenant, principal, issuer, certificate, source, reference, about, .. } = people.unwrap_or_default();
     let explained = match about {
-        Some(About::Caller(caller)) => Some(caller),
-        Some(About::Difference(_)) | None => None,
+        Some(Matter::Caller(caller)) => Some(caller),
+        Some(Matter::Difference(_)) | None => None,
     };
     v1::AccessLogEntry {
         receipt: Some(receipt(&place, origin)),
