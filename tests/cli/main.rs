@@ -7,6 +7,7 @@ mod audit;
 mod bulk;
 mod completions;
 mod config;
+mod degraded;
 mod examples;
 mod guide;
 mod items;

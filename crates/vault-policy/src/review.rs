@@ -55,6 +55,9 @@ pub struct TooManyQuestions {
     pub policies: String,
 }
 
+/// What the names of principals begin with that certificates give.
+const OF_CERTIFICATES: [&str; 3] = ["spiffe:", "dns:", "subject:"];
+
 /// Something about a catalog and its policies that is allowed, but hardly meant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Doubt {
@@ -68,13 +71,16 @@ pub enum Doubt {
     RevealForAnyPurpose(PrincipalId, DataClass),
     /// The account may be shown values of the class though nothing was granted to it: a policy permits it.
     RevealWithoutGrant(PrincipalId, DataClass, Box<[PolicyId]>),
+    /// The account is named by a certificate and needs an access token: who brings one is the account that the token
+    /// names, so nobody ever has these grants.
+    GrantsLocked(PrincipalId),
 }
 
 impl Doubt {
     /// Whether it is most likely a mistake, and not only worth knowing.
     #[must_use]
     pub fn is_warning(&self) -> bool {
-        matches!(self, Self::GrantUnreachable(..) | Self::RevealWithoutGrant(..))
+        matches!(self, Self::GrantUnreachable(..) | Self::RevealWithoutGrant(..) | Self::GrantsLocked(..))
     }
 }
 
@@ -97,6 +103,11 @@ impl fmt::Display for Doubt {
                 let ids: Vec<&str> = policies.iter().map(PolicyId::as_str).collect();
                 write!(f, "{principal} may be shown values of {class} without a grant, by {}", ids.join(", "))
             }
+            Self::GrantsLocked(principal) => write!(
+                f,
+                "nobody ever has the grants of {principal}: it needs an access token, and who brings one is the \
+                 account that the token names; grant them to that account (issuer:subject)"
+            ),
         }
     }
 }
@@ -147,6 +158,10 @@ impl PolicySet {
         let audiences = self.catalog().audiences().map(vault_catalog::Described::id);
         doubts.extend(audiences.filter(|audience| is_empty(audience)).map(|id| Doubt::AudienceEmpty(id.clone())));
         for account in self.catalog().accounts() {
+            let of_certificate = OF_CERTIFICATES.iter().any(|start| account.principal().as_str().starts_with(start));
+            if of_certificate && account.needs_access_token() && !account.grants().is_empty() {
+                doubts.push(Doubt::GrantsLocked(account.principal().clone()));
+            }
             for (at, grant) in account.grants().iter().enumerate() {
                 let reached = self.granted(account, grant).any(|access| allowed.contains(&access));
                 if !reached {

@@ -1,6 +1,7 @@
 //! Who may do what, and what nobody gets to see.
 
 mod access_token;
+mod client_credentials;
 mod deny_list;
 mod grants;
 mod hopping;
