@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use prost::Message;
+use prost::Message as _;
 use tonic::Code;
 use vault_proto::v1;
 use vault_tests::{
@@ -17,6 +17,9 @@ use vault_tests::{
 };
 
 use crate::{vault, vault_and_clock};
+
+/// A request about a token, as bytes.
+type Message = fn(&str) -> Vec<u8>;
 
 /// A class whose tokens end, so that one can be expired.
 const CLASS: &str = "session";
@@ -96,7 +99,7 @@ async fn a_token_of_others_is_answered_by_every_method_as_one_that_never_was() {
 async fn refusals_have_one_length_on_the_wire() {
     let (vault, rows) = not_there().await;
     let connection = vault.caller(Role::Payments).await.connection().clone();
-    let messages: [(&str, fn(&str) -> Vec<u8>); 2] = [
+    let messages: [(&str, Message); 2] = [
         ("Detokenize", |token| detokenize(CLASS, [token]).encode_to_vec()),
         ("DescribeTokens", |token| describe(CLASS, [token]).encode_to_vec()),
     ];

@@ -24,6 +24,9 @@ use vault_tests::{
 use super::access_token::Scene;
 use crate::{bad_input::Refusals, vault};
 
+/// Names and values, as they are.
+type Headers<'a> = Vec<(&'a str, &'a [u8])>;
+
 const DETOKENIZE: &str = "/tokenvault.v1.TokenService/Detokenize";
 
 /// A question for a value with these headers beside those of a good call, as they are.
@@ -41,15 +44,15 @@ async fn ask(vault: &TestVault, role: Role, token: &str, headers: &[(&str, &[u8]
 }
 
 /// The value of the only item, or why there is none.
-fn value_of(reply: &Reply) -> Result<Vec<u8>, Refusal> {
+fn value_of(reply: &Reply) -> Result<Vec<u8>, Box<Refusal>> {
     let status = reply.status();
     if status.code() != Code::Ok {
-        return Err(Refusal::of_call(&status));
+        return Err(Box::new(Refusal::of_call(&status)));
     }
     let answer = v1::DetokenizeResponse::decode(&reply.body[5..]).unwrap();
     match answer.results.into_iter().next().unwrap().outcome.unwrap() {
         v1::detokenize_result::Outcome::Revealed(revealed) => Ok(revealed.value.clone()),
-        v1::detokenize_result::Outcome::Error(status) => Err(Refusal::of_item(&status)),
+        v1::detokenize_result::Outcome::Error(status) => Err(Box::new(Refusal::of_item(&status))),
     }
 }
 
@@ -185,13 +188,13 @@ async fn a_deadline_that_is_none_neither_stretches_a_call_nor_breaks_it() {
         &["10S", "1n"],
     ];
     for values in served {
-        let headers: Vec<(&str, &[u8])> = values.iter().map(|value| ("grpc-timeout", value.as_bytes())).collect();
+        let headers: Headers<'_> = values.iter().map(|value| ("grpc-timeout", value.as_bytes())).collect();
         let reply = ask(&vault, Role::Payments, &held, &headers).await;
         assert_eq!(value_of(&reply).unwrap(), email(1).as_bytes(), "{values:?}");
     }
     for values in [["0S"].as_slice(), &["1n"], &["1n", "10S"]] {
         let mark = vault.mark("eu").await;
-        let headers: Vec<(&str, &[u8])> = values.iter().map(|value| ("grpc-timeout", value.as_bytes())).collect();
+        let headers: Headers<'_> = values.iter().map(|value| ("grpc-timeout", value.as_bytes())).collect();
         let refusal = value_of(&ask(&vault, Role::Payments, &held, &headers).await).unwrap_err();
         refusal.is(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
         assert_eq!(vault.entry_since(&mark).await.reason, "DEADLINE_EXCEEDED", "{values:?}");
@@ -207,7 +210,7 @@ async fn a_nonce_counts_in_one_spelling_alone() {
     let (one, two) = ("tokenvault-nonce", "tokenvault-timestamp");
     let (nonce, now) = (nonce.as_bytes(), now.as_bytes());
     let both = [nonce, b", ", nonce].concat();
-    let rows: [(&str, Vec<(&str, &[u8])>); 6] = [
+    let rows: [(&str, Headers<'_>); 6] = [
         ("NONCE_MALFORMED", vec![(one, nonce), (one, nonce), (two, now)]),
         ("NONCE_MALFORMED", vec![(one, nonce), (one, b"fedcba9876543210fedcba9876543210"), (two, now)]),
         ("NONCE_MALFORMED", vec![(one, nonce), (two, now), (two, now)]),
