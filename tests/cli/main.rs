@@ -8,6 +8,7 @@ mod audit;
 mod bulk;
 mod completions;
 mod config;
+mod degraded;
 mod examples;
 mod explain;
 mod gate;

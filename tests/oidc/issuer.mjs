@@ -17,6 +17,10 @@ let keys = [];
 let answers;
 let mode = 'good';
 let asked = 0;
+// Of the token endpoint: how it behaves, how long its tokens live, how often it was asked.
+let giving = 'good';
+let life = 300;
+let given = 0;
 
 // A fresh key signs; those from before are still shown.
 async function rotate(issuer) {
@@ -54,7 +58,7 @@ async function rotate(issuer) {
         enabled: true,
         defaultResource: () => audience,
         getResourceServerInfo: () => ({
-          scope: 'tokenize detokenize', audience, accessTokenFormat: 'jwt', accessTokenTTL: 300,
+          scope: 'tokenize detokenize', audience, accessTokenFormat: 'jwt', accessTokenTTL: life,
           jwt: { sign: { alg: 'ES256' } },
         }),
         useGrantedResource: () => true,
@@ -81,10 +85,19 @@ const server = https.createServer(options, async (request, response) => {
   const control = request.url.match(/^\/test\/(\w+)$/)?.[1];
   if (control === 'rotate') { await rotate(issuer); response.end(); return; }
   if (control === 'asked') { response.end(`${asked}`); return; }
+  if (control === 'given') { response.end(`${given}`); return; }
+  const seconds = control?.match(/^life_(\d+)$/)?.[1];
+  if (seconds) { life = Number(seconds); response.end(); return; }
+  const manner = control?.match(/^giving_(\w+)$/)?.[1];
+  if (manner) { giving = manner; response.end(); return; }
   if (control) { mode = control; response.end(); return; }
   if (request.url === '/jwks') {
     asked += 1;
     if (mode in misbehave) { misbehave[mode](response); return; }
+  }
+  if (request.url === '/token') {
+    given += 1;
+    if (giving in misbehave) { misbehave[giving](response); return; }
   }
   answers(request, response);
 });

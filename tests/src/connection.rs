@@ -48,6 +48,8 @@ pub fn tls(trusted: &Authority, identity: Option<&Identity>) -> Arc<ClientConfig
 pub struct Connection {
     /// What its requests tell the time by; `None` for requests without a nonce.
     clock: Option<Arc<dyn Clock>>,
+    /// What every request says.
+    said: HeaderMap,
     sender: SendRequest<Body>,
     /// Closed when the connection has ended.
     open: watch::Receiver<()>,
@@ -69,6 +71,7 @@ fn send(
     if let Some(clock) = connection.clock.as_ref().filter(|_| !says_something(request.headers())) {
         request.headers_mut().extend(freshness(&**clock));
     }
+    request.headers_mut().extend(connection.said.clone());
     let answer = connection.sender.send_request(request);
     let mut open = connection.open.clone();
     let forgotten = async move {
@@ -143,7 +146,7 @@ impl Connection {
             drop(ended);
         });
         let origin = format!("https://localhost:{}", address.port()).parse().expect("an origin");
-        Ok(Self { clock: Some(Arc::new(SystemClock::new())), sender, open, origin })
+        Ok(Self { clock: Some(Arc::new(SystemClock::new())), said: HeaderMap::new(), sender, open, origin })
     }
 
     /// The same connection, whose requests tell the time by this clock.
@@ -156,6 +159,12 @@ impl Connection {
     #[must_use]
     pub fn without_nonces(self) -> Self {
         Self { clock: None, ..self }
+    }
+
+    /// The same connection, whose requests all have these headers too.
+    #[must_use]
+    pub fn saying(self, said: HeaderMap) -> Self {
+        Self { said, ..self }
     }
 
     /// Where its requests go.

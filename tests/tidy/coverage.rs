@@ -1,7 +1,8 @@
-//! Every promise in docs/COVERAGE.md names tests, and the tests are there.
+//! Every promise in docs/COVERAGE.md, every attack in docs/THREAT_MODEL.md and every missing part in
+//! docs/DEGRADATION.md names tests, and the tests are there.
 //!
-//! The table has the heading `| promise | test |`; tests stand under their full names, as `cargo nextest list` prints
-//! them behind the binary's name, separated by commas. The sources are scanned, which takes no build;
+//! The last column of their tables is headed `test`; tests stand under their full names, as `cargo nextest list`
+//! prints them behind the binary's name, separated by commas. The sources are scanned, which takes no build;
 //! .ci/coverage-ran.py compares the same names with what really ran.
 
 use crate::{
@@ -9,26 +10,33 @@ use crate::{
     tree::{File, Tree},
 };
 
-const TABLE: &str = "docs/COVERAGE.md";
-const HEADING: [&str; 2] = ["promise", "test"];
+/// A table by its file and heading.
+type Table = (&'static str, &'static [&'static str]);
 
-/// Each row needs a promise and a test at least, and each test must be one function of the tree, not none and not two.
-fn coverage(tree: &Tree) -> Result<Vec<String>, String> {
+const COVERAGE: Table = ("docs/COVERAGE.md", &["promise", "test"]);
+const OTHERS: [Table; 2] = [
+    ("docs/THREAT_MODEL.md", &["attack", "answer", "test"]),
+    ("docs/DEGRADATION.md", &["broken", "still served", "denied", "what tells", "test"]),
+];
+
+/// Each row needs words in every column and a test at least, and each test must be one function of the tree, not none
+/// and not two.
+fn coverage(tree: &Tree, (name, heading): Table) -> Result<Vec<String>, String> {
     let tests: Vec<String> = tree.files.iter().filter(|file| file.is_rust()).flat_map(tests_of).collect();
     let mut faults = Vec::new();
-    for row in table::rows(TABLE, &tree.file(TABLE)?.text, &HEADING)? {
-        let [promise, cell] = row.cells[..] else { continue };
+    for row in table::rows(name, &tree.file(name)?.text, heading)? {
+        let Some((cell, words)) = row.cells.split_last() else { continue };
         let named = table::items(cell);
-        if promise.is_empty() || named.is_empty() {
-            faults.push(format!("{TABLE}:{}: a row needs a promise and a test", row.line));
+        if words.iter().any(|cell| cell.is_empty()) || named.is_empty() {
+            faults.push(format!("{name}:{}: a row needs words in every column and a test", row.line));
         }
-        for name in named {
-            let tail = format!("::{name}");
+        for test in named {
+            let tail = format!("::{test}");
             let found: Vec<&String> = tests.iter().filter(|test| test.ends_with(&tail)).collect();
             match found[..] {
                 [_] => {}
-                [] => faults.push(format!("{TABLE}:{}: there is no test {name}", row.line)),
-                _ => faults.push(format!("{TABLE}:{}: {name} is any of {found:?}; say more of it", row.line)),
+                [] => faults.push(format!("{name}:{}: there is no test {test}", row.line)),
+                _ => faults.push(format!("{name}:{}: {test} is any of {found:?}; say more of it", row.line)),
             }
         }
     }
@@ -108,7 +116,13 @@ fn after() {}
 
     #[test]
     fn every_promise_has_tests() {
-        assert_none(&coverage(&Tree::read().unwrap()).unwrap());
+        assert_none(&coverage(&Tree::read().unwrap(), COVERAGE).unwrap());
+    }
+
+    #[test]
+    fn every_attack_and_every_missing_part_has_tests() {
+        let tree = Tree::read().unwrap();
+        OTHERS.iter().for_each(|table| assert_none(&coverage(&tree, *table).unwrap()));
     }
 
     #[test]
@@ -122,8 +136,8 @@ fn after() {}
 
     fn find(cell: &str) -> usize {
         let text = format!("| promise | test |\n|---|---|\n| kept | {cell} |\n");
-        let files = [(TABLE, text.as_str()), ("crates/a/src/b.rs", SOURCE), ("crates/a/src/c.rs", SOURCE)];
-        coverage(&Tree::of(&files)).unwrap().len()
+        let files = [(COVERAGE.0, text.as_str()), ("crates/a/src/b.rs", SOURCE), ("crates/a/src/c.rs", SOURCE)];
+        coverage(&Tree::of(&files), COVERAGE).unwrap().len()
     }
 
     #[test]
@@ -138,7 +152,7 @@ fn after() {}
 
     #[test]
     fn a_missing_table_is_an_error() {
-        assert!(coverage(&Tree::of(&[(TABLE, "# Coverage\n")])).is_err());
-        assert!(coverage(&Tree::of(&[])).is_err());
+        assert!(coverage(&Tree::of(&[(COVERAGE.0, "# Coverage\n")]), COVERAGE).is_err());
+        assert!(coverage(&Tree::of(&[]), COVERAGE).is_err());
     }
 }

@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use vault_client::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX, Client, ClientConfig, Endpoint, TokenFile};
+use vault_client::{
+    ATTEMPTS_DEFAULT, ATTEMPTS_MAX, Client, ClientConfig, ClientCredentials, Endpoint, TokenEndpoint, TokenFile,
+};
 use vault_domain::{SystemClock, SystemEntropy};
 use zeroize::Zeroizing;
 
@@ -33,6 +35,23 @@ pub(crate) struct Connection {
     /// A file with an access token that is bound to the certificate; read again when it changes
     #[arg(long, env = "TOKENVAULT_ACCESS_TOKEN_FILE", value_name = "FILE")]
     pub(crate) access_token_file: Option<PathBuf>,
+    /// Where the issuer gives access tokens to who shows the client certificate (https://HOST/PATH); they are fetched
+    /// there, and again before they end
+    #[arg(long, env = "TOKENVAULT_TOKEN_URL", value_name = "URL", conflicts_with = "access_token_file")]
+    #[arg(requires = "token_client_id")]
+    pub(crate) token_url: Option<String>,
+    /// The name that the issuer knows the client by
+    #[arg(long, env = "TOKENVAULT_TOKEN_CLIENT_ID", value_name = "ID")]
+    pub(crate) token_client_id: Option<String>,
+    /// The authorities that the issuer's certificate may come from (PEM), if they are not the vault's
+    #[arg(long, env = "TOKENVAULT_TOKEN_CA", value_name = "FILE")]
+    pub(crate) token_ca: Option<PathBuf>,
+    /// The scopes to ask the issuer for, separated by blanks
+    #[arg(long, env = "TOKENVAULT_TOKEN_SCOPE", value_name = "SCOPES")]
+    pub(crate) token_scope: Option<String>,
+    /// The resource to ask the issuer a token for, such as the audience that the vault expects
+    #[arg(long, env = "TOKENVAULT_TOKEN_RESOURCE", value_name = "URI")]
+    pub(crate) token_resource: Option<String>,
     /// The name in the vault's certificate, if it is not the endpoint's host
     #[arg(long, env = "TOKENVAULT_SERVER_NAME", value_name = "NAME")]
     pub(crate) server_name: Option<String>,
@@ -54,7 +73,9 @@ impl Connection {
         let key = Zeroizing::new(read("--key", &self.key)?);
         warn_if_shared(&self.key);
         let endpoint = Endpoint::parse(&self.endpoint)?;
-        let mut config = ClientConfig::new(endpoint, &read("--ca", &self.ca)?, &read("--cert", &self.cert)?, &key)?
+        let (ca, certificate) = (read("--ca", &self.ca)?, read("--cert", &self.cert)?);
+        let (clock, entropy) = (Arc::new(SystemClock::new()), Arc::new(SystemEntropy));
+        let mut config = ClientConfig::new(endpoint, &ca, &certificate, &key)?
             .with_deadline(self.deadline)?
             .with_attempts_max(self.attempts);
         if let Some(name) = &self.server_name {
@@ -63,10 +84,23 @@ impl Connection {
         if let Some(file) = &self.access_token_file {
             config = config.with_access_tokens(Arc::new(TokenFile::open(file)?));
         }
+        if let Some(url) = &self.token_url {
+            let ca = self.token_ca.as_ref().map_or(Ok(ca), |file| read("--token-ca", file))?;
+            let id = self.token_client_id.as_deref().unwrap_or_default();
+            let mut issuer = TokenEndpoint::new(url, &ca, &certificate, &key, id)?;
+            if let Some(scope) = &self.token_scope {
+                issuer = issuer.with_scope(scope)?;
+            }
+            if let Some(resource) = &self.token_resource {
+                issuer = issuer.with_resource(resource)?;
+            }
+            let tokens = ClientCredentials::begin(issuer, clock.clone(), entropy.clone()).await?;
+            config = config.with_access_tokens(Arc::new(tokens));
+        }
         for endpoint in &self.follow {
             config = config.following(Endpoint::parse(endpoint)?)?;
         }
-        Ok(Client::connect(config, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).await?)
+        Ok(Client::connect(config, clock, entropy).await?)
     }
 }
 

@@ -195,7 +195,11 @@ fn server_name(name: &str) -> Result<ServerName<'static>, ClientError> {
 }
 
 /// TLS 1.3 alone, by aws-lc-rs, without resumption: every connection shows its certificate afresh.
-fn tls(server_ca: &[u8], certificates: &[u8], key: &Zeroizing<Vec<u8>>) -> Result<rustls::ClientConfig, ClientError> {
+pub(crate) fn tls(
+    server_ca: &[u8],
+    certificates: &[u8],
+    key: &Zeroizing<Vec<u8>>,
+) -> Result<rustls::ClientConfig, ClientError> {
     let mut roots = RootCertStore::empty();
     for authority in read_certificates("the server's CA", server_ca)? {
         roots

@@ -22,6 +22,7 @@
 //! | `split` | more items than one request may hold |
 //! | `stream` | many batches over one call: [`TokenizeStream`], [`DetokenizeStream`] |
 //! | `token_source` | [`TokenSource`]: the access token that calls carry |
+//! | `client_credentials` | [`ClientCredentials`]: tokens that the client fetches from their issuer |
 //! | `tokenize`, `detokenize`, `describe`, `explain`, `read_audit`, `deny` | the calls |
 //! | `policies` | what operators do to the rules of a running vault |
 //! | `error` | [`ClientError`] and [`Refusal`] |
@@ -31,6 +32,7 @@ mod attempt;
 mod breaker;
 mod call;
 mod client;
+mod client_credentials;
 mod config;
 mod connect;
 mod deny;
@@ -49,6 +51,7 @@ pub use attempt::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
 pub use breaker::{FAILURES_MAX, REST_MAX};
 pub use call::{Answer, CallContext, CallMade, Idempotency, Receipt};
 pub use client::{ANSWER_BYTES_MAX, Client};
+pub use client_credentials::{ClientCredentials, TOKEN_PAUSE_MAX, TokenEndpoint};
 pub use config::{ClientConfig, Endpoint, FOLLOWED_ENDPOINTS_MAX, IN_FLIGHT_DEFAULT, IN_FLIGHT_MAX};
 pub use deny::{DeniedPage, DeniedToken};
 pub use describe::TokenDescription;

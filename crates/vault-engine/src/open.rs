@@ -141,8 +141,13 @@ pub enum OpenError {
     #[error("the files of catalog and policies are longer than a version may be (3 MiB): set rules_from = \"files\"")]
     FilesTooLarge,
     /// A log is not in order.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
+    #[error("the log of {name}: {source}")]
+    Journal {
+        /// The region, or `node`.
+        name: String,
+        /// What is wrong with it.
+        source: JournalError,
+    },
     /// A name does not fit its place in the log.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -406,7 +411,8 @@ fn open_log(
     let free_bytes_min = config.free_bytes_min;
     let clock = clock.clone();
     let parts = Parts { writer, free_bytes_min, summaries, reader, origin, signer, clock, known_outside };
-    let (journal, running) = Journal::open(parts)?;
+    let (journal, running) =
+        Journal::open(parts).map_err(|source| OpenError::Journal { name: name.to_owned(), source })?;
     let follower = outside::follow(checkpoint_file.clone(), journal.checkpoints());
     Ok(RunningLog { journal, running, checkpoint_file, follower })
 }

@@ -403,6 +403,41 @@ async fn without_issuers_no_token_is_accepted_and_with_them_an_account_may_ask_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_needs_both_is_let_in_as_the_account_that_its_token_names() {
+    let scene = Scene::start().await;
+    let vault = &scene.vault;
+    let mut refusals = Refusals::default();
+    let name = [Name::Uri("spiffe://test.tokenvault/careful".to_owned())];
+    let identity = vault.authority().client(&name);
+    let careful = vault.caller_on(Role::Stranger, vault.try_connect_with(Some(&identity)).await.unwrap());
+    let bound = |sub: &str| {
+        let mut claims = claims(sub, identity.certificate(), scene.clock.wall());
+        claims["org"] = json!("Acme Corp");
+        format!("Bearer {}", scene.ec.token(&claims))
+    };
+    // The certificate alone, and with a token of somebody without an account.
+    let refused = scene.reveal(&careful, &[]).await.unwrap_err();
+    refused.is(Code::Unauthenticated, "ACCESS_TOKEN_REQUIRED");
+    refusals.expect("detokenize", "ACCESS_TOKEN_REQUIRED");
+    let refused = scene.reveal(&careful, &[("authorization", &bound("careful"))]).await.unwrap_err();
+    refused.is(Code::Unauthenticated, "PRINCIPAL_UNKNOWN");
+    refusals.expect("detokenize", "PRINCIPAL_UNKNOWN");
+    // With a token of an account it is that one, not the one of its certificate, which the log names beside it.
+    let mark = vault.mark("eu").await;
+    let good = bound("payments");
+    let revealed = scene.reveal(&careful, &[("authorization", &good)]).await.unwrap();
+    assert_eq!(revealed.values(), [email(1).into_bytes()]);
+    let entry = vault.entry_since(&mark).await;
+    assert_eq!((entry.principal.as_str(), entry.identity_issuer.as_str()), ("idp:payments", "idp"));
+    // Another service's certificate is of no use with that token, nor is the token with it.
+    let other = vault.caller(Role::Payments).await;
+    let refused = scene.reveal(&other, &[("authorization", &good)]).await.unwrap_err();
+    refused.is(Code::Unauthenticated, "ACCESS_TOKEN_INVALID");
+    refusals.expect("call", "ACCESS_TOKEN_UNBOUND");
+    scene.finish(refusals).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_keys_that_changes_is_read_again_and_what_it_drops_counts_no_more() {
     let scene = Scene::start().await;
     let mut refusals = Refusals::default();

@@ -26,9 +26,9 @@ use vault_tests::{
 use crate::DISK;
 
 /// The provider as a process of its own, ended with the test.
-struct Provider {
+pub(super) struct Provider {
     process: Child,
-    port: u16,
+    pub(super) port: u16,
     folder: PathBuf,
 }
 
@@ -56,7 +56,7 @@ impl Provider {
         Self { process, port: line.trim().parse().expect("the provider's port"), folder }
     }
 
-    fn curl(&self, path: &str, arguments: &[&str]) -> String {
+    pub(super) fn curl(&self, path: &str, arguments: &[&str]) -> String {
         let url = format!("https://localhost:{}{path}", self.port);
         let ca = self.folder.join("clients.pem");
         let output = Command::new("curl").args(["-s", "--cacert"]).arg(ca).args(arguments).arg(url).output().unwrap();
@@ -64,8 +64,14 @@ impl Provider {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Ends it for good.
+    pub(super) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
     /// Has it behave so from now on.
-    fn be(&self, how: &str) {
+    pub(super) fn be(&self, how: &str) {
         self.curl(&format!("/test/{how}"), &[]);
     }
 
@@ -91,14 +97,14 @@ impl Drop for Provider {
     }
 }
 
-struct Scene {
-    vault: TestVault,
-    provider: Provider,
-    token: String,
+pub(super) struct Scene {
+    pub(super) vault: TestVault,
+    pub(super) provider: Provider,
+    pub(super) token: String,
 }
 
 impl Scene {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let mut vault = TestVault::prepare(Path::new(DISK), Arc::new(SystemClock::new()));
         let provider = Provider::start(&vault);
         let catalog = vault.directory().join("catalog.toml");

@@ -217,6 +217,11 @@ impl Place {
             deadline: DEADLINE,
             attempts: vault_client::ATTEMPTS_DEFAULT,
             access_token_file: None,
+            token_url: None,
+            token_client_id: None,
+            token_ca: None,
+            token_scope: None,
+            token_resource: None,
             follow: Vec::new(),
         })
     }

@@ -105,6 +105,12 @@ fn what_is_hardly_meant_is_doubted() {
             Doubt::RevealWithoutGrant(pay(), class("unused"), [wide].into()),
         ]
     );
+    let locked = CATALOG.replace("grants = [\n", "access_token = \"required\"\ngrants = [\n");
+    let locked = Catalog::parse(&locked).unwrap_or_else(|error| panic!("{error}"));
+    let locked = PolicySet::load(&[PolicySource::DEFAULT], &locked).unwrap_or_else(|error| panic!("{error}"));
+    let doubts = locked.doubts(Millis(0)).unwrap();
+    assert_eq!(doubts.last(), Some(&Doubt::AccountClosed(pay())));
+    assert!(doubts[doubts.len() - 1].is_warning() && doubts[doubts.len() - 1].to_string().contains("issuer:subject"));
     let doubts = set("").doubts(Millis(0)).unwrap();
     assert_eq!(doubts[0], Doubt::ClassUnused(class("unused")));
     assert_eq!(doubts.len(), 3);
