@@ -149,7 +149,7 @@ fn who_may_not_is_denied_and_what_cannot_be_used_is_named() {
     place.run(&format!("config apply --config {new} --reference 4111111111111111")).with(2);
     place.run("config rollback 0").with(2);
     // What this vault could not go by is refused with the setting that stands against it.
-    let changed = place.change(("[classes.email]\n", "[classes.email]\nformat = \"uuid\"\n"));
+    let changed = place.change(("rule = \"email\"\nformat = \"opaque\"", "rule = \"email\"\nformat = \"uuid\""));
     let refused = place.run(&format!("config apply --config {changed}")).with(1);
     assert!(refused.err.contains("RULES_NOT_SERVABLE") && refused.err.contains("format"), "{refused:?}");
     place.told(&format!("config plan --config {own}"), 0);

@@ -1,8 +1,8 @@
 //! `tokenvault config plan`, `apply` and `rollback`: catalog and policies of a running vault, exchanged from outside.
 //!
-//! A plan says who gains and who loses, and names the step by a hash; an apply that is given this hash does that step or
-//! none. Both take catalog and policies from a configuration file, so that the one file serves the vault at its first
-//! start and whoever changes it later.
+//! A plan says who gains and who loses, and names the step by a hash; an apply that is given this hash does that step
+//! or none. Both take catalog and policies from a configuration file, so that the one file serves the vault at its
+//! first start and whoever changes it later.
 
 use std::path::{Path, PathBuf};
 

@@ -6,7 +6,7 @@
 //! start goes by the new version, before it by the old one. What is left is one swap in memory, which can't fail. If a
 //! log takes no entry, the regions that were told are told that the old rules stay.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, sync::Arc};
 
 use vault_crypto::CallRandom;
 use vault_domain::{Action, Decision, Reason, Reference, RequestId, RulesDifference, RulesFingerprint, limits};
@@ -93,16 +93,20 @@ impl Engine {
     /// When the caller may not, the rules can't serve here, or others serve than the caller goes from: nothing has
     /// changed then, and the node's log has the refusal.
     pub async fn exchange_policies(&self, call: &Call, request: ExchangeRequest) -> Result<Exchanged, Error> {
-        let action = request.action();
+        let (action, asked) = (request.action(), self.rules());
         self.admit_to_node(call, action).await?;
-        match self.exchange(call, request).await {
+        let mut settled = self.applying.lock().await;
+        if !Arc::ptr_eq(&asked, &self.rules()) {
+            // Others came first: the rules say anew who may.
+            self.admit_to_node(call, action).await?;
+        }
+        match self.exchange(call, request, &mut settled).await {
             Ok(exchanged) => Ok(exchanged),
             Err(error) => Err(self.turn_away(call, action, error).await),
         }
     }
 
-    async fn exchange(&self, call: &Call, request: ExchangeRequest) -> Result<Exchanged, Error> {
-        let mut settled = self.applying.lock().await;
+    async fn exchange(&self, call: &Call, request: ExchangeRequest, settled: &mut Settled) -> Result<Exchanged, Error> {
         call.check_deadline(&*self.clock)?;
         let (action, old) = (request.action(), self.rules());
         let before = old.policies.rules_fingerprint();
@@ -117,7 +121,7 @@ impl Engine {
             RulesTarget::Version(version) => (self.texts_of(version).await?.1, Some(version)),
         };
         let next = old.version.map(|version| version.saturating_add(1));
-        let (rules, texts) = self.read_rules(texts, next, &settled).await?;
+        let (rules, texts) = self.read_rules(texts, next, settled).await?;
         let now = rules.policies.rules_fingerprint();
         let mut exchanged = Exchanged { before, now, version: old.version, difference: difference(before, now) };
         call.check_deadline(&*self.clock)?;
@@ -138,7 +142,7 @@ impl Engine {
             reference: request.reference,
             bytes: 0,
         };
-        self.carry_out(call, version, &texts, rules, &mut settled).await?;
+        self.carry_out(call, version, &texts, rules, settled).await?;
         Ok(exchanged)
     }
 

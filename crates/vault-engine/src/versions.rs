@@ -38,15 +38,16 @@ use vault_catalog::{Catalog, CatalogError};
 use vault_domain::{Millis, PrincipalId, Reference, RulesDifference, RulesFingerprint, limits};
 use vault_policy::{PolicyError, PolicySet, PolicySource, difference};
 use vault_store::{
-    Batch, Direction, ReadError, Reader,
+    Batch, Direction, ReadError, Reader, SCAN_BYTES_MAX,
     table::{VersionRow, Versions as Table},
 };
 
 const LAYOUT: u8 = 1;
 /// Bytes of texts in one row.
 const PIECE_BYTES: usize = 512 * 1024;
-/// More pieces than any version has.
-const PIECES_MAX: usize = 64;
+/// More pieces than any version has: its texts, and a few bytes for each file.
+const PIECES_MAX: usize = limits::RULES_BYTES_MAX / PIECE_BYTES + 2;
+const _: () = assert!(PIECES_MAX * PIECE_BYTES <= SCAN_BYTES_MAX, "the texts of a version are read at once");
 
 /// The texts of a catalog and of the policies beside the built-in ones.
 #[derive(Clone, PartialEq, Eq)]
@@ -244,9 +245,9 @@ impl Versions {
     }
 
     /// Puts a new version into a batch, and the end of those that are too many. To be told to
-    /// [`keep`](Self::keep) when the batch is committed. None: the texts are too long, which the door has seen to.
+    /// [`keep`](Self::keep) when the batch is committed. None: the texts are too long.
     pub(crate) fn put(&self, version: &mut PolicyVersion, texts: &RuleTexts, batch: &mut Batch) -> Option<()> {
-        let encoded = texts.encode()?;
+        let encoded = texts.encode().filter(|_| texts.bytes() <= limits::RULES_BYTES_MAX)?;
         version.bytes = u32::try_from(encoded.len()).ok()?;
         batch.put(Table, &head(version.version), &version.encode());
         for (part, piece) in (1..).zip(encoded.chunks(PIECE_BYTES)) {

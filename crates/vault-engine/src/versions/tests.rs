@@ -43,7 +43,7 @@ fn the_layout_is_the_one_that_is_documented() {
     let hex: String = head.encode().iter().map(|byte| format!("{byte:02x}")).collect();
     let expected = [
         "01",
-        "000001a0c4f07c00",
+        "000001a0c4506c00",
         &"01".repeat(32),
         &"02".repeat(32),
         "0000000000000003",
