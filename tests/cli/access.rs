@@ -223,9 +223,8 @@ fn a_diff_tells_every_change_of_what_is_written_though_it_opens_and_closes_nothi
     let who = "spiffe://dev.tokenvault.internal/auditor";
     let auditor = "[accounts.\"spiffe://dev.tokenvault.internal/auditor\"]\n";
     let (tenant, audiences) = (r#"tenant = "acme""#, format!("{auditor}audiences = [\"support\"]\n"));
-    let rows: [(&str, &str, [&str; 5]); 13] = [
+    let rows: [(&str, &str, [&str; 5]); 12] = [
         ("[tenants.acme]", "[tenants.other]\n[tenants.acme]", ["catalog", "tenants", "other", "added", "-"]),
-        ("[purposes.audit]", "[purposes.x]\n[purposes.audit]", ["catalog", "purposes", "x", "added", "-"]),
         ("[audiences.support]", "[audiences.x]\n[audiences.support]", ["catalog", "audiences", "x", "added", "-"]),
         ("vault-apac.example.com", "vault.example.com", ["catalog", "regions", "apac", "changed", "endpoint"]),
         (auditor, &audiences, ["catalog", "accounts", who, "added", "audiences"]),

@@ -24,7 +24,8 @@ fn vault() -> DevVault {
             "    { actions = [\"get_checkpoint\"] },\n    { actions = [\"deny_access_token\", \"list_denied\"] },\n\
              \x20   { actions = [\"explain_access\"], classes = [\"email\"], audiences = [\"payments\"], \
              purposes = [\"audit\"] },\n]\n\n[accounts.\"corp:orders\"]\ntenant = \"acme\"\n\
-             audiences = [\"payments\"]\nregions = [\"eu\"]\ngrants = [{ actions = [\"detokenize\"], classes = [\"email\"], \
+             audiences = [\"payments\"]\nregions = [\"eu\"]\n\
+             grants = [{ actions = [\"detokenize\"], classes = [\"email\"], \
              purposes = [\"settlement\"], scopes = [\"mail\"] }]\n",
         );
         let issuers = "[issuers.corp]\nissuer = \"https://login.example.com\"\n\

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use proptest::prelude::*;
-use vault_domain::RecordNumber;
+use vault_domain::{PrincipalId, RecordNumber};
 
 use super::*;
 use crate::{leaf_hash, testing::*};
@@ -186,6 +186,20 @@ fn a_flag_that_is_neither_0_nor_1_is_refused() {
     let flag = bytes.len() - 9;
     bytes[flag] = 2;
     assert_eq!(People::decode(&bytes).err(), Some(LedgerError::FieldInvalid { field: "has parent" }));
+}
+
+#[test]
+fn a_caller_that_was_asked_about_stands_last_in_a_body_of_version_2() {
+    let plain = people().encode().unwrap();
+    let explained = Some(PrincipalId::parse("corp:orders").unwrap());
+    let bytes = People { explained, ..people() }.encode().unwrap();
+    assert_eq!((plain[0], bytes[0]), (1, 2));
+    assert_eq!(bytes[1..plain.len()], plain[1..]);
+    assert_eq!(bytes[plain.len()..], *b"\x00\x0bcorp:orders");
+    assert_eq!(People::decode(&bytes).unwrap().explained.unwrap().as_str(), "corp:orders");
+    // None at all is version 1.
+    let nobody = [&[2], &plain[1..], &[0, 0]].concat();
+    assert_eq!(People::decode(&nobody).err(), Some(LedgerError::FieldInvalid { field: "explained" }));
 }
 
 #[test]
