@@ -96,7 +96,7 @@ pub(super) fn methods() -> BTreeSet<String> {
         .collect()
 }
 
-fn admin(caller: &Caller) -> AdminServiceClient<Connection> {
+pub(super) fn admin(caller: &Caller) -> AdminServiceClient<Connection> {
     let connection = caller.connection().clone();
     let origin = connection.origin().clone();
     AdminServiceClient::with_origin(connection, origin)

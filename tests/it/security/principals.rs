@@ -11,6 +11,8 @@ use http::HeaderMap;
 use serde_json::json;
 use tonic::Code;
 use vault_domain::{Clock, SystemClock};
+use vault_proto::v1;
+use vault_server::{Config, Environment};
 use vault_tests::{
     caller::Caller,
     certificates::{Identity, Name},
@@ -22,7 +24,7 @@ use vault_tests::{
     vault::TestVault,
 };
 
-use super::grants::{call, methods};
+use super::grants::{admin, call, methods};
 use crate::DISK;
 
 /// A data class that can be shown in full and masked.
@@ -59,7 +61,10 @@ grants = [
 tenant = "acme"
 audiences = ["payments"]
 regions = ["eu"]
-grants = [{ actions = ["get_checkpoint", "deny_access_token", "list_denied"] }]
+grants = [
+    { actions = ["get_checkpoint", "deny_access_token", "list_denied"] },
+    { actions = ["apply_policies", "list_policy_versions", "get_policy_version"] },
+]
 
 # Known by an access token that calls it an approver, which grants nothing: no method is an approver's yet.
 [accounts."idp:approver"]
@@ -156,7 +161,13 @@ const ROWS: &[Row] = &[
     row("AuditService/GetCheckpoint", "get_checkpoint", (Nowhere, Region),            [NO, NO, YES, YES, NO]),
     row("AdminService/DenyAccessTokens", "deny_access_token", (Node, Node),           [NO, NO, NO, YES, NO]),
     row("AdminService/ListDeniedAccessTokens", "list_denied", (Node, Node),           [NO, NO, NO, YES, NO]),
+    row(APPLY, "apply_policies", (Node, Node),                                        [NO, NO, NO, YES, NO]),
+    row("AdminService/ListPolicyVersions", "list_policy_versions", (Node, Node),      [NO, NO, NO, YES, NO]),
+    row("AdminService/GetPolicyVersion", "get_policy_version", (Node, Node),          [NO, NO, NO, YES, NO]),
 ];
+
+/// Which is asked for what is there already: so it is served and changes nothing.
+const APPLY: &str = "AdminService/ApplyPolicies";
 
 impl Row {
     /// The method's full name.
@@ -238,6 +249,7 @@ impl Scene {
     async fn start() -> Self {
         let mut vault = TestVault::prepare(Path::new(DISK), Arc::new(SystemClock::new()));
         vault.set_issuers(ISSUERS);
+        vault.edit("vault.toml", "mode = \"dev\"", "mode = \"dev\"\nrules_from = \"applied\"");
         vault.add_to_catalog(ACCOUNTS);
         let issuer = SigningKey::ec("idp-1");
         fs::write(vault.directory().join("idp.json"), jwks(&[&issuer])).unwrap();
@@ -253,6 +265,18 @@ impl Scene {
         let token = self.issuer.token(&claims);
         token.split('.').for_each(|part| self.vault.secrets().plant(part.as_bytes()));
         HeaderMap::from_iter([(http::header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap())])
+    }
+
+    /// Asks for the rules that serve, from those that serve.
+    async fn apply(&self, caller: &Caller) -> Result<(), Refusal> {
+        let config = Config::load(&self.vault.directory().join("vault.toml"), &Environment::new()).unwrap();
+        let request = v1::ApplyPoliciesRequest {
+            target: Some(v1::apply_policies_request::Target::Version(1)),
+            expected_fingerprint: config.policies().unwrap().fingerprint_hex(),
+            expected_version: 1,
+            ..Default::default()
+        };
+        admin(caller).apply_policies(request).await.map(drop).map_err(|status| caller.refusal(&status))
     }
 
     async fn caller(&self, kind: Kind) -> Option<Caller> {
@@ -285,6 +309,7 @@ async fn walk(kind: Kind) {
                 assert!(caller.connection().post(&format!("/{}", row.full()), &[]).await.is_err(), "{}", row.method);
                 None
             }
+            Some(caller) if row.method == APPLY => Some(scene.apply(caller).await),
             Some(caller) => Some(call(caller, &row.full(), (CLASS, &scene.token)).await),
             None => None,
         };
