@@ -191,15 +191,15 @@ fn a_flag_that_is_neither_0_nor_1_is_refused() {
 #[test]
 fn a_caller_that_was_asked_about_stands_last_in_a_body_of_version_2() {
     let plain = people().encode().unwrap();
-    let explained = Some(PrincipalId::parse("corp:orders").unwrap());
-    let bytes = People { explained, ..people() }.encode().unwrap();
+    let about = Matter::Caller(PrincipalId::parse("corp:orders").unwrap());
+    let bytes = People { about: Some(about.clone()), ..people() }.encode().unwrap();
     assert_eq!((plain[0], bytes[0]), (1, 2));
     assert_eq!(bytes[1..plain.len()], plain[1..]);
-    assert_eq!(bytes[plain.len()..], *b"\x00\x0bcorp:orders");
-    assert_eq!(People::decode(&bytes).unwrap().explained.unwrap().as_str(), "corp:orders");
+    assert_eq!(bytes[plain.len()..], *b"\x02\x00\x0bcorp:orders");
+    assert!(People::decode(&bytes).unwrap().about == Some(about));
     // None at all is version 1.
-    let nobody = [&[2], &plain[1..], &[0, 0]].concat();
-    assert_eq!(People::decode(&nobody).err(), Some(LedgerError::FieldInvalid { field: "explained" }));
+    let nobody = [&[2], &plain[1..], &[2, 0, 0]].concat();
+    assert_eq!(People::decode(&nobody).err(), Some(LedgerError::FieldInvalid { field: "caller" }));
 }
 
 #[test]
