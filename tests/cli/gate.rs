@@ -265,6 +265,12 @@ async fn a_table_says_of_reveals_what_the_running_vault_says() {
     vault.finish().await;
 }
 
+/// The reason of the log as a caller gets to see it; empty for none.
+fn outside(name: &str) -> String {
+    let known = Reason::ALL.iter().find(|reason| reason.name() == name);
+    known.map_or(String::new(), |reason| reason.outside().name().to_owned())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_says_of_other_calls_what_the_running_vault_answers() {
     let vault = vault().await;
@@ -330,10 +336,6 @@ async fn a_table_says_of_other_calls_what_the_running_vault_answers() {
             answers.push(reason(caller.checkpoint(region).await.map(drop)));
         }
     }
-    let outside = |name: &String| {
-        let known = Reason::ALL.iter().find(|reason| reason.name() == name);
-        known.map_or(String::new(), |reason| reason.outside().name().to_owned())
-    };
     let decided = decided(&vault, &rows);
     for ((row, [_, reason, _]), answer) in rows.iter().zip(&decided).zip(&answers) {
         assert_eq!(outside(reason), *answer, "{row:?}");
