@@ -144,7 +144,17 @@ impl PolicySet {
             Action::PlanPolicies => Ask::PlanPolicies(log),
             Action::ListPolicyVersions => Ask::ListPolicyVersions(log),
             Action::GetPolicyVersion => Ask::GetPolicyVersion(log),
-            _ => Ask::QueryAccessLog(log),
+            // But for the first, these are never asked of a log.
+            Action::QueryAccessLog
+            | Action::Tokenize
+            | Action::Detokenize
+            | Action::Describe
+            | Action::ExplainAccess
+            | Action::Start
+            | Action::Stop
+            | Action::Connect
+            | Action::Call
+            | Action::Reload => Ask::QueryAccessLog(log),
         };
         let decision = self.decide(&request(account, purpose, ask, circumstances));
         let outcome = decision.reason().map_or(Ok(()), Err);

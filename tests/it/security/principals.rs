@@ -269,7 +269,7 @@ impl Scene {
 
     /// Asks for the rules that serve, from those that serve.
     async fn apply(&self, caller: &Caller) -> Result<(), Refusal> {
-        let config = Config::load(&self.vault.directory().join("vault.toml"), &Environment::new()).unwrap();
+        let config = Config::load(&self.vault.directory().join("vault.toml"), &Environment::default()).unwrap();
         let request = v1::ApplyPoliciesRequest {
             target: Some(v1::apply_policies_request::Target::Version(1)),
             expected_fingerprint: config.policies().unwrap().fingerprint_hex(),
