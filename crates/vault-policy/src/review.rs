@@ -104,8 +104,8 @@ impl fmt::Display for Doubt {
             Self::AccountClosed(principal) => write!(
                 f,
                 "nobody can come as {principal}, so that its grants open nothing: its certificate needs an access \
-                 token beside it (access_token = \"required\"), and then the account is that of the token; grant them to \
-                 that account (issuer:subject)"
+                 token beside it (access_token = \"required\"), and then the account is that of the token; grant \
+                 them to that account (issuer:subject)"
             ),
             Self::GrantUnreachable(principal, place) => write!(
                 f,
