@@ -1,7 +1,7 @@
 //! `config diff` and `config test`: who may do what, before it serves; that the vault itself says the same; and what
 //! `config check` doubts.
 
-use std::{fs, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use serde_json::{Value, json};
 
@@ -102,6 +102,13 @@ fn a_diff_says_who_gains_and_who_loses_access() {
     let same = place.diff(&["--output", "table"]).with(0).out;
     assert!(same.contains("Nobody gains and nobody loses") && same.contains("but in comments"), "{same}");
     assert_eq!(place.diff(&["--output", "json"]).with(0).out, "[]\n");
+    place.edit(
+        "new.toml",
+        &[("mode = ", "rules_from = \"applied\"\nmode = "), ("client_ca = [", "client_ca = [\"a.pem\", ")],
+    );
+    let keys = written(&place.diff(&["--output", "jsonl"]).with(6).lines());
+    let settings: Vec<&str> = keys.iter().map(|change| change[4].as_str()).collect();
+    assert_eq!(settings, ["rules_from", "tls.client_ca"], "{keys:?}");
 
     // The support desk may see cards; analytics lose what they had in one region by a policy.
     place.change(
@@ -387,10 +394,34 @@ fn a_table_that_can_not_be_read_tests_nothing() {
         ("principal,action,decision,level\ndns:a.example,get_checkpoint,deny,best\n", "best_permitted"),
         ("principal,action,decision,roles\ndns:a.example,get_checkpoint,deny,x\n", "named by its issuer"),
         ("principal,action,decision\na,b\n", "record 1"),
+        ("principal,action,decision,decision\ndns:a.example,get_checkpoint,allow,deny\n", "is there twice"),
+        // What has no titles may be anything.
+        ("4111111111111111,ada@example.com\n", "it has no titles"),
+        ("fedcba9876543210fedcba9876543210\n", "it has no titles"),
     ] {
         let ended = place.test(table, &[]).with(2);
         assert!(ended.err.contains(words), "{table}: {}", ended.err);
+        assert!(["4111", "ada@", "fedcba"].iter().all(|secret| !ended.err.contains(secret)), "{}", ended.err);
     }
+    let ended = run(tokenvault(&["config", "test", "/dev/zero", "--config"]).arg(place.path("vault.toml")), "").with(2);
+    assert!(ended.err.contains("no regular file"), "{}", ended.err);
+}
+
+#[test]
+fn a_table_is_updated_where_it_lies_and_keeps_its_mode() {
+    let place = Place::new();
+    let kept = place.path("kept.csv");
+    let row = "spiffe://dev.tokenvault.internal/operator,apply_policies";
+    fs::write(&kept, format!("principal,action,decision\n{row},allow\n")).unwrap();
+    fs::set_permissions(&kept, fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink(&kept, place.path("access.csv")).unwrap();
+    let mut command = tokenvault(&["config", "test", "--update", "--config"]);
+    run(command.arg(place.path("vault.toml")).arg(place.path("access.csv")), "").with(0);
+    assert!(fs::symlink_metadata(place.path("access.csv")).unwrap().is_symlink());
+    assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o640);
+    // The right to exchange rules can be held fast, too: the sample grants it to nobody.
+    let text = fs::read_to_string(&kept).unwrap();
+    assert!(text.contains(&format!("{row},deny,")), "{text}");
 }
 
 #[test]

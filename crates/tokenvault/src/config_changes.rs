@@ -27,10 +27,13 @@ pub(crate) const COLUMNS: &[Column] = &[
 ];
 
 /// Keys of the configuration by which callers get in, and where.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 11] = [
     "mode",
     "vault",
     "regions",
+    "rules_from",
+    "tls.client_ca",
+    "tls.client_crl",
     "tls.spiffe_trust_domains",
     "tls.dns_principals",
     "tls.subject_principals",

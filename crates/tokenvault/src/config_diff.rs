@@ -73,11 +73,11 @@ pub(crate) fn run(arguments: &DiffArguments) -> Result<Exit, Failure> {
     let mut out = output::stdout();
     if accesses.is_empty() && written.is_empty() {
         let same = if old.fingerprint() == new.fingerprint() {
-            "Nothing differs: nobody gains and nobody loses any access.".to_owned()
+            "Nothing that is compared differs: nobody gains or loses access by catalog, policies or issuers.".to_owned()
         } else {
             format!(
                 "Nobody gains and nobody loses any access. The texts differ ({:.16}, {:.16}), but in comments, \
-                 descriptions, order, or defaults that are written out.",
+                 descriptions, order, or defaults that are written out. The difference is {difference}.",
                 old.fingerprint(),
                 new.fingerprint()
             )
@@ -90,6 +90,9 @@ pub(crate) fn run(arguments: &DiffArguments) -> Result<Exit, Failure> {
     if form == Output::Table {
         write_all(&mut out, form, COLUMNS, &accesses)?;
         write_all(&mut out, form, config_changes::COLUMNS, &written)?;
+        if !accesses.is_empty() || !written.is_empty() {
+            output::note(&format!("the difference of the rules is {difference}"));
+        }
     } else {
         write_all(&mut out, form, COLUMNS, accesses.iter().chain(&written))?;
     }

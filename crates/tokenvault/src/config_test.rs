@@ -6,7 +6,7 @@
 //!
 //! docs/RULES.md says what a table looks like.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use vault_domain::{
@@ -106,14 +106,25 @@ struct Table {
 }
 
 impl Table {
-    fn read(path: &std::path::Path) -> Result<Self, Failure> {
+    fn read(path: &Path) -> Result<Self, Failure> {
         let refused = |error: csv::Error| Failure::usage(format!("{}: {error}", path.display()));
+        // Where a link leads to is what is read and replaced. What is no file might never end.
+        let path = &path.canonicalize().map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+        if !path.is_file() {
+            return Err(Failure::usage(format!("{} is no regular file: write the table into one", path.display())));
+        }
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(refused)?;
         let titles: Vec<String> = reader.headers().map_err(refused)?.iter().map(str::to_owned).collect();
         let unknown = titles.iter().find(|title| !TITLES.contains(&title.as_str()));
         if let Some(unknown) = unknown {
             let known = TITLES.join(", ");
-            return Err(Failure::usage(format!("{}: there is no column {unknown:?}: {known}", path.display())));
+            // What is not a word may be anything: a key, or a row of values.
+            let is_word = unknown.len() <= 24 && unknown.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            let named = if is_word { format!("there is no column {unknown:?}") } else { "it has no titles".to_owned() };
+            return Err(Failure::usage(format!("{}: {named}; there are: {known}", path.display())));
+        }
+        if let Some(twice) = TITLES.into_iter().find(|known| titles.iter().filter(|title| title == known).count() > 1) {
+            return Err(Failure::usage(format!("{}: the column {twice:?} is there twice", path.display())));
         }
         for needed in ["principal", "action", "decision"] {
             if !titles.iter().any(|title| title == needed) {
@@ -203,13 +214,16 @@ impl Table {
 
     /// Writes the table in place of the old one.
     fn write(&self) -> Result<(), Failure> {
-        let beside = self.path.with_extension("csv.new");
         let written = (|| {
-            let mut writer = csv::Writer::from_path(&beside)?;
+            let beside = tempfile::NamedTempFile::new_in(self.path.parent().unwrap_or(Path::new(".")))?;
+            let mut writer = csv::Writer::from_writer(&beside);
             writer.write_record(&self.titles)?;
             self.rows.iter().try_for_each(|(_, cells)| writer.write_record(cells))?;
             writer.flush()?;
-            Ok::<_, csv::Error>(std::fs::rename(&beside, &self.path)?)
+            drop(writer);
+            beside.as_file().set_permissions(std::fs::metadata(&self.path)?.permissions())?;
+            beside.persist(&self.path).map_err(|error| error.error)?;
+            Ok::<_, csv::Error>(())
         })();
         written.map_err(|error| Failure::file(&self.path, error))
     }
@@ -223,7 +237,7 @@ struct Rules {
 }
 
 impl Rules {
-    fn read(path: &std::path::Path) -> Result<Self, Failure> {
+    fn read(path: &Path) -> Result<Self, Failure> {
         let refused = |error: vault_server::ConfigError| Failure::new(Exit::Failure, error.to_string());
         let config = Config::load(path, &Environment::default()).map_err(refused)?;
         let issuers = config.issuers_settings().map_err(refused)?.unwrap_or_default();
@@ -372,7 +386,12 @@ impl Row {
         match self.action {
             Action::QueryAccessLog => self.region.is_some(),
             Action::GetCheckpoint => true,
-            Action::DenyAccessToken | Action::ListDenied => self.region.is_none(),
+            Action::DenyAccessToken
+            | Action::ListDenied
+            | Action::ApplyPolicies
+            | Action::PlanPolicies
+            | Action::ListPolicyVersions
+            | Action::GetPolicyVersion => self.region.is_none(),
             _ => false,
         }
     }

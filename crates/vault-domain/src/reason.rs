@@ -353,6 +353,9 @@ reasons! {
     PolicyVersionUnknown = 125, "POLICY_VERSION_UNKNOWN", NotFound, PolicyVersionUnknown,
         "there is no such version, or it is older than those that are kept",
         "see which there are (`tokenvault config history`)";
+    RulesLockOut = 126, "RULES_LOCK_OUT", FailedPrecondition, RulesLockOut,
+        "under these rules the caller could not apply others any more",
+        "keep the caller's account and its grant of apply_policies, and let another operator take them away";
 }
 
 impl fmt::Display for Reason {

@@ -98,8 +98,8 @@ impl Engine {
         })
     }
 
-    /// Denies access tokens from now on, each with an entry in the node's log that names it. Denials that are over are
-    /// dropped from the store.
+    /// Denies access tokens from now on, each with an entry in the node's log that names it. What is denied already is
+    /// denied no shorter than before. Denials that are over are dropped from the store.
     ///
     /// # Errors
     /// When the caller may not, which is in the node's log, or when the log takes no entries: those before are denied
@@ -110,8 +110,10 @@ impl Engine {
             let full = Error::field("tokens", "would make the deny-list longer than 100000 tokens");
             return Err(self.turn_away(call, Action::DenyAccessToken, full).await);
         }
-        for (name, denial) in tokens {
+        for (name, mut denial) in tokens {
             call.check_deadline(&*self.clock)?;
+            let before = self.denied.read(|list| list.get(&name).map(|denial| denial.until));
+            denial.until = denial.until.max(before.unwrap_or_default());
             let now = self.clock.wall();
             let over: Vec<AccessTokenName> = self.denied.read(|list| {
                 let over = list.iter().filter(|(_, denial)| denial.until <= now);

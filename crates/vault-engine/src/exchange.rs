@@ -131,6 +131,8 @@ impl Engine {
             self.note_at_node(call, action, old.policies.fingerprint(), deed).await?;
             return Ok(exchanged);
         };
+        // Who shuts the door behind oneself can't open it again, and perhaps nobody can.
+        self.may(call, Action::ApplyPolicies, &rules).map_err(|_| Error::new(Reason::RulesLockOut))?;
         exchanged.version = Some(version);
         let version = PolicyVersion {
             version,

@@ -16,7 +16,7 @@
 
 use std::{ops::Range, sync::atomic::Ordering};
 
-use vault_domain::{IdempotencyKey, Millis, Reason, RecordNumber, limits};
+use vault_domain::{Code, IdempotencyKey, Millis, Reason, RecordNumber, limits};
 use vault_keys::{Digest16, RegionKeys};
 use vault_ledger::TokenHash;
 use vault_store::{
@@ -110,6 +110,11 @@ impl StoredOutcome {
         }
     }
 
+    /// Whether it was refused for what the caller may do: that can change, and nothing was done.
+    fn is_denial(&self) -> bool {
+        matches!(self, Self::Refused(reason) if reason.outside().code() == Code::Denied)
+    }
+
     fn encode(&self) -> [u8; 8] {
         let (kind, number) = match self {
             Self::Record { number, created: true } => (NEW_RECORD, number.get()),
@@ -158,7 +163,8 @@ impl RequestHash {
 pub(crate) struct Repeat {
     row: IdempotencyRow,
     hash: Digest16,
-    outcomes: Option<Vec<StoredOutcome>>,
+    /// When it came first and what became of it, if it was answered before.
+    answered: Option<(Millis, Vec<StoredOutcome>)>,
 }
 
 impl Repeat {
@@ -193,7 +199,7 @@ impl Repeat {
         let mut repeats: Vec<Option<Self>> = parts.iter().map(|_| None).collect();
         for (place, (at, name, items)) in names.into_iter().enumerate() {
             let hash = hash(items);
-            let mut repeat = Self { row: IdempotencyRow { day: today, hash: name }, hash, outcomes: None };
+            let mut repeat = Self { row: IdempotencyRow { day: today, hash: name }, hash, answered: None };
             for (back, day) in days.into_iter().enumerate() {
                 let Some(stored) = rows.get(days.len() * place + back) else { continue };
                 let (when, stored_hash, outcomes) = decode(stored).ok_or(Reason::RecordCorrupt)?;
@@ -204,7 +210,7 @@ impl Repeat {
                     return Err(Error::new(Reason::IdempotencyKeyReused));
                 }
                 repeat.row.day = day;
-                repeat.outcomes = Some(outcomes);
+                repeat.answered = Some((when, outcomes));
                 break;
             }
             if let Some(slot) = repeats.get_mut(at) {
@@ -214,11 +220,13 @@ impl Repeat {
         Ok(repeats)
     }
 
-    /// What became of every item the first time that its part came; `None` for one that comes for the first time.
+    /// What became of every item the first time that its part came; `None` for one that comes for the first time, or
+    /// that was denied then.
     pub(crate) fn outcomes(repeats: &[Option<Self>], parts: &[Part]) -> Vec<Option<StoredOutcome>> {
         let known = |repeat: &Option<Self>, part: &Part| {
-            let outcomes = repeat.as_ref().and_then(|repeat| repeat.outcomes.clone()).unwrap_or_default();
-            let mut outcomes: Vec<_> = outcomes.into_iter().map(Some).collect();
+            let answered = repeat.as_ref().and_then(|repeat| repeat.answered.as_ref());
+            let outcomes = answered.map(|(_, outcomes)| outcomes.as_slice()).unwrap_or_default().iter().copied();
+            let mut outcomes: Vec<_> = outcomes.map(|outcome| Some(outcome).filter(|it| !it.is_denial())).collect();
             outcomes.resize(part.items, None);
             outcomes
         };
@@ -245,12 +253,17 @@ impl Repeat {
         }
     }
 
-    /// Puts the row of a first answer into the draft. Of two that race, the second finds the first one's.
+    /// Puts the row of a first answer into the draft, or of one that was denied in part before. Of two that race, the
+    /// second finds the first one's.
     fn remember(&self, outcomes: impl ExactSizeIterator<Item = StoredOutcome>, vault: &RegionVault, draft: &mut Draft) {
-        if self.outcomes.is_some() {
+        let (first, denied) = match &self.answered {
+            Some((when, outcomes)) => (*when, outcomes.iter().any(StoredOutcome::is_denial)),
+            None => (draft.now, true),
+        };
+        if !denied {
             return;
         }
-        let value = encode(draft.now, &self.hash, outcomes);
+        let value = encode(first, &self.hash, outcomes);
         // Once a day the rows that nobody looks for any more go, with whichever call comes first.
         if vault.swept.fetch_max(self.row.day, Ordering::Relaxed) < self.row.day {
             let row = |day| IdempotencyRow { day, hash: [0; 16] };

@@ -378,7 +378,7 @@ fn load_version(config: &EngineConfig, node: &Store, newest: &PolicyVersion) -> 
     if now != config.policies.rules_fingerprint() {
         tracing::warn!(
             version,
-            "the files of catalog and policies differ from the version that serves: see `config diff`"
+            "the files of catalog and policies differ from the version that serves: see `config plan`"
         );
     }
     Ok(policies)

@@ -15,6 +15,7 @@ use crate::{
     call::Call,
     error::Error,
     node::plain_entry,
+    rules::Rules,
 };
 
 /// What an operator's call leaves behind.
@@ -37,19 +38,23 @@ impl Engine {
         }
     }
 
+    /// Whether an operator may do this to the node under these rules.
+    ///
+    /// # Errors
+    /// When not.
+    pub(crate) fn may(&self, call: &Call, action: Action, rules: &Rules) -> Result<(), Error> {
+        let account = account(&rules.policies, call)?;
+        let now = self.clock.wall();
+        let (permit, _) = authorize_log(&rules.policies, call, account, action, Log::Node, None, now);
+        permit.map(drop)
+    }
+
     /// Lets an operator do this to the node.
     ///
     /// # Errors
     /// When the caller may not; the node's log has the refusal.
     pub(crate) async fn admit_to_node(&self, call: &Call, action: Action) -> Result<(), Error> {
-        let rules = self.rules();
-        let account = match account(&rules.policies, call) {
-            Ok(account) => account,
-            Err(error) => return Err(self.turn_away(call, action, error).await),
-        };
-        let now = self.clock.wall();
-        let (permit, _) = authorize_log(&rules.policies, call, account, action, Log::Node, None, now);
-        if let Err(error) = permit {
+        if let Err(error) = self.may(call, action, &self.rules()) {
             return Err(self.turn_away(call, action, error).await);
         }
         if let Err(late) = call.check_deadline(&*self.clock) {

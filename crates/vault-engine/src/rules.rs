@@ -47,8 +47,9 @@ pub enum ApplyError {
     /// A class has other settings, which its tokens rest on.
     #[error(
         "the data class \"{class}\" served with {setting} = {was} since the last start, and the catalog says {is}: \
-         calls that began before may still make tokens of it, so this takes a restart, or a new class \
-         (docs/VALUES.md, Changing a class)"
+         calls that began before may still make tokens of it. This takes a restart with the new settings in the files, \
+         or, of applied versions, without the class and a version with it afterwards; or a new class (docs/VALUES.md, \
+         Changing a class)"
     )]
     ClassChanged {
         /// The class.

@@ -237,6 +237,15 @@ async fn rules_that_this_vault_could_not_serve_by_are_refused_and_the_reason_say
         Target::Rules(rules) => Target::Rules(v1::PolicyRules { policies, ..rules }),
         Target::Version(_) => panic!("rules"),
     };
+    let resigned = |text: String| text.replace("[\"apply_policies\", \"plan_policies\",", "[\"plan_policies\",");
+    let gone = |text: String| text.replace("[accounts.\"spiffe://test.tokenvault/regional\"]", "[accounts.\"dns:x\"]");
+    // Nobody locks the door behind himself; to plan that is no harm.
+    for change in [resigned as fn(String) -> String, gone] {
+        let refused = apply(&vault, rules(&vault, change, "")).await.unwrap_err();
+        refused.is(Code::FailedPrecondition, "RULES_LOCK_OUT");
+        refusals.expect("apply_policies", "RULES_LOCK_OUT");
+        plan(&vault, rules(&vault, change, "")).await.unwrap();
+    }
     let bad = [
         (rules(&vault, |_| "[tenants".to_owned(), ""), Code::InvalidArgument, "RULES_INVALID", ""),
         (

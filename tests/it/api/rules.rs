@@ -10,13 +10,38 @@ use vault_domain::Action;
 use vault_engine::{Applied, ApplyError, PolicySet, PolicySource};
 use vault_proto::v1;
 use vault_tests::{
-    requests::{detokenize, detokenize_item, email, tokenize},
+    requests::{card, detokenize, detokenize_item, email, tokenize, tokenize_item},
     roles::Role,
     stream::{settling, tokens},
     vault::TestVault,
 };
 
 use crate::vault;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_denied_is_carried_out_under_the_same_key_once_it_is_allowed_and_only_once() {
+    const NO_CARDS: &str = r#"@id("no_cards") forbid(principal, action == Vault::Action::"tokenize",
+        resource == Vault::DataClass::"card_number");"#;
+    let vault = vault().await;
+    let loader = vault.caller(Role::Loader).await;
+    let items = || vec![tokenize_item("email", email(1)), tokenize_item("card_number", card(1))];
+    let ask = || v1::TokenizeRequest { items: items(), idempotency_key: "k".to_owned(), ..tokenize("", [""; 0]) };
+    apply(&vault, |text| text, NO_CARDS).await.unwrap();
+    let first = loader.tokenize(ask()).await.unwrap();
+    first.results[1].as_ref().unwrap_err().is(Code::PermissionDenied, "ACCESS_DENIED");
+    let again = loader.tokenize(ask()).await.unwrap();
+    again.results[1].as_ref().unwrap_err().is(Code::PermissionDenied, "ACCESS_DENIED");
+    apply(&vault, |text| text, "").await.unwrap();
+    let mailed = first.results[0].as_ref().unwrap();
+    let both = loader.tokenize(ask()).await.unwrap();
+    let given = both.results[1].as_ref().unwrap();
+    assert!(given.created && both.results[0].as_ref().unwrap().token == mailed.token);
+    for _ in 0..2 {
+        let repeated = loader.tokenize(ask()).await.unwrap().tokens();
+        assert_eq!(repeated, [mailed.token.clone(), given.token.clone()], "nothing is made twice");
+    }
+    vault.finish().await;
+}
 
 /// Policies of the vault's catalog, changed by `change`, and `own` beside the built-in ones.
 fn rules(vault: &TestVault, change: impl FnOnce(String) -> String, own: &str) -> PolicySet {

@@ -52,6 +52,12 @@ async fn a_token_that_an_operator_denies_is_refused_at_once_and_after_a_restart(
     let reference = "CASE-7".to_owned();
     let denial = DeniedAccessToken { until_ms, reference, ..named("idp", "stolen") };
     scene.deny(OPERATOR, vec![denial.clone(), named("other", "mine")]).await.unwrap();
+    // A second denial makes the first no shorter; one that is over before it begins is a mistake.
+    let shorter = DeniedAccessToken { until_ms: until_ms - 100_000, ..denial.clone() };
+    scene.deny(OPERATOR, vec![shorter]).await.unwrap();
+    let over = DeniedAccessToken { until_ms: vault_tests::vault::BEGINNING.0, ..denial.clone() };
+    scene.deny(OPERATOR, vec![over]).await.unwrap_err().is(Code::InvalidArgument, "FIELD_INVALID");
+    refusals.expect("deny_access_token", "FIELD_INVALID");
     for restart in [false, true] {
         if restart {
             scene.vault.stop().await;
@@ -72,7 +78,10 @@ async fn a_token_that_an_operator_denies_is_refused_at_once_and_after_a_restart(
     let log = scene.vault.stored_log("node").decoded();
     let denied: Vec<_> = log.iter().filter(|Entry { head, .. }| head.action == Action::DenyAccessToken).collect();
     let named: Vec<_> = denied.iter().map(|entry| people(entry).unwrap().reference.clone().unwrap()).collect();
-    assert_eq!(named.iter().map(vault_domain::Reference::as_str).collect::<Vec<_>>(), ["idp:stolen", "other:mine"]);
+    assert_eq!(
+        named.iter().map(vault_domain::Reference::as_str).collect::<Vec<_>>(),
+        ["idp:stolen", "other:mine", "idp:stolen"]
+    );
     assert_eq!(people(denied[0]).unwrap().principal.as_ref().unwrap().as_str(), OPERATOR.principal());
     assert_eq!(Refusals::stored(&scene.vault), refusals);
     scene.vault.finish().await;

@@ -42,7 +42,10 @@ impl AdminService for AdminRpc {
             Ok(tokens) => tokens,
             Err(error) => return Err(self.refuse(&call, Action::DenyAccessToken, error).await),
         };
-        within_deadline(&self.engine, &call, self.engine.deny_access_tokens(&call, tokens)).await?;
+        // Not cut off with the call: what is on disk must be what is denied.
+        let (engine, own) = (self.engine.clone(), call.clone());
+        let denying = self.streams.carry_through(async move { engine.deny_access_tokens(&own, tokens).await });
+        within_deadline(&self.engine, &call, denying).await?;
         Ok(Response::new(DenyAccessTokensResponse {}))
     }
 
@@ -123,7 +126,8 @@ impl AdminRpc {
         if !(1..=TOKENS_MAX).contains(&messages.len()) {
             return Err(Error::field("tokens", "must be 1 to 100"));
         }
-        let longest = self.engine.clock().wall().saturating_add(LONGEST);
+        let now = self.engine.clock().wall();
+        let longest = now.saturating_add(LONGEST);
         let token = |message: DeniedAccessToken| {
             // A name that is misspelled would deny nothing, and nobody would know.
             if !self.access_tokens.as_ref().is_some_and(|tokens| tokens.has_issuer(&message.issuer)) {
@@ -131,6 +135,9 @@ impl AdminRpc {
             }
             if !(1..=JTI_BYTES_MAX).contains(&message.jti.len()) {
                 return Err(Error::field("jti", "must be 1 to 128 bytes"));
+            }
+            if message.until_ms != 0 && message.until_ms <= now.0 {
+                return Err(Error::field("until_ms", "lies in the past, and would deny nothing: leave it out"));
             }
             let until = if message.until_ms == 0 { longest } else { Millis(message.until_ms).min(longest) };
             let reference = match message.reference.as_str() {

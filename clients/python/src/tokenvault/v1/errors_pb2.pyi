@@ -58,6 +58,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RULES_MOVED_ON: _ClassVar[Reason]
     RULES_NOT_SERVABLE: _ClassVar[Reason]
     POLICY_VERSION_UNKNOWN: _ClassVar[Reason]
+    RULES_LOCK_OUT: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 FIELD_INVALID: Reason
 BATCH_EMPTY: Reason
@@ -110,3 +111,4 @@ RULES_TOO_LARGE: Reason
 RULES_MOVED_ON: Reason
 RULES_NOT_SERVABLE: Reason
 POLICY_VERSION_UNKNOWN: Reason
+RULES_LOCK_OUT: Reason
