@@ -156,6 +156,11 @@ fn value(value: &SettingValue) -> Value {
         }
         SettingValue::Bytes(number) | SettingValue::Seconds(number) => json!(number),
         SettingValue::Text(_) => json!(value.to_string()),
-        SettingValue::Path(_) | SettingValue::Paths(_) | SettingValue::Hidden(_) => Value::Null,
+        // Where they lie is another thing in every folder; their names tell which they are.
+        SettingValue::Paths(paths) => {
+            let names: BTreeSet<_> = paths.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+            json!(names)
+        }
+        SettingValue::Path(_) | SettingValue::Hidden(_) => Value::Null,
     }
 }
