@@ -105,11 +105,12 @@ impl Engine {
     /// When the caller may not, which is in the node's log, or when the log takes no entries: those before are denied
     /// then.
     pub async fn deny_access_tokens(&self, call: &Call, tokens: Vec<(AccessTokenName, Denial)>) -> Result<(), Error> {
-        self.admit_to_node(call, Action::DenyAccessToken).await?;
+        let mut operation = self.admit_to_node(call, Action::DenyAccessToken).await?;
         if self.denied.read(BTreeMap::len).saturating_add(tokens.len()) > limits::DENIED_TOKENS_MAX {
             let full = Error::field("tokens", "would make the deny-list longer than 100000 tokens");
-            return Err(self.turn_away(call, Action::DenyAccessToken, full).await);
+            return Err(operation.refuse(full).await);
         }
+        let policy_set = self.rules().policies.fingerprint();
         for (name, mut denial) in tokens {
             call.check_deadline(&*self.clock)?;
             let before = self.denied.read(|list| list.get(&name).map(|denial| denial.until));
@@ -124,7 +125,7 @@ impl Engine {
             if let Some(key) = key(&name) {
                 batch.put(Meta, &key, &encode(&name, &denial));
             }
-            self.note_denial(call, Action::DenyAccessToken, reference_to(&name), batch).await?;
+            operation.note(policy_set, Deed { reference: reference_to(&name), difference: None, batch }).await?;
             let mut list = self.denied.0.write().unwrap_or_else(PoisonError::into_inner);
             over.iter().for_each(|name| drop(list.remove(name)));
             list.insert(name, denial);
@@ -143,28 +144,16 @@ impl Engine {
         after: Option<AccessTokenName>,
         most: usize,
     ) -> Result<Vec<(AccessTokenName, Denial)>, Error> {
-        self.admit_to_node(call, Action::ListDenied).await?;
+        let mut operation = self.admit_to_node(call, Action::ListDenied).await?;
         let now = self.clock.wall();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let listed = self.denied.read(|list| {
             let rows = list.range((from, Bound::Unbounded)).filter(|(_, denial)| denial.until > now);
             rows.take(most).map(|(name, denial)| (name.clone(), denial.clone())).collect()
         });
-        self.note_denial(call, Action::ListDenied, None, Batch::default()).await?;
+        operation.note(self.rules().policies.fingerprint(), Deed::default()).await?;
         call.check_deadline(&*self.clock)?;
         Ok(listed)
-    }
-
-    /// Commits rows with the entry that stands for them.
-    async fn note_denial(
-        &self,
-        call: &Call,
-        action: Action,
-        reference: Option<Reference>,
-        batch: Batch,
-    ) -> Result<(), Error> {
-        let policy_set = self.rules().policies.fingerprint();
-        self.note_at_node(call, action, policy_set, Deed { reference, difference: None, batch }).await
     }
 }
 

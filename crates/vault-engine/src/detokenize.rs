@@ -24,7 +24,6 @@ use crate::{
     evidence::{About, Evidence, ItemEvidence},
     idempotency::{Part, Repeat, RequestHash, StoredOutcome},
     region::RegionVault,
-    replay::LetGo,
     reveal::{Reveal, Revealed},
     token::{self, ClassKeySet, StoredRecords, record_number_row},
 };
@@ -182,13 +181,7 @@ impl Engine {
     ) -> Result<(Vec<Result<T, Error>>, Receipt), Error> {
         let vault = scope.vault;
         let mut random = CallRandom::seeded(&*self.entropy)?;
-        let position = vault.journal.position();
-        let snapshot = vault.reader.snapshot();
-        let mut draft = Draft::new(position, vault.journal.now(self.clock.wall()));
-        let let_go = match &scope.once {
-            Some(once) => Some(once.take(vault, &snapshot, &mut draft).await?),
-            None => None,
-        };
+        let (mut draft, snapshot) = scope.draft(&*self.clock).await?;
         let sealing = vault.keys.sealing(&mut random, &mut draft.batch)?;
         let hash = |items| request_hash(vault, request, items);
         let (parts, now) = (&request.parts, draft.now);
@@ -217,7 +210,7 @@ impl Engine {
             .collect();
         Repeat::remember_all(&repeats, parts, evidence.iter().map(StoredOutcome::of), vault, &mut draft);
         let entry = asked.with(&evidence).seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
-        let commit = vault.journal.commit(draft.submission(entry));
+        let commit = draft.commit(&vault.journal, entry);
         // Opened while the entry is on its way to the disk, and released only when it is there.
         let finished: Vec<_> = checked
             .into_iter()
@@ -225,7 +218,6 @@ impl Engine {
             .map(|(checked, item)| finish(checked, &keys, permits, item.class, &stored))
             .collect();
         let receipt = commit.await?;
-        let_go.into_iter().for_each(LetGo::done);
         vault.keys.committed(&sealing);
         Ok((finished, receipt))
     }
@@ -353,7 +345,7 @@ fn check(
     request: &DetokenizeRequest,
     located: Vec<Located>,
     stored: &StoredRecords,
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
 ) -> Vec<Checked> {
     let mut row = 0;
     let mut checked = Vec::with_capacity(located.len());
@@ -407,7 +399,7 @@ fn check_one(
     presented: Presented<'_>,
     stored: &StoredRecords,
     row: usize,
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
 ) -> Result<(), (Error, bool)> {
     let record = match stored.record(row) {
         Some(record) => record.map_err(|error| (error, false))?,

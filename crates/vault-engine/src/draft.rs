@@ -1,11 +1,16 @@
 //! One try at a call: what was read at one position, and what is to be committed on top of it.
 
-use vault_domain::Millis;
-use vault_journal::{Condition, Position, Submission};
-use vault_store::{Batch, Table};
+use vault_domain::{Clock, Millis};
+use vault_journal::{Condition, Journal, Position, Receipt, Submission};
+use vault_store::{Batch, Reader, Snapshot, Table};
+
+use crate::{
+    error::Error,
+    replay::{LetGo, Once},
+};
 
 /// Rows and conditions in the making.
-pub(crate) struct Draft {
+pub(crate) struct Draft<'v> {
     /// Where the journal stood before anything was read: what changed since fails the conditions, and never passes
     /// them.
     position: Position,
@@ -13,11 +18,29 @@ pub(crate) struct Draft {
     pub(crate) batch: Batch,
     conditions: Vec<Condition>,
     valid_until: Option<Millis>,
+    pub(crate) let_go: Option<LetGo<'v>>,
 }
 
-impl Draft {
-    pub(crate) fn new(position: Position, now: Millis) -> Self {
-        Self { position, now, batch: Batch::default(), conditions: Vec::new(), valid_until: None }
+impl<'v> Draft<'v> {
+    /// Begins a try, with the call's nonce in it, and the moment of the store that it goes by.
+    ///
+    /// # Errors
+    /// When the nonce was used before.
+    pub(crate) async fn begin<'r>(
+        journal: &Journal,
+        reader: &'r Reader,
+        clock: &dyn Clock,
+        once: Option<&Once<'v>>,
+    ) -> Result<(Self, Snapshot<'r>), Error> {
+        let position = journal.position();
+        let snapshot = reader.snapshot();
+        let now = journal.now(clock.wall());
+        let (batch, conditions) = (Batch::default(), Vec::new());
+        let mut draft = Self { position, now, batch, conditions, valid_until: None, let_go: None };
+        if let Some(once) = once {
+            once.take(&snapshot, &mut draft).await?;
+        }
+        Ok((draft, snapshot))
     }
 
     /// The commit fails if this row changes before it.
@@ -32,8 +55,21 @@ impl Draft {
         }
     }
 
-    pub(crate) fn submission(self, entry: Vec<u8>) -> Submission {
-        let Self { batch, conditions, valid_until, .. } = self;
-        Submission { batch, conditions, valid_until, entry }
+    /// Commits the rows with the entry. The submission is queued at once; what is awaited is the answer.
+    ///
+    /// # Errors
+    /// As of [`Journal::commit`].
+    pub(crate) fn commit(
+        self,
+        journal: &Journal,
+        entry: Vec<u8>,
+    ) -> impl Future<Output = Result<Receipt, Error>> + use<'v> {
+        let Self { batch, conditions, valid_until, let_go, .. } = self;
+        let committed = journal.commit(Submission { batch, conditions, valid_until, entry });
+        async move {
+            let receipt = committed.await?;
+            let_go.into_iter().for_each(LetGo::done);
+            Ok(receipt)
+        }
     }
 }

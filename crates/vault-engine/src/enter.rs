@@ -2,15 +2,16 @@
 
 use vault_catalog::Account;
 use vault_crypto::CallRandom;
-use vault_domain::{Action, Audience, LevelAsked, Reason, Region};
+use vault_domain::{Action, Audience, Clock, LevelAsked, Reason, Region};
 use vault_journal::Submission;
-use vault_store::Batch;
+use vault_store::{Batch, Snapshot};
 
 use crate::{
     Engine,
     authorize::{Authorized, DataRequest, account, authorize},
     call::Call,
     classes::ClassesInUse,
+    draft::Draft,
     error::Error,
     evidence::Evidence,
     region::RegionVault,
@@ -24,7 +25,7 @@ pub(crate) struct Scope<'a> {
     pub(crate) vault: &'a RegionVault,
     pub(crate) rules: &'a Rules,
     /// The call's nonce, when it was judged and found in order.
-    pub(crate) once: Option<Once>,
+    pub(crate) once: Option<Once<'a>>,
 }
 
 impl<'a> Scope<'a> {
@@ -32,6 +33,14 @@ impl<'a> Scope<'a> {
     pub(crate) fn evidence(&self, call: &'a Call, action: Action) -> Evidence<'a> {
         let policy_set = self.rules.policies.fingerprint();
         Evidence { tenant: Some(self.account.tenant()), policy_set, ..Evidence::new(call, action) }
+    }
+
+    /// Begins a try at the call.
+    ///
+    /// # Errors
+    /// When its nonce was used before.
+    pub(crate) async fn draft(&self, clock: &dyn Clock) -> Result<(Draft<'a>, Snapshot<'a>), Error> {
+        Draft::begin(&self.vault.journal, &self.vault.reader, clock, self.once.as_ref()).await
     }
 
     /// The classes of the catalog in the region.

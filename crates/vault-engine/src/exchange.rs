@@ -21,7 +21,7 @@ use crate::{
     error::Error,
     node::plain_entry,
     open::FIRST_VERSION,
-    operate::Deed,
+    operate::{Deed, Operation},
     region::RegionVault,
     rules::{Rules, Settled},
     versions::{PolicyVersion, RuleTexts, VersionsError, texts},
@@ -94,19 +94,28 @@ impl Engine {
     /// changed then, and the node's log has the refusal.
     pub async fn exchange_policies(&self, call: &Call, request: ExchangeRequest) -> Result<Exchanged, Error> {
         let (action, asked) = (request.action(), self.rules());
-        self.admit_to_node(call, action).await?;
+        let mut operation = self.admit_to_node(call, action).await?;
         let mut settled = self.applying.lock().await;
-        if !Arc::ptr_eq(&asked, &self.rules()) {
-            // Others came first: the rules say anew who may.
-            self.admit_to_node(call, action).await?;
-        }
-        match self.exchange(call, request, &mut settled).await {
+        // If others came first, the rules say anew who may.
+        let rules = self.rules();
+        let may = if Arc::ptr_eq(&asked, &rules) { Ok(()) } else { self.may(call, action, &rules) };
+        let exchanged = match may {
+            Ok(()) => self.exchange(call, &mut operation, request, &mut settled).await,
+            Err(error) => Err(error),
+        };
+        match exchanged {
             Ok(exchanged) => Ok(exchanged),
-            Err(error) => Err(self.turn_away(call, action, error).await),
+            Err(error) => Err(operation.refuse(error).await),
         }
     }
 
-    async fn exchange(&self, call: &Call, request: ExchangeRequest, settled: &mut Settled) -> Result<Exchanged, Error> {
+    async fn exchange(
+        &self,
+        call: &Call,
+        operation: &mut Operation<'_>,
+        request: ExchangeRequest,
+        settled: &mut Settled,
+    ) -> Result<Exchanged, Error> {
         call.check_deadline(&*self.clock)?;
         let (action, old) = (request.action(), self.rules());
         let before = old.policies.rules_fingerprint();
@@ -128,7 +137,7 @@ impl Engine {
         let Some(version) = next.filter(|_| action == Action::ApplyPolicies && before != now) else {
             let difference = Some(exchanged.difference).filter(|_| before != now);
             let deed = Deed { reference: request.reference, difference, ..Deed::default() };
-            self.note_at_node(call, action, old.policies.fingerprint(), deed).await?;
+            operation.note(old.policies.fingerprint(), deed).await?;
             return Ok(exchanged);
         };
         // Who shuts the door behind oneself can't open it again, and perhaps nobody can.
@@ -144,7 +153,7 @@ impl Engine {
             reference: request.reference,
             bytes: 0,
         };
-        self.carry_out(call, version, &texts, rules, settled).await?;
+        self.carry_out(call, operation, version, &texts, (rules, settled)).await?;
         Ok(exchanged)
     }
 
@@ -152,10 +161,10 @@ impl Engine {
     async fn carry_out(
         &self,
         call: &Call,
+        operation: &mut Operation<'_>,
         mut version: PolicyVersion,
         texts: &RuleTexts,
-        rules: Rules,
-        settled: &mut Settled,
+        (rules, settled): (Rules, &mut Settled),
     ) -> Result<(), Error> {
         let mut batch = Batch::default();
         self.versions.put(&mut version, texts, &mut batch).ok_or(Error::new(Reason::RulesTooLarge))?;
@@ -168,7 +177,7 @@ impl Engine {
                 told.push(vault);
                 self.tell(vault, call.request_id, policy_set, None).await?;
             }
-            self.note_at_node(call, Action::ApplyPolicies, policy_set, deed).await
+            operation.note(policy_set, deed).await
         };
         if let Err(error) = written.await {
             let policy_set = self.rules().policies.fingerprint();
@@ -240,10 +249,10 @@ impl Engine {
     /// # Errors
     /// When the caller may not, which is in the node's log, or when the log takes no entries.
     pub async fn policy_versions(&self, call: &Call, before: Option<u64>, most: usize) -> Result<VersionsPage, Error> {
-        self.admit_to_node(call, Action::ListPolicyVersions).await?;
+        let mut operation = self.admit_to_node(call, Action::ListPolicyVersions).await?;
         let rules = self.rules();
         let versions = self.versions.list(before, most);
-        self.note_at_node(call, Action::ListPolicyVersions, rules.policies.fingerprint(), Deed::default()).await?;
+        operation.note(rules.policies.fingerprint(), Deed::default()).await?;
         call.check_deadline(&*self.clock)?;
         Ok(VersionsPage { versions, serving: rules.version, fingerprint: rules.policies.rules_fingerprint() })
     }
@@ -254,8 +263,7 @@ impl Engine {
     /// When the caller may not or there is no such version, which is in the node's log, or when the log takes no
     /// entries.
     pub async fn policy_version(&self, call: &Call, version: Option<u64>) -> Result<(PolicyVersion, RuleTexts), Error> {
-        let action = Action::GetPolicyVersion;
-        self.admit_to_node(call, action).await?;
+        let mut operation = self.admit_to_node(call, Action::GetPolicyVersion).await?;
         let rules = self.rules();
         let found = match version.or(rules.version) {
             Some(version) => self.texts_of(version).await,
@@ -263,9 +271,9 @@ impl Engine {
         };
         let found = match found {
             Ok(found) => found,
-            Err(error) => return Err(self.turn_away(call, action, error).await),
+            Err(error) => return Err(operation.refuse(error).await),
         };
-        self.note_at_node(call, action, rules.policies.fingerprint(), Deed::default()).await?;
+        operation.note(rules.policies.fingerprint(), Deed::default()).await?;
         call.check_deadline(&*self.clock)?;
         Ok(found)
     }

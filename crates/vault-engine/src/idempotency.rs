@@ -239,7 +239,7 @@ impl Repeat {
         parts: &[Part],
         outcomes: impl Iterator<Item = StoredOutcome>,
         vault: &RegionVault,
-        draft: &mut Draft,
+        draft: &mut Draft<'_>,
     ) {
         if repeats.iter().all(Option::is_none) {
             return;
@@ -255,7 +255,12 @@ impl Repeat {
 
     /// Puts the row of a first answer into the draft, or of one that was denied in part before. Of two that race, the
     /// second finds the first one's.
-    fn remember(&self, outcomes: impl ExactSizeIterator<Item = StoredOutcome>, vault: &RegionVault, draft: &mut Draft) {
+    fn remember(
+        &self,
+        outcomes: impl ExactSizeIterator<Item = StoredOutcome>,
+        vault: &RegionVault,
+        draft: &mut Draft<'_>,
+    ) {
         let (first, denied) = match &self.answered {
             Some((when, outcomes)) => (*when, outcomes.iter().any(StoredOutcome::is_denial)),
             None => (draft.now, true),

@@ -16,9 +16,9 @@ use vault_crypto::CallRandom;
 use vault_domain::{Action, Clock, Decision, Entropy, Millis, PrincipalId, Reason, RequestId};
 use vault_journal::{Journal, Submission};
 use vault_ledger::{CertificateSha256, EntryBuilder, EntryHead, EntrySalt, People, PolicySetFingerprint, SealedPart};
-use vault_store::Reader;
+use vault_store::{Batch, Reader};
 
-use crate::{call::Call, error::Error};
+use crate::{call::Call, error::Error, replay::NonceBook};
 
 /// How long repeats of a refusal are counted before they are written.
 pub const REPEATS_WINDOW: Duration = Duration::from_secs(60);
@@ -42,6 +42,19 @@ pub struct Refusal {
     pub request_id: RequestId,
 }
 
+impl Refusal {
+    fn of(call: &Call, action: Action, reason: Reason) -> Self {
+        Self {
+            action,
+            reason,
+            source: call.source,
+            principal: Some(call.principal.clone()),
+            certificate: call.certificate,
+            request_id: call.request_id,
+        }
+    }
+}
+
 /// What makes two refusals repeats of each other.
 type Kind = (Option<IpAddr>, Reason, Action);
 
@@ -55,27 +68,38 @@ struct Repeats {
 pub(crate) struct Node {
     pub(crate) journal: Journal,
     pub(crate) reader: Reader,
+    /// The nonces of operators' calls.
+    pub(crate) nonces: NonceBook,
     repeats: Mutex<HashMap<Kind, Repeats>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
 
 impl Node {
-    pub(crate) fn new(journal: Journal, reader: Reader, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { journal, reader, repeats: Mutex::default(), clock, entropy }
+    pub(crate) fn new(
+        journal: Journal,
+        reader: Reader,
+        nonces: NonceBook,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self { journal, reader, nonces, repeats: Mutex::default(), clock, entropy }
     }
 
     /// Writes the refusal of a call.
     pub(crate) async fn record(&self, call: &Call, action: Action, reason: Reason) -> Result<(), Error> {
-        self.refused(Refusal {
-            action,
-            reason,
-            source: call.source,
-            principal: Some(call.principal.clone()),
-            certificate: call.certificate,
-            request_id: call.request_id,
-        })
-        .await
+        self.refused(Refusal::of(call, action, reason)).await
+    }
+
+    /// Writes the refusal of an operator's call with the row of its nonce, even if its like was written a moment ago.
+    pub(crate) async fn record_once(
+        &self,
+        call: &Call,
+        action: Action,
+        reason: Reason,
+        nonce: Batch,
+    ) -> Result<(), Error> {
+        self.write(&Refusal::of(call, action, reason), NonZeroU32::MIN, nonce).await
     }
 
     /// Writes a refusal, or counts it if its like was written a moment ago.
@@ -83,7 +107,7 @@ impl Node {
         if self.is_repeat(&refusal) {
             return if self.journal.has_failed() { Err(Reason::AuditUnavailable.into()) } else { Ok(()) };
         }
-        self.write(&refusal, NonZeroU32::MIN).await
+        self.write(&refusal, NonZeroU32::MIN, Batch::default()).await
     }
 
     /// Writes that the files of TLS were loaded anew, or why they were not.
@@ -130,13 +154,13 @@ impl Node {
         };
         for Repeats { last, count, .. } in due {
             if let Some(count) = NonZeroU32::new(count) {
-                self.write(&last, count).await?;
+                self.write(&last, count, Batch::default()).await?;
             }
         }
         Ok(())
     }
 
-    async fn write(&self, refusal: &Refusal, count: NonZeroU32) -> Result<(), Error> {
+    async fn write(&self, refusal: &Refusal, count: NonZeroU32, batch: Batch) -> Result<(), Error> {
         let people = People {
             principal: refusal.principal.clone(),
             certificate: refusal.certificate,
@@ -153,7 +177,7 @@ impl Node {
             count,
             &SealedPart::Clear(Box::new(people)),
         )?;
-        self.journal.commit(Submission { entry, ..Submission::default() }).await?;
+        self.journal.commit(Submission { batch, entry, ..Submission::default() }).await?;
         Ok(())
     }
 }

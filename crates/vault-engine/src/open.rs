@@ -30,7 +30,7 @@ use crate::{
     node::{Node, plain_entry},
     outside,
     region::{Numbers, RegionVault},
-    replay::{Kept, ReplayRules},
+    replay::{NonceBook, ReplayRules},
     rules::{Rules, Settled},
     versions::{self, PolicyVersion, RuleTexts, Versions, VersionsError},
 };
@@ -226,7 +226,8 @@ impl Engine {
             let log = open_log(&config, store, region.as_str(), origin, keys.clone(), &clock)?;
             let journal = log.journal.clone();
             logs.push(log);
-            let (nonces, swept) = (Kept::default(), AtomicU32::new(0));
+            let nonces = wait(NonceBook::open(&reader, config.replay.window, journal.now(clock.wall())))?;
+            let swept = AtomicU32::new(0);
             regions.insert(region.clone(), RegionVault { reader, keys, journal, numbers, nonces, swept });
         }
         let store = match node {
@@ -237,7 +238,8 @@ impl Engine {
         let origin = Origin::of_node(vault, &config.node)?;
         let (denied, reader) = (wait(DenyList::open(&store.reader))?, store.reader.clone());
         let log = open_log(&config, store, "node", origin, keys, &clock)?;
-        let node = Node::new(log.journal.clone(), reader, clock.clone(), entropy.clone());
+        let nonces = wait(NonceBook::open(&reader, config.replay.window, log.journal.now(clock.wall())))?;
+        let node = Node::new(log.journal.clone(), reader, nonces, clock.clone(), entropy.clone());
         logs.push(log);
         let searches = Arc::new(Semaphore::new(limits::SEARCHES_MAX));
         let (policy_set, replay) = (config.policies.fingerprint(), config.replay);

@@ -3,8 +3,7 @@
 use std::num::NonZeroU32;
 
 use vault_crypto::CallRandom;
-use vault_domain::{Action, Decision, Reference, RulesDifference};
-use vault_journal::Submission;
+use vault_domain::{Action, Decision, Reason, Reference, RulesDifference};
 use vault_ledger::{Matter, People, SealedPart};
 use vault_policy::Log;
 use vault_store::Batch;
@@ -13,8 +12,10 @@ use crate::{
     Engine,
     authorize::{account, authorize_log},
     call::Call,
+    draft::Draft,
     error::Error,
     node::plain_entry,
+    replay::Once,
     rules::Rules,
 };
 
@@ -29,11 +30,21 @@ pub(crate) struct Deed {
     pub(crate) batch: Batch,
 }
 
+/// An operator's call that was let in: it ends by an entry in the node's log, either way.
+pub(crate) struct Operation<'a> {
+    engine: &'a Engine,
+    call: &'a Call,
+    action: Action,
+    /// The call's nonce, and whether a commit has its row.
+    once: Option<Once<'a>>,
+    is_spent: bool,
+}
+
 impl Engine {
     /// Refuses an operator's request that its door could not read.
     pub async fn refuse_unread_operation(&self, call: &Call, action: Action, error: Error) -> Error {
         match self.admit_to_node(call, action).await {
-            Ok(()) => self.turn_away(call, action, error).await,
+            Ok(operation) => operation.refuse(error).await,
             Err(refused) => refused,
         }
     }
@@ -53,24 +64,43 @@ impl Engine {
     ///
     /// # Errors
     /// When the caller may not; the node's log has the refusal.
-    pub(crate) async fn admit_to_node(&self, call: &Call, action: Action) -> Result<(), Error> {
-        if let Err(error) = self.may(call, action, &self.rules()) {
-            return Err(self.turn_away(call, action, error).await);
+    pub(crate) async fn admit_to_node<'a>(&'a self, call: &'a Call, action: Action) -> Result<Operation<'a>, Error> {
+        let rules = self.rules();
+        let once = match account(&rules.policies, call).and_then(|_| self.claim_at_node(call, action)) {
+            Ok(once) => once,
+            Err(error) => return Err(self.turn_away(call, action, error).await),
+        };
+        let operation = Operation { engine: self, call, action, once, is_spent: false };
+        let admitted = self.may(call, action, &rules).and_then(|()| call.check_deadline(&*self.clock));
+        match admitted {
+            Ok(()) => Ok(operation),
+            Err(error) => Err(operation.refuse(error).await),
         }
-        if let Err(late) = call.check_deadline(&*self.clock) {
-            return Err(self.turn_away(call, action, late).await);
+    }
+}
+
+impl Operation<'_> {
+    /// Writes the refusal of the call, and gives the error back: or the log's own, if it does not take the entry.
+    pub(crate) async fn refuse(&self, error: Error) -> Error {
+        let Self { engine, call, action, once, is_spent } = self;
+        let Some(once) = once.as_ref().filter(|_| !is_spent && error.reason() != Reason::NonceReplayed) else {
+            return engine.turn_away(call, *action, error).await;
+        };
+        // A nonce is for one attempt, whatever becomes of it.
+        let mut batch = Batch::default();
+        once.spend(&mut batch);
+        match engine.node.record_once(call, *action, error.reason(), batch).await {
+            Ok(()) => error,
+            Err(unrecorded) => unrecorded,
         }
-        Ok(())
     }
 
-    /// Commits an operator's deed with the entry that stands for it, under the rules with this fingerprint.
-    pub(crate) async fn note_at_node(
-        &self,
-        call: &Call,
-        action: Action,
-        policy_set: [u8; 8],
-        deed: Deed,
-    ) -> Result<(), Error> {
+    /// Commits what the operator does with the entry that stands for it, under the rules with this fingerprint.
+    ///
+    /// # Errors
+    /// When the call's nonce was used before, or the log takes no entries.
+    pub(crate) async fn note(&mut self, policy_set: [u8; 8], deed: Deed) -> Result<(), Error> {
+        let Self { engine, call, action, .. } = *self;
         let Deed { reference, difference, batch } = deed;
         let people = People {
             principal: Some(call.principal.clone()),
@@ -82,15 +112,29 @@ impl Engine {
             ..People::default()
         };
         let entry = plain_entry(
-            &mut CallRandom::seeded(&*self.entropy)?,
-            self.clock.wall(),
+            &mut CallRandom::seeded(&*engine.entropy)?,
+            engine.clock.wall(),
             (action, Decision::Allowed, None),
             policy_set,
             call.request_id,
             NonZeroU32::MIN,
             &SealedPart::Clear(Box::new(people)),
         )?;
-        self.node.journal.commit(Submission { batch, entry, ..Submission::default() }).await?;
-        Ok(())
+        let node = &engine.node;
+        let (mut draft, snapshot) = Draft::begin(&node.journal, &node.reader, &*engine.clock, None).await?;
+        draft.batch = batch;
+        if let Some(once) = self.once.as_ref().filter(|_| !self.is_spent) {
+            once.take(&snapshot, &mut draft).await?;
+        }
+        drop(snapshot);
+        match draft.commit(&node.journal, entry).await {
+            // There is no other condition: a call with this nonce came first.
+            Err(error) if error.reason() == Reason::CommitConflict => Err(Error::new(Reason::NonceReplayed)),
+            Err(error) => Err(error),
+            Ok(_) => {
+                self.is_spent = true;
+                Ok(())
+            }
+        }
     }
 }

@@ -26,11 +26,9 @@ use crate::{
     Engine,
     authorize::{account, authorize_log},
     call::Call,
-    draft::Draft,
     enter::Scope,
     error::Error,
     evidence::Evidence,
-    replay::LetGo,
     token::{as_issued, record_number_row},
 };
 
@@ -201,18 +199,11 @@ impl Engine {
     async fn try_record(&self, scope: &Scope<'_>, asked: &Evidence<'_>) -> Result<Receipt, Error> {
         let vault = scope.vault;
         let mut random = vault_crypto::CallRandom::seeded(&*self.entropy)?;
-        let position = vault.journal.position();
-        let snapshot = vault.reader.snapshot();
-        let mut draft = Draft::new(position, vault.journal.now(self.clock.wall()));
-        let let_go = match &scope.once {
-            Some(once) => Some(once.take(vault, &snapshot, &mut draft).await?),
-            None => None,
-        };
+        let (mut draft, snapshot) = scope.draft(&*self.clock).await?;
         drop(snapshot);
         let sealing = vault.keys.sealing(&mut random, &mut draft.batch)?;
         let entry = asked.seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
-        let receipt = vault.journal.commit(draft.submission(entry)).await?;
-        let_go.into_iter().for_each(LetGo::done);
+        let receipt = draft.commit(&vault.journal, entry).await?;
         vault.keys.committed(&sealing);
         Ok(receipt)
     }

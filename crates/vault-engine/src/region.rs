@@ -10,7 +10,7 @@ use vault_journal::Journal;
 use vault_keys::RegionKeys;
 use vault_store::Reader;
 
-use crate::{error::Error, replay::Kept};
+use crate::{error::Error, replay::NonceBook};
 
 /// A region that this vault serves.
 pub(crate) struct RegionVault {
@@ -18,8 +18,8 @@ pub(crate) struct RegionVault {
     pub(crate) keys: Arc<RegionKeys>,
     pub(crate) journal: Journal,
     pub(crate) numbers: Numbers,
-    /// The nonces that are kept.
-    pub(crate) nonces: Kept,
+    /// The nonces that were used.
+    pub(crate) nonces: NonceBook,
     /// The last day whose outdated idempotency rows were deleted.
     pub(crate) swept: AtomicU32,
 }

@@ -17,13 +17,11 @@ use crate::{
     Engine,
     authorize::Permit,
     call::Call,
-    draft::Draft,
     enter::Scope,
     error::Error,
     evidence::Evidence,
     idempotency::{Part, Repeat, RequestHash},
     region::RegionVault,
-    replay::LetGo,
     token,
     tokenize::{
         create::Maker,
@@ -127,13 +125,7 @@ impl Engine {
     ) -> Result<Tokenized, Error> {
         let vault = scope.vault;
         let mut random = CallRandom::seeded(&*self.entropy)?;
-        let position = vault.journal.position();
-        let snapshot = vault.reader.snapshot();
-        let mut draft = Draft::new(position, vault.journal.now(self.clock.wall()));
-        let let_go = match &scope.once {
-            Some(once) => Some(once.take(vault, &snapshot, &mut draft).await?),
-            None => None,
-        };
+        let (mut draft, snapshot) = scope.draft(&*self.clock).await?;
         let sealing = vault.keys.sealing(&mut random, &mut draft.batch)?;
         let hash = |items| request_hash(vault, request, items);
         let parts = &request.parts;
@@ -154,8 +146,7 @@ impl Engine {
         let evidence: Vec<_> = steps.iter().zip(&request.items).map(|(step, item)| step.evidence(item.class)).collect();
         Repeat::remember_all(&repeats, parts, steps.iter().map(Step::outcome), vault, &mut draft);
         let entry = asked.with(&evidence).seal(&vault.keys, &sealing, &mut random, &*self.clock)?;
-        let receipt = vault.journal.commit(draft.submission(entry)).await?;
-        let_go.into_iter().for_each(LetGo::done);
+        let receipt = draft.commit(&vault.journal, entry).await?;
         vault.keys.committed(&sealing);
         classes.written(&first);
         Ok(Tokenized { results: steps.into_iter().map(Step::finish).collect(), receipt })

@@ -16,8 +16,12 @@ const KEY_BYTES_MAX: usize = 20;
 /// A row's key, as short as those that can be a condition.
 pub(crate) type RowKey = ([u8; KEY_BYTES_MAX], u8);
 
-/// Rows that are remembered at once.
-const CHANGES_MAX: usize = 1 << 20;
+/// Rows that are remembered at once: what a vault at full speed changes in a tenth of a second, which is several times
+/// as long as a call looks back.
+const CHANGES_MAX: usize = 1 << 18;
+
+/// The numbers of tables are below this one.
+const TABLES: usize = 32;
 
 /// A moment in the journal: the number of groups committed before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,8 +36,8 @@ pub(crate) struct Changes {
     order: VecDeque<(u64, TableId, RowKey)>,
     /// Invariant: every change after this group is in `last`.
     known_since: u64,
-    /// The last group that changed anything that can be a condition.
-    newest: u64,
+    /// The last group that changed anything in a table, by the table: most conditions are of tables that rest.
+    newest: [u64; TABLES],
 }
 
 impl Changes {
@@ -41,7 +45,7 @@ impl Changes {
     pub(crate) fn allow(&self, conditions: &[Condition]) -> bool {
         conditions.iter().all(|condition| {
             let since = condition.since.0;
-            since >= self.newest
+            since >= self.newest.get(condition.table as usize).copied().unwrap_or(u64::MAX)
                 || since >= self.known_since
                     && condition
                         .key
@@ -60,7 +64,7 @@ impl Changes {
                 Operation::DeleteRange { .. } => {
                     // Which rows went is not known: every reader from before reads again.
                     self.known_since = group;
-                    self.newest = group;
+                    self.newest = [group; TABLES];
                     continue;
                 }
             };
@@ -76,7 +80,7 @@ impl Changes {
             let Some(key) = row_key(key).filter(|_| conditional) else { continue };
             self.last.insert((table, key), group);
             self.order.push_back((group, table, key));
-            self.newest = group;
+            self.newest.get_mut(table as usize).into_iter().for_each(|newest| *newest = group);
         }
         while self.order.len() > CHANGES_MAX {
             let Some((group, table, key)) = self.order.pop_front() else { break };

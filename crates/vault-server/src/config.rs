@@ -352,8 +352,15 @@ impl Config {
              provider with split custody or an HSM exists, no vault serves in production",
             self.root_key.custody().trim_start_matches("its ")
         );
-        let replay = (!self.replay.required_for.contains(&Action::Detokenize))
-            .then(|| "replay.required_for has to hold \"detokenize\": a reveal must count once".to_owned());
+        let replay = self.repeatable().map(|action| {
+            let name = action.name();
+            format!("replay.required_for has to hold \"{name}\": what shows a value or changes who may counts once")
+        });
         [custody].into_iter().chain(tls::throwaway(&self.tls)).chain(replay).collect()
+    }
+
+    /// The privileged actions that need no nonce.
+    pub(crate) fn repeatable(&self) -> impl Iterator<Item = Action> {
+        ReplayRules::PRIVILEGED.into_iter().filter(|action| !self.replay.required_for.contains(action))
     }
 }

@@ -74,7 +74,7 @@ impl Maker<'_> {
     pub(super) async fn create(
         &self,
         steps: &mut [Step],
-        draft: &mut Draft,
+        draft: &mut Draft<'_>,
         random: &mut CallRandom,
     ) -> Result<(), Error> {
         let fresh: Vec<usize> =
@@ -144,7 +144,7 @@ impl Maker<'_> {
         number: RecordNumber,
         index: Option<Digest16>,
         token: NewToken,
-        draft: &mut Draft,
+        draft: &mut Draft<'_>,
         row: &mut Vec<u8>,
     ) -> Result<Issued, Error> {
         let item = self.held.request.items.get(at).ok_or(Reason::Internal)?;

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use vault_domain::{Action, Clock, ManualClock, Millis, SystemClock};
+use vault_domain::{Clock, ManualClock, Millis, SystemClock};
 use vault_engine::PolicySet;
 
 use super::{Config, OwnIdentity, check_issuers};
@@ -102,13 +102,12 @@ impl Config {
                 format!("{} can be reached from other machines", self.address),
             ));
         }
-        if !self.replay.required_for.contains(&Action::Detokenize) {
-            findings.push(finding(
-                Severity::Warning,
-                "replay.required_for",
-                "does not hold \"detokenize\": whoever gets hold of a reveal on its way can send it again".to_owned(),
-            ));
-        }
+        findings.extend(self.repeatable().map(|action| {
+            let name = action.name();
+            let text =
+                format!("does not hold \"{name}\": whoever gets hold of such a call on its way can send it again");
+            finding(Severity::Warning, "replay.required_for", text)
+        }));
         findings.extend(self.unknown_variables.iter().filter(|name| !is_of_kubernetes(name)).map(|name| {
             let text = format!("{name} is set, and no key of the configuration has that name: it has no effect");
             finding(Severity::Warning, "environment", text)
