@@ -9,7 +9,7 @@ use clap::{
 
 use crate::{
     admin::{DeniedArguments, DenyArguments},
-    audit::{CheckpointArguments, QueryArguments},
+    audit::{CheckpointArguments, ProveArguments, QueryArguments, TailArguments},
     bulk::{BulkArguments, RevealArguments},
     config_apply::{ApplyArguments, PlanArguments, RollbackArguments},
     config_check::CheckArguments,
@@ -151,8 +151,12 @@ pub(crate) enum BulkCommand {
 pub(crate) enum AuditCommand {
     /// Find entries of the access log, newest first; the question becomes an entry too
     Query(Box<QueryArguments>),
-    /// Fetch the newest signed checkpoint of a log and check its signature
+    /// Follow a log: entries as they come, oldest first, from any index on
+    Tail(Box<TailArguments>),
+    /// Fetch the newest signed checkpoint of a log, check its signature, and that it goes on from an older one
     Checkpoint(Box<CheckpointArguments>),
+    /// Have the log prove that it holds the entries of receipts, and keep the proofs as files
+    Prove(Box<ProveArguments>),
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
-//! `tokenvault audit`: questions to the access log, and its checkpoints.
+//! `tokenvault audit`: questions to the access log, its checkpoints and its proofs.
 
-use std::io::Write;
+mod prove;
+mod tail;
+
+use std::{fs, io::Write, path::PathBuf};
 
 use serde_json::{Value, json};
-use vault_client::{AccessLogEntry, AccessLogQuery, LogName};
+use vault_client::{AccessLogEntry, AccessLogQuery, ClientError, LogName};
 use vault_domain::{
     Action, Clock, DataClass, Decision, Millis, PrincipalId, Purpose, Reference, Region, SystemClock, TokenText,
 };
-use vault_ledger::VerifierKey;
+use vault_ledger::{Checkpoint, VerifierKey};
 
 use crate::{
     connection::Connection,
@@ -16,6 +19,9 @@ use crate::{
     output::{self, Column, Output, OutputArguments, Records},
     timestamp,
 };
+
+pub(crate) use prove::{ProveArguments, prove};
+pub(crate) use tail::{TailArguments, tail};
 
 /// The columns of entries, for people; JSON has all fields.
 pub(crate) const COLUMNS: &[Column] = &[
@@ -28,6 +34,38 @@ pub(crate) const COLUMNS: &[Column] = &[
     ("audience", "/audience"),
     ("request", "/request_id"),
 ];
+
+/// Which entries are wanted.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Filters")]
+struct Filters {
+    /// Entries of this caller, as entries show it (spiffe://…, dns:…)
+    #[arg(long, value_parser = PrincipalId::parse)]
+    principal: Option<PrincipalId>,
+    /// Entries of this action: tokenize, detokenize, query_access_log, …
+    #[arg(long, value_parser = parse_action)]
+    action: Option<Action>,
+    /// Entries with this decision: allowed, denied, failed
+    #[arg(long, value_parser = parse_decision)]
+    decision: Option<Decision>,
+    /// Entries that concern this data class
+    #[arg(long, value_parser = DataClass::parse)]
+    class: Option<DataClass>,
+    /// Entries that concern this token, or with - the one on standard input; needs --class
+    #[arg(long, value_name = "TOKEN|-", requires = "class")]
+    token: Option<String>,
+}
+
+impl Filters {
+    /// Puts them into a question.
+    fn put(self, query: &mut AccessLogQuery) -> Result<(), Failure> {
+        let Self { principal, action, decision, class, token } = self;
+        let token = token.map(read_token).transpose()?;
+        (query.principal, query.action, query.decision) = (principal, action, decision);
+        (query.data_class, query.token) = (class, token);
+        Ok(())
+    }
+}
 
 /// A question to the log.
 #[derive(Clone, Debug, clap::Args)]
@@ -51,21 +89,8 @@ pub(crate) struct QueryArguments {
     /// Entries before this time
     #[arg(long, value_name = "TIME", value_parser = timestamp::parse, help_heading = "Filters")]
     pub(crate) until: Option<Millis>,
-    /// Entries of this caller, as entries show it (spiffe://…, dns:…)
-    #[arg(long, value_parser = PrincipalId::parse, help_heading = "Filters")]
-    pub(crate) principal: Option<PrincipalId>,
-    /// Entries of this action: tokenize, detokenize, query_access_log, …
-    #[arg(long, value_parser = parse_action, help_heading = "Filters")]
-    pub(crate) action: Option<Action>,
-    /// Entries with this decision: allowed, denied, failed
-    #[arg(long, value_parser = parse_decision, help_heading = "Filters")]
-    pub(crate) decision: Option<Decision>,
-    /// Entries that concern this data class
-    #[arg(long, value_parser = DataClass::parse, help_heading = "Filters")]
-    pub(crate) class: Option<DataClass>,
-    /// Entries that concern this token, or with - the one on standard input; needs --class
-    #[arg(long, value_name = "TOKEN|-", requires = "class", help_heading = "Filters")]
-    pub(crate) token: Option<String>,
+    #[command(flatten)]
+    filters: Filters,
     /// Entries in one page, 1 to 1000 [default: 100]
     #[arg(long, value_parser = parse_page_size, help_heading = "Pages")]
     pub(crate) page_size: Option<u32>,
@@ -82,26 +107,21 @@ pub(crate) struct QueryArguments {
 }
 
 pub(crate) async fn query(arguments: QueryArguments) -> Result<Exit, Failure> {
-    let token = arguments.token.map(read_token).transpose()?;
-    let client = arguments.connection.connect().await?;
     let since = arguments.since.map(|span| {
         let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         Millis(SystemClock::new().wall().0.saturating_sub(span))
     });
     let mut query = AccessLogQuery {
-        region: arguments.region,
         purpose: arguments.purpose,
         reference: arguments.reference,
         from: since.or(arguments.from),
         until: arguments.until,
-        principal: arguments.principal,
-        action: arguments.action,
-        decision: arguments.decision,
-        data_class: arguments.class,
-        token,
         page_size: arguments.page_size,
         page_token: arguments.page_token,
+        ..AccessLogQuery::all(arguments.region)
     };
+    arguments.filters.put(&mut query)?;
+    let client = arguments.connection.connect().await?;
     let mut records = Records::new(output::stdout(), arguments.output.form(), COLUMNS);
     loop {
         let page = client.query_access_log(&query).await?;
@@ -205,6 +225,9 @@ pub(crate) struct CheckpointArguments {
     /// Check the signature by this key, which you got by another way: ORIGIN+ID+KEY
     #[arg(long, value_name = "KEY", value_parser = VerifierKey::parse)]
     pub(crate) verifier_key: Option<VerifierKey>,
+    /// Have the log prove that it goes on from this checkpoint, which you kept: nothing was altered or dropped since
+    #[arg(long, value_name = "FILE")]
+    since: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
     #[command(flatten)]
@@ -214,7 +237,15 @@ pub(crate) struct CheckpointArguments {
 pub(crate) async fn checkpoint(arguments: CheckpointArguments) -> Result<Exit, Failure> {
     let client = arguments.connection.connect().await?;
     let pinned = arguments.verifier_key.as_ref();
-    let verified = client.checkpoint(&arguments.region, pinned).await?;
+    let verified = match &arguments.since {
+        None => client.checkpoint(&arguments.region, pinned).await?,
+        Some(path) => {
+            let note = fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+            let stated = client.checkpoint(&arguments.region, pinned).await?.verifier_key;
+            let since = Checkpoint::open(&note, &stated).map_err(ClientError::CheckpointRefuted)?;
+            client.prove_growth(&arguments.region, &since, Some(&stated)).await?
+        }
+    };
     let mut out = output::stdout();
     match arguments.output.form() {
         // The note alone, so that it can be redirected into a file and checked by other programs.
@@ -228,11 +259,15 @@ pub(crate) async fn checkpoint(arguments: CheckpointArguments) -> Result<Exit, F
                 "note": verified.note,
                 "verifier_key": verified.verifier_key.to_string(),
                 "verifier_key_pinned": pinned.is_some(),
+                "goes_on_from_since": arguments.since.is_some(),
             });
             output::write_summary(&mut out, form, &record)?;
         }
     }
     out.flush()?;
+    if let Some(path) = &arguments.since {
+        output::note(&format!("the log goes on from the checkpoint in {}", path.display()));
+    }
     match pinned {
         Some(_) => output::note("the signature is that of the key you gave"),
         None => output::note(&format!(

@@ -73,6 +73,12 @@ pub enum ClientError {
         /// What is wrong with it.
         &'static str,
     ),
+    /// The log does not hold what it held, or not what a receipt says. Keep receipt and checkpoint: they are evidence.
+    #[error("the proof does not verify: {0}")]
+    ProofRefuted(
+        /// Why not.
+        LedgerError,
+    ),
     /// A checkpoint does not verify. Keep it: it is evidence.
     #[error("the checkpoint does not verify: {0}")]
     CheckpointRefuted(

@@ -24,6 +24,7 @@
 //! | `token_source` | [`TokenSource`]: the access token that calls carry |
 //! | `client_credentials` | [`ClientCredentials`]: tokens that the client fetches from their issuer |
 //! | `tokenize`, `detokenize`, `describe`, `explain`, `read_audit`, `deny` | the calls |
+//! | `prove`, `tail` | proofs about the log, and the log as it grows |
 //! | `policies` | what operators do to the rules of a running vault |
 //! | `error` | [`ClientError`] and [`Refusal`] |
 #![deny(missing_docs)]
@@ -41,9 +42,11 @@ mod detokenize;
 mod error;
 mod explain;
 mod policies;
+mod prove;
 mod read_audit;
 mod split;
 mod stream;
+mod tail;
 mod token_source;
 mod tokenize;
 
@@ -59,8 +62,10 @@ pub use detokenize::{HeldToken, Revealed};
 pub use error::{ClientError, Refusal, Violation};
 pub use explain::{AccessQuestion, ExplainedCaller, ExplainedToken, Explanation, WhyNot};
 pub use policies::{PolicyVersion, PolicyVersionsPage, RuleTexts, RulesPlan, RulesTarget};
+pub use prove::{LogEntry, ProvedEntry};
 pub use read_audit::{AccessLogPage, AccessLogQuery, LogName, VerifiedCheckpoint};
 pub use stream::{DetokenizeStream, Detokenizing, Stream, TokenizeStream, Tokenizing};
+pub use tail::{AccessLogTail, TailStep};
 pub use token_source::{Authorization, StaticToken, TokenFile, TokenSource, bearer};
 pub use tokenize::{IssuedToken, NewValue};
 /// The code of a refusal, as gRPC numbers it.

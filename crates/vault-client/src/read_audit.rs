@@ -158,14 +158,24 @@ impl Client {
             AuditServiceClient::new(channel).get_checkpoint(request).await
         });
         let answer = made.await.outcome?;
-        let stated = VerifierKey::parse(&answer.verifier_key).map_err(ClientError::CheckpointRefuted)?;
-        let verifier_key = pinned.cloned().unwrap_or(stated);
-        let checkpoint = Checkpoint::open(&answer.checkpoint, &verifier_key).map_err(ClientError::CheckpointRefuted)?;
-        if !is_of(&checkpoint, &region) {
-            return Err(ClientError::CheckpointRefuted(LedgerError::CheckpointMalformed("it is of another log")));
-        }
-        Ok(VerifiedCheckpoint { note: answer.checkpoint, verifier_key, checkpoint })
+        verified(&region, answer.checkpoint, &answer.verifier_key, pinned)
     }
+}
+
+/// Checks a checkpoint's signature, and that it is of this log.
+pub(crate) fn verified(
+    log: &str,
+    note: String,
+    stated: &str,
+    pinned: Option<&VerifierKey>,
+) -> Result<VerifiedCheckpoint, ClientError> {
+    let stated = VerifierKey::parse(stated).map_err(ClientError::CheckpointRefuted)?;
+    let verifier_key = pinned.cloned().unwrap_or(stated);
+    let checkpoint = Checkpoint::open(&note, &verifier_key).map_err(ClientError::CheckpointRefuted)?;
+    if !is_of(&checkpoint, log) {
+        return Err(ClientError::CheckpointRefuted(LedgerError::CheckpointMalformed("it is of another log")));
+    }
+    Ok(VerifiedCheckpoint { note, verifier_key, checkpoint })
 }
 
 /// Whether the checkpoint's origin, `<vault>/audit/<log>/…`, names this log.

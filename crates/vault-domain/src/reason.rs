@@ -356,6 +356,9 @@ reasons! {
     RulesLockOut = 126, "RULES_LOCK_OUT", FailedPrecondition, RulesLockOut,
         "under these rules the caller could not apply others any more",
         "keep the caller's account and its grant of apply_policies, and let another operator take them away";
+    EntryNotFound = 127, "ENTRY_NOT_FOUND", NotFound, EntryNotFound,
+        "the log holds no entry with this index",
+        "take an index from a receipt, or one that is below the size of the newest checkpoint";
 }
 
 impl fmt::Display for Reason {

@@ -58,13 +58,16 @@ pub use idempotency::{Part, RequestName};
 pub use node::{REPEATS_WINDOW, Refusal};
 pub use offline::check_keys;
 pub use open::{EngineConfig, OpenError, RulesFrom, Running};
-pub use read_audit::{AccessLogPage, AccessLogQuery, FoundEntry, PageToken};
+pub use read_audit::{
+    AccessLogPage, AccessLogQuery, EntryAnswer, EntryQuery, FoundEntry, Newest, PageToken, ProvedConsistency,
+    ProvedInclusion, Tail, TailStep,
+};
 pub use replay::ReplayRules;
 pub use reveal::Revealed;
 pub use rules::{Applied, ApplyError};
 pub use vault_journal::{Receipt, SignedCheckpoint};
 pub use vault_keys::{CheckKeys, Checked, KeysError, Passphrase, RootKey};
-pub use vault_ledger::{CertificateSha256, Entry, Group, Issuer, Matter, Outcome, People, TraceId};
+pub use vault_ledger::{CertificateSha256, Entry, Group, Issuer, Matter, Outcome, People, TraceId, TreeHash};
 pub use vault_policy::{PolicyError, PolicySet, PolicySource};
 pub use vault_store::{Memory, Statistics, is_store};
 pub use versions::{PolicyFile, PolicyVersion, RuleTexts, RulesError, VersionsError};

@@ -1,6 +1,9 @@
 //! Reading the log: who saw what, when and why. To ask is itself an entry, which is on disk before the answer leaves.
 
 mod page_token;
+mod prove;
+mod single;
+mod tail;
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,12 +13,12 @@ use vault_domain::{
     TokenText, limits,
 };
 use vault_format::OpaqueToken;
-use vault_journal::{Receipt, SignedCheckpoint};
+use vault_journal::Receipt;
 use vault_keys::RegionKeys;
 use vault_ledger::{
     Entry, EntryOpener, ItemFilter, People, Query, SUMMARY_ENTRIES, SealedPart, Summary, TokenHash, leaf_hash,
 };
-use vault_policy::Log;
+use vault_policy::{Log, PolicyId};
 use vault_store::{
     Direction, Reader,
     table::{Entries, RunNumber, Summaries, Tokens},
@@ -24,7 +27,7 @@ use vault_store::{
 
 use crate::{
     Engine,
-    authorize::{account, authorize_log},
+    authorize::authorize_log,
     call::Call,
     enter::Scope,
     error::Error,
@@ -33,6 +36,9 @@ use crate::{
 };
 
 pub use page_token::PageToken;
+pub use prove::{Newest, ProvedConsistency, ProvedInclusion};
+pub use single::{EntryAnswer, EntryQuery};
+pub use tail::{Tail, TailStep};
 
 /// A question to the log of a region.
 #[derive(Debug)]
@@ -74,6 +80,24 @@ pub struct FoundEntry {
     pub people: Option<People>,
 }
 
+impl FoundEntry {
+    /// Opens an entry of the tenant.
+    fn open(
+        keys: &RegionKeys,
+        tenant: &Tenant,
+        index: LogIndex,
+        (bytes, entry): (&[u8], Entry),
+    ) -> Result<Self, Error> {
+        let people = match &entry.people {
+            SealedPart::None => None,
+            SealedPart::Clear(people) => Some((**people).clone()),
+            SealedPart::Sealed(sealed) => Some(keys.open(tenant, &entry.head.salt, sealed)?),
+        };
+        let receipt = Receipt { index, leaf: leaf_hash(bytes), log_time: entry.log_time };
+        Ok(Self { receipt, entry, people })
+    }
+}
+
 /// A page of entries, newest first.
 #[derive(Debug)]
 pub struct AccessLogPage {
@@ -100,27 +124,9 @@ impl Engine {
         let mut asked = scope.evidence(call, Action::QueryAccessLog);
         asked.purpose = purpose.as_ref();
         asked.reference = reference.as_ref();
-        if let Err(error) = self.judge_freshness(&mut scope, call, Action::QueryAccessLog) {
-            return Err(self.refuse(&scope, &asked, error).await);
-        }
-        let (permit, deciding) = authorize_log(
-            &rules.policies,
-            call,
-            scope.account,
-            Action::QueryAccessLog,
-            Log::Region(&region),
-            purpose.as_ref(),
-            self.clock.wall(),
-        );
+        let (tenant, deciding) = self.admit_to_log(&mut scope, &asked, &region).await?;
         asked.policies = &deciding;
-        let permit = match permit {
-            Ok(permit) => permit,
-            Err(error) => return Err(self.refuse(&scope, &asked, error).await),
-        };
-        if let Err(late) = call.check_deadline(&*self.clock) {
-            return Err(self.refuse(&scope, &asked, late).await);
-        }
-        let search = Search::new(&scope, permit.tenant().clone(), query, (self.clock.clone(), call.deadline)).await;
+        let search = Search::new(&scope, tenant, query, (self.clock.clone(), call.deadline)).await;
         let slot = self.searches.clone().acquire_owned().await.map_err(|_| Reason::ShuttingDown)?;
         let found = match search {
             // A page can read a million entries: not on a thread that serves other calls. The slot goes with it, for
@@ -146,41 +152,29 @@ impl Engine {
         Ok(AccessLogPage { entries, next_page_token, log_size, receipt })
     }
 
-    /// The newest checkpoint of a region's log, signed afresh if there is news. It needs no entry: it tells no more
-    /// than what every receipt's holder may know, and it must stay available when the log takes no entries.
+    /// Decides on a question to a region's log before anything is read: whose entries may be shown, and the policies
+    /// that say so.
     ///
     /// # Errors
-    /// When the caller may not have it; that is in the log.
-    pub async fn checkpoint(&self, call: &Call, region: &Region) -> Result<(Arc<SignedCheckpoint>, String), Error> {
-        let rules = self.rules();
-        let scope = self.enter(&rules, call, Action::GetCheckpoint, region).await?;
-        let now = self.clock.wall();
-        let (permit, deciding) =
-            authorize_log(&rules.policies, call, scope.account, Action::GetCheckpoint, Log::Region(region), None, now);
-        if let Err(error) = permit {
-            let mut asked = scope.evidence(call, Action::GetCheckpoint);
-            asked.policies = &deciding;
-            return Err(self.refuse(&scope, &asked, error).await);
+    /// When the question is refused, which is in the log then.
+    async fn admit_to_log(
+        &self,
+        scope: &mut Scope<'_>,
+        asked: &Evidence<'_>,
+        region: &Region,
+    ) -> Result<(Tenant, Vec<PolicyId>), Error> {
+        if let Err(error) = self.judge_freshness(scope, asked.call, asked.action) {
+            return Err(self.refuse(scope, asked, error).await);
         }
-        newest(&scope.vault.journal).await
-    }
-
-    /// The newest checkpoint of the node's own log.
-    ///
-    /// # Errors
-    /// When the caller may not have it; that is in the node's log.
-    pub async fn node_checkpoint(&self, call: &Call) -> Result<(Arc<SignedCheckpoint>, String), Error> {
-        let rules = self.rules();
-        let account = match account(&rules.policies, call) {
-            Ok(account) => account,
-            Err(error) => return Err(self.turn_away(call, Action::GetCheckpoint, error).await),
-        };
-        let now = self.clock.wall();
-        let (permit, _) = authorize_log(&rules.policies, call, account, Action::GetCheckpoint, Log::Node, None, now);
-        if let Err(error) = permit {
-            return Err(self.turn_away(call, Action::GetCheckpoint, error).await);
+        let (log, now) = (Log::Region(region), self.clock.wall());
+        let (policies, account) = (&scope.rules.policies, scope.account);
+        let (permit, deciding) = authorize_log(policies, asked.call, account, asked.action, log, asked.purpose, now);
+        let decided = Evidence { policies: &deciding, ..*asked };
+        let admitted = permit.and_then(|permit| asked.call.check_deadline(&*self.clock).map(|()| permit));
+        match admitted {
+            Ok(permit) => Ok((permit.tenant().clone(), deciding)),
+            Err(error) => Err(self.refuse(scope, &decided, error).await),
         }
-        newest(&self.node.journal).await
     }
 
     /// Writes the entry of a question that was answered.
@@ -207,15 +201,6 @@ impl Engine {
         vault.keys.committed(&sealing);
         Ok(receipt)
     }
-}
-
-/// The newest checkpoint, over all that is on disk; the last one signed if the journal takes no more.
-async fn newest(journal: &vault_journal::Journal) -> Result<(Arc<SignedCheckpoint>, String), Error> {
-    let checkpoint = match journal.checkpoint().await {
-        Ok(checkpoint) => checkpoint,
-        Err(error) => journal.checkpoints().borrow().clone().ok_or(Error::from(error))?,
-    };
-    Ok((checkpoint, journal.verifier_key().to_string()))
 }
 
 /// A page before its receipt.
@@ -321,20 +306,10 @@ impl Search {
                 return Ok(0);
             }
             if self.query.matches(&entry) {
-                let people = self.people(&entry)?;
-                let receipt = Receipt { index: *index, leaf: leaf_hash(bytes), log_time: entry.log_time };
-                entries.push(FoundEntry { receipt, entry, people });
+                entries.push(FoundEntry::open(&self.keys, &self.tenant, *index, (bytes, entry))?);
             }
         }
         Ok(if rows.is_empty() { low } else { next })
-    }
-
-    fn people(&self, entry: &Entry) -> Result<Option<People>, Error> {
-        Ok(match &entry.people {
-            SealedPart::None => None,
-            SealedPart::Clear(people) => Some((**people).clone()),
-            SealedPart::Sealed(sealed) => Some(self.keys.open(&self.tenant, &entry.head.salt, sealed)?),
-        })
     }
 }
 

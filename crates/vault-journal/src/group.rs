@@ -11,6 +11,7 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 use vault_domain::{Clock, Millis, limits};
+use vault_ledger::Frontier;
 use vault_store::{Batch, Reader, Writer};
 
 use crate::{
@@ -31,6 +32,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, CommitError>>;
 pub(crate) enum Message {
     Commit(Submission, Reply<Receipt>),
     Checkpoint(Reply<Arc<SignedCheckpoint>>),
+    /// The growing edge of the log, as far as it is on disk.
+    Edge(oneshot::Sender<Frontier>),
     Stop,
 }
 
@@ -63,6 +66,8 @@ struct Group {
     checkpoint: Option<SignedCheckpoint>,
     /// Who wants one over what is on disk after it.
     checkpoint_wanted: Vec<Reply<Arc<SignedCheckpoint>>>,
+    /// Who wants the log's edge after it.
+    edge_wanted: Vec<oneshot::Sender<Frontier>>,
     bytes: usize,
     stop: bool,
 }
@@ -151,6 +156,7 @@ impl Scribe {
                 Message::Commit(_, reply) if low => group.refused.push((CommitError::DiskLow, reply)),
                 Message::Commit(submission, reply) => self.take(submission, reply, time, &mut own, &mut group)?,
                 Message::Checkpoint(reply) => group.checkpoint_wanted.push(reply),
+                Message::Edge(reply) => group.edge_wanted.push(reply),
                 Message::Stop => {
                     group.stop = true;
                     break;
@@ -201,6 +207,9 @@ impl Scribe {
         }
         for (error, reply) in group.refused {
             let _gone = reply.send(Err(error));
+        }
+        for reply in group.edge_wanted {
+            let _gone = reply.send(self.log.edge().clone());
         }
         if let Some(checkpoint) = group.checkpoint {
             self.publish(checkpoint);

@@ -15,6 +15,7 @@ mod follower;
 mod group;
 mod log;
 mod numbers;
+mod prove;
 mod submission;
 
 use std::{
@@ -29,7 +30,7 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 use vault_domain::{Clock, Millis, limits};
-use vault_ledger::{Origin, Signer, VerifierKey};
+use vault_ledger::{Frontier, Origin, Signer, VerifierKey};
 use vault_store::{Reader, SummaryWriter, Writer};
 
 pub use changes::Position;
@@ -37,6 +38,7 @@ pub use error::{CommitError, JournalError};
 pub use follower::IndexProgress;
 pub use log::{LogReader, SignedCheckpoint};
 pub use numbers::next_record_number;
+pub use prove::InclusionProof;
 pub use submission::{Condition, Receipt, Submission};
 
 use crate::{
@@ -172,6 +174,13 @@ impl Journal {
             queued?;
             answer.await.unwrap_or(Err(CommitError::Stopped))
         }
+    }
+
+    /// The growing edge of the log, by the thread that has it in memory; `None` when the journal has ended or is busy.
+    pub(crate) async fn edge(&self) -> Option<Frontier> {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Message::Edge(reply)).ok()?;
+        answer.await.ok()
     }
 
     fn enqueue(&self, message: Message) -> Result<(), CommitError> {

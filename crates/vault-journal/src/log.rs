@@ -68,6 +68,10 @@ impl Log {
         self.frontier.size().0
     }
 
+    pub(crate) fn edge(&self) -> &Frontier {
+        &self.frontier
+    }
+
     pub(crate) fn last_time(&self) -> Millis {
         self.last_time
     }
@@ -175,7 +179,7 @@ impl<'a> LogReader<'a> {
     }
 
     /// The frontier of the log's first `size` entries.
-    fn frontier(&self, size: u64) -> Result<Frontier, JournalError> {
+    pub(crate) fn frontier(&self, size: u64) -> Result<Frontier, JournalError> {
         let size = TreeSize(size);
         let mut tiles = TileMap::default();
         for TileId { level, index, .. } in Frontier::tiles_to_restore(size) {

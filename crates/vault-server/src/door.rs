@@ -36,6 +36,8 @@ const AUDIT_SERVICE: &str = "/tokenvault.v1.AuditService/";
 const ADMIN_SERVICE: &str = "/tokenvault.v1.AdminService/";
 const STREAMS: [&str; 2] =
     ["/tokenvault.v1.TokenService/TokenizeStream", "/tokenvault.v1.TokenService/DetokenizeStream"];
+/// A stream of answers alone.
+const TAIL: &str = "/tokenvault.v1.AuditService/TailAccessLog";
 /// How much longer than its deadline a call may take to bring its request.
 const BODY_GRACE: Duration = Duration::from_millis(200);
 /// A question about health names a service.
@@ -80,11 +82,12 @@ impl<H: Health> Door<H> {
         let admin = AdminServiceServer::new(admin).max_decoding_message_size(limits::REQUEST_BYTES_MAX);
         let reflection = reflects.then(reflection).flatten();
         let most = limits::REQUEST_BYTES_MAX;
+        let audit = AuditRpc { engine: engine.clone(), streams: streams.clone() };
+        let audit = AuditServiceServer::new(audit).max_decoding_message_size(most);
         let rpc = Arc::new(TokenRpc { engine: engine.clone(), streams, access_tokens: access_tokens.clone() });
         let token = TokenServiceServer::from_arc(rpc.clone()).max_decoding_message_size(most);
         let streams = TokenServiceServer::from_arc(rpc).max_decoding_message_size(limits::STREAM_MESSAGE_BYTES_MAX);
         let streams = streams.max_encoding_message_size(usize::MAX);
-        let audit = AuditServiceServer::new(AuditRpc(engine.clone())).max_decoding_message_size(most);
         // An answer holds at most what 1000 values of 64 KiB are; requests are bounded, answers follow from them.
         let (token, audit) = (token.max_encoding_message_size(usize::MAX), audit.max_encoding_message_size(usize::MAX));
         let web = GrpcWebLayer::new();
@@ -121,7 +124,8 @@ impl<H: Health> Door<H> {
         }
         let id = RequestId(id);
         let is_stream = STREAMS.contains(&head.uri.path());
-        let longest = if is_stream { limits::STREAM_DEADLINE } else { limits::CALL_DEADLINE };
+        let is_tail = head.uri.path() == TAIL;
+        let longest = if is_stream || is_tail { limits::STREAM_DEADLINE } else { limits::CALL_DEADLINE };
         let (call, verified) = match self.enter(&standing, id, &head, longest).await {
             Ok(entered) => entered,
             Err(refused) => return Ok(answer_of(refused, transport)),
@@ -166,6 +170,10 @@ impl<H: Health> Door<H> {
         };
         let mut request = Request::from_parts(head, Body::new(Full::new(bytes)));
         request.extensions_mut().insert(Entered(call.clone()));
+        if is_tail {
+            request.extensions_mut().insert(standing);
+            request.extensions_mut().insert(Shown { verified, tokens: self.access_tokens.clone() });
+        }
         let Ok(response) = match (transport, is_token) {
             (Transport::Grpc, _) if is_admin => self.admin.clone().call(request).await,
             (Transport::Grpc, true) => self.token.clone().call(request).await,
@@ -194,7 +202,8 @@ impl<H: Health> Door<H> {
 
     /// Reads a request whole. Who is late here never sent it; from then on the verbs keep the deadline themselves.
     async fn read(&self, call: &Call, body: Incoming, framing: Framing) -> Result<Read, Reason> {
-        let left = call.deadline.saturating_sub(self.engine.clock().monotonic()).saturating_add(BODY_GRACE);
+        let left = call.deadline.saturating_sub(self.engine.clock().monotonic()).min(limits::CALL_DEADLINE);
+        let left = left.saturating_add(BODY_GRACE);
         let read = tokio::time::timeout(left, self.intake.read(body, limits::REQUEST_BYTES_MAX, framing)).await;
         read.unwrap_or(Err(Reason::DeadlineExceeded))
     }

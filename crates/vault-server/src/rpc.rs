@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod audit;
 mod policies;
 pub(crate) mod stream;
+mod tail;
 pub(crate) mod token;
 
 use std::{sync::Arc, time::Duration};

@@ -3,11 +3,11 @@
 use std::{mem::take, sync::Arc, time::Duration};
 
 use vault_domain::{
-    Action, Assurance, Audience, DataClass, Decision, IdError, IdempotencyKey, LevelAsked, Millis, Plaintext,
+    Action, Assurance, Audience, DataClass, Decision, IdError, IdempotencyKey, LevelAsked, LogIndex, Millis, Plaintext,
     PrincipalId, Purpose, Reason, Reference, Region, Role, Scope, Session, SubjectName, TokenText, limits,
 };
 use vault_engine::{
-    AccessLogQuery, DetokenizeItem, DetokenizeRequest, Error, ExplainRequest, ExplainedCaller, Part, RequestName,
+    AccessLogQuery, DetokenizeItem, DetokenizeRequest, EntryQuery, Error, ExplainRequest, ExplainedCaller, Part, RequestName,
     TokenizeItem, TokenizeRequest,
 };
 use vault_proto::v1;
@@ -229,6 +229,40 @@ pub fn query(message: &mut v1::QueryAccessLogRequest) -> Result<AccessLogQuery, 
         token: (!token.is_empty()).then(|| TokenText::new(token)),
         page_size,
         page_token: (!message.page_token.is_empty()).then(|| take(&mut message.page_token)),
+    })
+}
+
+/// Reads the question of a TailAccessLogRequest; the token is taken out of it.
+///
+/// # Errors
+/// When a field is not valid.
+pub fn tail(message: &mut v1::TailAccessLogRequest) -> Result<AccessLogQuery, Error> {
+    let token = take(&mut message.token);
+    let v1::TailAccessLogRequest { region, purpose, reference, principal, action, decision, data_class, .. } =
+        message.clone();
+    query(&mut v1::QueryAccessLogRequest {
+        region,
+        purpose,
+        reference,
+        principal,
+        action,
+        decision,
+        data_class,
+        token,
+        ..Default::default()
+    })
+}
+
+/// Reads a GetEntryRequest.
+///
+/// # Errors
+/// When a field is not valid.
+pub fn entry(message: &v1::GetEntryRequest) -> Result<EntryQuery, Error> {
+    Ok(EntryQuery {
+        region: Region::parse(&message.region)?,
+        purpose: optional(&message.purpose, Purpose::parse)?,
+        reference: optional(&message.reference, Reference::parse)?,
+        index: LogIndex(message.index),
     })
 }
 

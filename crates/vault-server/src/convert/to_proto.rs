@@ -2,8 +2,8 @@
 
 use vault_domain::{Action, Reason, RevealLevel};
 use vault_engine::{
-    AccessLogPage, Described, Detokenized, Entry, Error, Explained, FoundEntry, Group, Issued, Matter, Outcome, People,
-    Receipt, Revealed, Tokenized,
+    AccessLogPage, Described, Detokenized, Entry, EntryAnswer, Error, Explained, FoundEntry, Group, Issued, Matter,
+    Newest, Outcome, People, ProvedConsistency, ProvedInclusion, Receipt, Revealed, TailStep, Tokenized, TreeHash,
 };
 use vault_proto::v1;
 
@@ -99,6 +99,58 @@ pub(crate) fn page(answer: AccessLogPage, origin: &str) -> v1::QueryAccessLogRes
         log_size: answer.log_size,
         receipt: Some(receipt(&answer.receipt, origin)),
     }
+}
+
+/// A message of TailAccessLog.
+pub(crate) fn tail(step: TailStep, own: Option<&Receipt>, origin: &str) -> v1::TailAccessLogResponse {
+    v1::TailAccessLogResponse {
+        entries: step.entries.into_iter().map(|found| entry(found, origin)).collect(),
+        next_index: step.next_index,
+        log_size: step.log_size,
+        receipt: own.map(|own| receipt(own, origin)),
+    }
+}
+
+/// The answer to GetEntry.
+pub(crate) fn single(answer: EntryAnswer, origin: &str) -> v1::GetEntryResponse {
+    let (found, bytes) = answer.entry.unzip();
+    v1::GetEntryResponse {
+        entry: found.map(|found| entry(found, origin)),
+        bytes: bytes.unwrap_or_default(),
+        leaf_hash: answer.leaf.0.to_vec(),
+        receipt: Some(receipt(&answer.receipt, origin)),
+    }
+}
+
+/// The answer to GetInclusionProof.
+pub(crate) fn inclusion(proved: ProvedInclusion) -> v1::GetInclusionProofResponse {
+    let (checkpoint, verifier_key) = newest(proved.newest);
+    v1::GetInclusionProofResponse {
+        tree_size: proved.tree_size,
+        leaf_hash: proved.proof.leaf.0.to_vec(),
+        hashes: hashes(&proved.proof.hashes),
+        checkpoint,
+        verifier_key,
+    }
+}
+
+/// The answer to GetConsistencyProof.
+pub(crate) fn consistency(proved: ProvedConsistency) -> v1::GetConsistencyProofResponse {
+    let (checkpoint, verifier_key) = newest(proved.newest);
+    v1::GetConsistencyProofResponse {
+        new_size: proved.new_size,
+        hashes: hashes(&proved.hashes),
+        checkpoint,
+        verifier_key,
+    }
+}
+
+fn newest(newest: Option<Newest>) -> (String, String) {
+    newest.map_or_else(Default::default, |newest| (newest.checkpoint.note.clone(), newest.verifier_key))
+}
+
+fn hashes(hashes: &[TreeHash]) -> Vec<Vec<u8>> {
+    hashes.iter().map(|hash| hash.0.to_vec()).collect()
 }
 
 /// Where the log holds an entry.

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
-use vault_domain::{Action, Region};
-use vault_engine::Engine;
+use vault_domain::{Action, LogIndex, Region};
+use vault_engine::{Call, Engine};
 use vault_proto::v1::{
-    GetCheckpointRequest, GetCheckpointResponse, QueryAccessLogRequest, QueryAccessLogResponse,
-    audit_service_server::AuditService,
+    GetCheckpointRequest, GetCheckpointResponse, GetConsistencyProofRequest, GetConsistencyProofResponse,
+    GetEntryRequest, GetEntryResponse, GetInclusionProofRequest, GetInclusionProofResponse, QueryAccessLogRequest,
+    QueryAccessLogResponse, TailAccessLogRequest, audit_service_server::AuditService,
 };
 
-use super::{call, origin, within_deadline};
+use super::{call, origin, stream::Streams, tail, within_deadline};
 use crate::{
     convert::{from_proto, to_proto},
     status::status,
@@ -20,10 +21,36 @@ use crate::{
 const NODE: &str = "node";
 
 /// AuditService on an engine.
-pub(crate) struct AuditRpc(pub(crate) Arc<Engine>);
+pub(crate) struct AuditRpc {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) streams: Streams,
+}
+
+impl AuditRpc {
+    /// The log that a question about its tree names; `None` for the node's own.
+    async fn log(&self, call: &Call, name: &str) -> Result<Option<Region>, Status> {
+        if name == NODE {
+            return Ok(None);
+        }
+        match Region::parse(name) {
+            Ok(region) => Ok(Some(region)),
+            Err(error) => {
+                let refused = self.engine.refuse_unread(call, Action::GetCheckpoint, name, error.into()).await;
+                Err(status(&refused, call.request_id))
+            }
+        }
+    }
+}
+
+/// A size of a tree; zero for that of the newest checkpoint.
+fn size(size: u64) -> Option<u64> {
+    (size != 0).then_some(size)
+}
 
 #[tonic::async_trait]
 impl AuditService for AuditRpc {
+    type TailAccessLogStream = tail::Answers;
+
     async fn query_access_log(
         &self,
         request: Request<QueryAccessLogRequest>,
@@ -33,13 +60,34 @@ impl AuditService for AuditRpc {
         let query = match from_proto::query(&mut message) {
             Ok(query) => query,
             Err(error) => {
-                let refused = self.0.refuse_unread(&call, Action::QueryAccessLog, &message.region, error).await;
+                let refused = self.engine.refuse_unread(&call, Action::QueryAccessLog, &message.region, error).await;
                 return Err(status(&refused, call.request_id));
             }
         };
         let region = query.region.clone();
-        let answer = within_deadline(&self.0, &call, self.0.query_access_log(&call, query)).await?;
-        Ok(Response::new(to_proto::page(answer, origin(&self.0, &region))))
+        let answer = within_deadline(&self.engine, &call, self.engine.query_access_log(&call, query)).await?;
+        Ok(Response::new(to_proto::page(answer, origin(&self.engine, &region))))
+    }
+
+    async fn tail_access_log(
+        &self,
+        request: Request<TailAccessLogRequest>,
+    ) -> Result<Response<tail::Answers>, Status> {
+        tail::open(&self.engine, &self.streams, request).await
+    }
+
+    async fn get_entry(&self, request: Request<GetEntryRequest>) -> Result<Response<GetEntryResponse>, Status> {
+        let call = call(&request)?;
+        let message = request.into_inner();
+        let query = match from_proto::entry(&message) {
+            Ok(query) => query,
+            Err(error) => {
+                let refused = self.engine.refuse_unread(&call, Action::QueryAccessLog, &message.region, error).await;
+                return Err(status(&refused, call.request_id));
+            }
+        };
+        let answer = within_deadline(&self.engine, &call, self.engine.entry(&call, &query)).await?;
+        Ok(Response::new(to_proto::single(answer, origin(&self.engine, &query.region))))
     }
 
     async fn get_checkpoint(
@@ -47,20 +95,33 @@ impl AuditService for AuditRpc {
         request: Request<GetCheckpointRequest>,
     ) -> Result<Response<GetCheckpointResponse>, Status> {
         let call = call(&request)?;
-        let region = request.into_inner().region;
-        let answer = if region == NODE {
-            within_deadline(&self.0, &call, self.0.node_checkpoint(&call)).await?
-        } else {
-            let region = match Region::parse(&region) {
-                Ok(region) => region,
-                Err(error) => {
-                    let refused = self.0.refuse_unread(&call, Action::GetCheckpoint, &region, error.into()).await;
-                    return Err(status(&refused, call.request_id));
-                }
-            };
-            within_deadline(&self.0, &call, self.0.checkpoint(&call, &region)).await?
-        };
-        let (checkpoint, verifier_key) = answer;
-        Ok(Response::new(GetCheckpointResponse { checkpoint: checkpoint.note.clone(), verifier_key }))
+        let log = self.log(&call, &request.into_inner().region).await?;
+        let newest = within_deadline(&self.engine, &call, self.engine.checkpoint(&call, log.as_ref())).await?;
+        let (checkpoint, verifier_key) = (newest.checkpoint.note.clone(), newest.verifier_key);
+        Ok(Response::new(GetCheckpointResponse { checkpoint, verifier_key }))
+    }
+
+    async fn get_inclusion_proof(
+        &self,
+        request: Request<GetInclusionProofRequest>,
+    ) -> Result<Response<GetInclusionProofResponse>, Status> {
+        let call = call(&request)?;
+        let GetInclusionProofRequest { region, index, tree_size } = request.into_inner();
+        let log = self.log(&call, &region).await?;
+        let proved = self.engine.prove_inclusion(&call, log.as_ref(), LogIndex(index), size(tree_size));
+        let proved = within_deadline(&self.engine, &call, proved).await?;
+        Ok(Response::new(to_proto::inclusion(proved)))
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        request: Request<GetConsistencyProofRequest>,
+    ) -> Result<Response<GetConsistencyProofResponse>, Status> {
+        let call = call(&request)?;
+        let GetConsistencyProofRequest { region, old_size, new_size } = request.into_inner();
+        let log = self.log(&call, &region).await?;
+        let proved = self.engine.prove_consistency(&call, log.as_ref(), old_size, size(new_size));
+        let proved = within_deadline(&self.engine, &call, proved).await?;
+        Ok(Response::new(to_proto::consistency(proved)))
     }
 }

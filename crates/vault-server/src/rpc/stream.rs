@@ -185,7 +185,7 @@ struct Open {
 }
 
 /// The place of one stream among those that are open.
-struct Place {
+pub(crate) struct Place {
     open: Arc<Open>,
     principal: PrincipalId,
 }
@@ -200,6 +200,21 @@ impl Streams {
     pub(crate) async fn ended(&self) {
         self.0.tasks.close();
         self.0.tasks.wait().await;
+    }
+
+    /// A place among the open streams, if there is one for this principal.
+    pub(crate) fn place(&self, principal: &PrincipalId) -> Option<Place> {
+        Place::take(&self.0, principal)
+    }
+
+    /// Runs a stream among the tasks that the stop waits for.
+    pub(crate) fn spawn(&self, stream: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(stream);
+    }
+
+    /// Says when all streams have to end.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.0.stopping.clone()
     }
 
     /// Drives a call to its end among the tasks that the stop waits for, whether somebody waits for its answer or not.
@@ -220,7 +235,7 @@ impl Streams {
         let standing = standing(&request)?;
         let shown = request.extensions().get::<Shown>().cloned().unwrap_or_default();
         engine.admit(&call, V::ACTION).await.map_err(|error| status::status(&error, call.request_id))?;
-        let Some(place) = Place::take(&self.0, &call.principal) else {
+        let Some(place) = self.place(&call.principal) else {
             // No region is known yet: the node's log has it.
             let error = engine.refuse_unread(&call, V::ACTION, "", Error::new(Reason::Busy)).await;
             return Err(status::status(&error, call.request_id));

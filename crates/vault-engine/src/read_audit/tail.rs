@@ -1,0 +1,182 @@
+//! The log as it grows: entries that match, oldest first, from an index on, none left out and none twice.
+//!
+//! To begin is an entry. Each step is decided on anew, so that who loses the right to see the log sees no more of it.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use vault_domain::{Action, LogIndex, Purpose, Reason, Reference, Region, Tenant, limits};
+use vault_journal::{Receipt, SignedCheckpoint};
+use vault_keys::RegionKeys;
+use vault_ledger::{Entry, Query, SUMMARY_ENTRIES, Summary};
+use vault_policy::Log;
+use vault_store::{
+    Direction, Reader,
+    table::{Entries, RunNumber, Summaries},
+    wait,
+};
+
+use super::{AccessLogQuery, FoundEntry, Search};
+use crate::{Engine, authorize::authorize_log, call::Call, error::Error};
+
+/// Entries that a step gives at most.
+const STEP_ENTRIES_MAX: usize = 256;
+
+/// A log that is followed.
+pub struct Tail {
+    region: Region,
+    purpose: Option<Purpose>,
+    reference: Option<Reference>,
+    search: Arc<Follow>,
+    next: u64,
+    /// Every checkpoint: what is on disk is under one within a second.
+    checkpoints: watch::Receiver<Option<Arc<SignedCheckpoint>>>,
+}
+
+/// What is looked for, and where.
+struct Follow {
+    reader: Reader,
+    keys: Arc<RegionKeys>,
+    tenant: Tenant,
+    query: Query,
+}
+
+/// What a step came to.
+#[derive(Debug)]
+pub struct TailStep {
+    /// Entries that match, oldest first.
+    pub entries: Vec<FoundEntry>,
+    /// Everything before this index was looked at.
+    pub next_index: u64,
+    /// The size of the log.
+    pub log_size: u64,
+}
+
+impl Engine {
+    /// Begins to follow a region's log, at an index or behind the entry of this question.
+    ///
+    /// # Errors
+    /// When the question is refused; the refusal is in the log then, if the log takes entries.
+    pub async fn tail_access_log(
+        &self,
+        call: &Call,
+        query: AccessLogQuery,
+        from: Option<u64>,
+    ) -> Result<(Tail, Receipt), Error> {
+        let rules = self.rules();
+        let AccessLogQuery { region, purpose, reference, .. } = &query;
+        let (region, purpose, reference) = (region.clone(), purpose.clone(), reference.clone());
+        let mut scope = self.enter(&rules, call, Action::QueryAccessLog, &region).await?;
+        let mut asked = scope.evidence(call, Action::QueryAccessLog);
+        (asked.purpose, asked.reference) = (purpose.as_ref(), reference.as_ref());
+        let (tenant, deciding) = self.admit_to_log(&mut scope, &asked, &region).await?;
+        asked.policies = &deciding;
+        let begun = async || {
+            if from.is_some_and(|from| from > scope.vault.journal.size()) {
+                return Err(Error::field("from_index", "is beyond the end of the log"));
+            }
+            Search::new(&scope, tenant, query, (self.clock.clone(), call.deadline)).await
+        };
+        let Search { reader, keys, tenant, query, .. } = match begun().await {
+            Ok(search) => search,
+            Err(error) => return Err(self.refuse(&scope, &asked, error).await),
+        };
+        let receipt = self.record(&scope, &asked).await?;
+        let next = from.unwrap_or_else(|| receipt.index.0.saturating_add(1));
+        let search = Arc::new(Follow { reader, keys, tenant, query });
+        let checkpoints = scope.vault.journal.checkpoints();
+        Ok((Tail { region, purpose, reference, search, next, checkpoints }, receipt))
+    }
+
+    /// Goes on with a log that is followed, until entries are found, as many as one step may be are looked at, or its end
+    /// is reached.
+    ///
+    /// # Errors
+    /// When the caller may not see the log any more, which is in the log, or it can't be read.
+    pub async fn tail_on(&self, call: &Call, tail: &mut Tail) -> Result<TailStep, Error> {
+        let rules = self.rules();
+        let scope = self.enter(&rules, call, Action::QueryAccessLog, &tail.region).await?;
+        let (policies, log, now) = (&rules.policies, Log::Region(&tail.region), self.clock.wall());
+        let purpose = tail.purpose.as_ref();
+        let (permit, deciding) =
+            authorize_log(policies, call, scope.account, Action::QueryAccessLog, log, purpose, now);
+        let is_same = permit.and_then(|permit| {
+            // Rules that came since can give the account to another tenant.
+            let is_same = *permit.tenant() == tail.search.tenant;
+            if is_same { Ok(()) } else { Err(Error::new(Reason::AccessDenied)) }
+        });
+        if let Err(error) = is_same {
+            let mut asked = scope.evidence(call, Action::QueryAccessLog);
+            (asked.purpose, asked.reference, asked.policies) = (purpose, tail.reference.as_ref(), &deciding);
+            return Err(self.refuse(&scope, &asked, error).await);
+        }
+        // News from here on is news to the caller, whatever this step will see.
+        tail.checkpoints.borrow_and_update();
+        let (size, indexed) = (scope.vault.journal.size(), scope.vault.journal.index_progress().entries());
+        let slot = self.searches.clone().acquire_owned().await.map_err(|_| Reason::ShuttingDown)?;
+        let (search, from) = (tail.search.clone(), tail.next);
+        let stepping = move || {
+            let step = search.step(from, size, indexed);
+            drop(slot);
+            step
+        };
+        let step = tokio::task::spawn_blocking(stepping).await;
+        let step = step.map_err(|error| Error::because(Reason::Internal, error))??;
+        tail.next = step.next_index;
+        Ok(step)
+    }
+}
+
+impl Tail {
+    /// The region whose log it is.
+    #[must_use]
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// Resolves when the log has grown since the last step, at most a second after it has.
+    pub async fn grown(&mut self) {
+        if self.checkpoints.changed().await.is_err() {
+            // The journal has ended: nothing grows any more, and the stop ends whoever waits.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Follow {
+    fn step(&self, from: u64, size: u64, indexed: u64) -> Result<TailStep, Error> {
+        let run = u64::from(SUMMARY_ENTRIES);
+        let (mut entries, mut next, mut looked_at) = (Vec::new(), from, 0_u64);
+        while next < size && entries.is_empty() && looked_at < limits::QUERY_SCAN_ENTRIES_MAX {
+            let end = (next / run + 1).saturating_mul(run);
+            if end <= indexed && self.skip(next / run)? {
+                (next, looked_at) = (end, looked_at + 1);
+                continue;
+            }
+            let snapshot = self.reader.snapshot();
+            let range = LogIndex(next)..LogIndex(end.min(size));
+            let rows = wait(snapshot.scan(Entries, range, Direction::Forward, usize::from(SUMMARY_ENTRIES)))?;
+            looked_at += end - next;
+            for (index, bytes) in rows.iter() {
+                if entries.len() >= STEP_ENTRIES_MAX {
+                    break;
+                }
+                next = index.0 + 1;
+                let entry = Entry::decode(bytes)?;
+                if self.query.matches(&entry) {
+                    entries.push(FoundEntry::open(&self.keys, &self.tenant, *index, (bytes, entry))?);
+                }
+            }
+            if rows.is_empty() {
+                next = end.min(size);
+            }
+        }
+        Ok(TailStep { entries, next_index: next, log_size: size })
+    }
+
+    /// Whether the summary of a run says that nothing in it is asked for.
+    fn skip(&self, run: u64) -> Result<bool, Error> {
+        let summary = wait(self.reader.snapshot().get(Summaries, &RunNumber(run)))?;
+        Ok(summary.and_then(|row| Summary::decode(&row).ok()).is_some_and(|summary| !summary.may_match(&self.query)))
+    }
+}
