@@ -201,6 +201,12 @@ impl Caller {
         Ok(answer)
     }
 
+    /// AuditService as the contract makes it.
+    #[must_use]
+    pub fn audit(&self) -> AuditServiceClient<Connection> {
+        self.audit.clone()
+    }
+
     /// Calls GetCheckpoint.
     ///
     /// # Errors

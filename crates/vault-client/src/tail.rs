@@ -110,7 +110,8 @@ impl AccessLogTail {
         let patience = self.client.patience();
         let leave = link.enter(patience.clock, patience.deadline)?;
         let mut service = AuditServiceClient::new(link.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let opened = tokio::time::timeout(patience.deadline, service.tail_access_log(self.client.fresh(message)?)).await;
+        let opened =
+            tokio::time::timeout(patience.deadline, service.tail_access_log(self.client.fresh(message)?)).await;
         match opened {
             Err(_) => Err(ClientError::Deadline(patience.deadline)),
             Ok(Ok(opened)) => {

@@ -1,12 +1,6 @@
 //! Putting the engine together: stores, keys, journals, policies; and taking it apart in good order.
 
-use std::{
-    collections::HashMap,
-    fs, io,
-    num::NonZeroU32,
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicU32},
-};
+use std::{collections::HashMap, fs, io, num::NonZeroU32, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -14,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use vault_crypto::CallRandom;
 use vault_domain::{Action, Clock, DataClass, Decision, Entropy, Reason, Region, RequestId, VaultId, limits};
-use vault_journal::{FIRST_LIFE, Journal, JournalError, Parts, Submission, next_record_number};
+use vault_journal::{FIRST_LIFE, Journal, JournalError, Parts, Submission};
 use vault_keys::{KeysError, NodeKeys, RegionKeys, RootKey};
 use vault_ledger::{LedgerError, Origin, SealedPart, Signer};
 use vault_policy::PolicySet;
@@ -29,7 +23,7 @@ use crate::{
     error::Error as EngineError,
     node::{Node, plain_entry},
     outside,
-    region::{Numbers, RegionVault},
+    region::RegionVault,
     replay::{NonceBook, ReplayRules},
     rules::{Rules, Settled},
     versions::{self, PolicyVersion, RuleTexts, Versions, VersionsError},
@@ -218,7 +212,6 @@ impl Engine {
             if let Some(names) = keys.colliding_names(names(&config.policies)) {
                 return Err(OpenError::NamesCollide(names));
             }
-            let numbers = Numbers::from(next_record_number(&store.reader)?);
             let reader = store.reader.clone();
             let in_use = wait(ClassesInUse::open(&reader, config.policies.catalog(), region))?;
             classes.insert(region.clone(), in_use);
@@ -226,9 +219,7 @@ impl Engine {
             let log = open_log(&config, store, region.as_str(), origin, keys.clone(), &clock)?;
             let journal = log.journal.clone();
             logs.push(log);
-            let nonces = wait(NonceBook::open(&reader, config.replay.window, journal.now(clock.wall())))?;
-            let swept = AtomicU32::new(0);
-            regions.insert(region.clone(), RegionVault { reader, keys, journal, numbers, nonces, swept });
+            regions.insert(region.clone(), RegionVault::open(reader, keys, journal, config.replay.window, &*clock)?);
         }
         let store = match node {
             Some(store) => store,

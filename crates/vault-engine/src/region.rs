@@ -1,16 +1,19 @@
 //! One region at work: its reader, keys, journal and record numbers.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use vault_domain::{Reason, RecordNumber};
-use vault_journal::Journal;
+use vault_domain::{Clock, Reason, RecordNumber};
+use vault_journal::{Journal, next_record_number};
 use vault_keys::RegionKeys;
-use vault_store::Reader;
+use vault_store::{Reader, wait};
 
-use crate::{error::Error, replay::NonceBook};
+use crate::{error::Error, open::OpenError, replay::NonceBook};
 
 /// A region that this vault serves.
 pub(crate) struct RegionVault {
@@ -22,6 +25,21 @@ pub(crate) struct RegionVault {
     pub(crate) nonces: NonceBook,
     /// The last day whose outdated idempotency rows were deleted.
     pub(crate) swept: AtomicU32,
+}
+
+impl RegionVault {
+    /// Reads where its record numbers go on and which nonces still count.
+    pub(crate) fn open(
+        reader: Reader,
+        keys: Arc<RegionKeys>,
+        journal: Journal,
+        window: Duration,
+        clock: &dyn Clock,
+    ) -> Result<Self, OpenError> {
+        let numbers = Numbers::from(next_record_number(&reader)?);
+        let nonces = wait(NonceBook::open(&reader, window, journal.now(clock.wall())))?;
+        Ok(Self { reader, keys, journal, numbers, nonces, swept: AtomicU32::new(0) })
+    }
 }
 
 /// Hands out record numbers: rising, none twice. The journal keeps a bound on disk that is above every number in use;

@@ -156,7 +156,7 @@ impl NonceBook {
                 memory.note(&row.hash);
             }
             match rows.last_key() {
-                Some(last) if rows.more() => from = Bound::Excluded(last.clone()),
+                Some(last) if rows.more() => from = Bound::Excluded(*last),
                 _ => break,
             }
         }

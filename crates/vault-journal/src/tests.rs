@@ -286,3 +286,50 @@ fn a_full_queue_refuses_at_once() {
     assert_eq!(journal.size(), u64::try_from(taken).unwrap());
     running.stop();
 }
+
+#[test]
+fn proofs_hold_at_every_size_across_tiles_and_after_the_end() {
+    let fixture = Fixture::new();
+    let (journal, running, reader) = fixture.open().unwrap();
+    let tree_of = |leaves: &[vault_ledger::TreeHash]| {
+        let mut frontier = Frontier::new();
+        leaves.iter().for_each(|leaf| frontier.append(*leaf, &mut Vec::new()));
+        frontier.head()
+    };
+    let mut leaves = Vec::new();
+    // Over the end of the first tile of the second level.
+    let target = 66_000;
+    while leaves.len() < target {
+        let most = (target - leaves.len()).min(500);
+        let committed: Vec<_> = (0..most).map(|_| journal.commit(submission(1))).collect();
+        leaves.extend(committed.into_iter().map(|receipt| wait(receipt).unwrap().leaf));
+    }
+    let sizes = [1, 2, 255, 256, 257, 511, 513, 65_535, 65_536, 65_537, 65_792, target];
+    let check = || {
+        for size in sizes {
+            let head = tree_of(&leaves[..size]);
+            for index in [0, 1, 254, 255, 256, 300, 65_535, 65_536, size - 1] {
+                let at = LogIndex(index as u64);
+                let proved = wait(journal.prove_inclusion(&reader, at, head.size));
+                if index >= size {
+                    assert!(matches!(proved, Err(JournalError::Ledger(vault_ledger::LedgerError::OutOfTree))));
+                    continue;
+                }
+                let InclusionProof { leaf, hashes } = proved.unwrap();
+                assert_eq!(leaf, leaves[index], "{index} of {size}");
+                vault_ledger::verify_inclusion(&head, at, &leaf, &hashes).unwrap();
+            }
+            for older in sizes.into_iter().filter(|older| *older <= size) {
+                let old = tree_of(&leaves[..older]);
+                let hashes = wait(journal.prove_consistency(&reader, old.size, head.size)).unwrap();
+                vault_ledger::verify_consistency(&old, &head, &hashes).unwrap();
+            }
+        }
+        let beyond = wait(journal.prove_inclusion(&reader, LogIndex(0), vault_ledger::TreeSize(target as u64 + 1)));
+        assert!(beyond.is_err());
+    };
+    check();
+    running.stop();
+    // What proves the past has to outlive what writes the present.
+    check();
+}

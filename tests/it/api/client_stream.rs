@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use crate::vault;
 
 /// Passes bytes on to the vault; every change of `cut` breaks all connections.
-async fn forward(to: SocketAddr, cut: watch::Receiver<u32>) -> SocketAddr {
+pub(super) async fn forward(to: SocketAddr, cut: watch::Receiver<u32>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -29,7 +29,7 @@ struct Row {
     served: &'static [Role],
 }
 
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 17] = [
     Row {
         method: "tokenvault.v1.TokenService/Tokenize",
         action: "tokenize",
@@ -55,6 +55,26 @@ const ROWS: [Row; 13] = [
     Row {
         method: "tokenvault.v1.AuditService/QueryAccessLog",
         action: "query_access_log",
+        served: &[Role::Auditor, Role::Regional, Role::GlobexAuditor],
+    },
+    Row {
+        method: "tokenvault.v1.AuditService/TailAccessLog",
+        action: "query_access_log",
+        served: &[Role::Auditor, Role::Regional, Role::GlobexAuditor],
+    },
+    Row {
+        method: "tokenvault.v1.AuditService/GetEntry",
+        action: "query_access_log",
+        served: &[Role::Auditor, Role::Regional, Role::GlobexAuditor],
+    },
+    Row {
+        method: "tokenvault.v1.AuditService/GetInclusionProof",
+        action: "get_checkpoint",
+        served: &[Role::Auditor, Role::Regional, Role::GlobexAuditor],
+    },
+    Row {
+        method: "tokenvault.v1.AuditService/GetConsistencyProof",
+        action: "get_checkpoint",
         served: &[Role::Auditor, Role::Regional, Role::GlobexAuditor],
     },
     Row {
@@ -139,6 +159,27 @@ pub(super) async fn call(caller: &Caller, method: &str, (class, token): (&str, &
             Ok(())
         }
         "tokenvault.v1.AuditService/QueryAccessLog" => caller.query(query("eu")).await.map(drop),
+        "tokenvault.v1.AuditService/TailAccessLog" => {
+            let request =
+                v1::TailAccessLogRequest { region: "eu".to_owned(), purpose: "audit".to_owned(), ..Default::default() };
+            let mut tail = caller.audit().tail_access_log(request).await.map_err(|status| caller.refusal(&status))?;
+            let first = tail.get_mut().message().await.map_err(|status| caller.refusal(&status))?;
+            assert!(first.is_some_and(|first| first.receipt.is_some()));
+            Ok(())
+        }
+        "tokenvault.v1.AuditService/GetEntry" => {
+            let request =
+                v1::GetEntryRequest { region: "eu".to_owned(), purpose: "audit".to_owned(), ..Default::default() };
+            caller.audit().get_entry(request).await.map(drop).map_err(|status| caller.refusal(&status))
+        }
+        "tokenvault.v1.AuditService/GetInclusionProof" => {
+            let request = v1::GetInclusionProofRequest { region: "eu".to_owned(), ..Default::default() };
+            caller.audit().get_inclusion_proof(request).await.map(drop).map_err(|status| caller.refusal(&status))
+        }
+        "tokenvault.v1.AuditService/GetConsistencyProof" => {
+            let request = v1::GetConsistencyProofRequest { region: "eu".to_owned(), old_size: 1, ..Default::default() };
+            caller.audit().get_consistency_proof(request).await.map(drop).map_err(|status| caller.refusal(&status))
+        }
         "tokenvault.v1.AuditService/GetCheckpoint" => caller.checkpoint("eu").await.map(drop),
         "tokenvault.v1.AdminService/DenyAccessTokens" => {
             let denied = v1::DeniedAccessToken { issuer: "idp".to_owned(), jti: "x".to_owned(), ..Default::default() };

@@ -88,23 +88,22 @@ pub(crate) async fn prove(arguments: ProveArguments) -> Result<Exit, Failure> {
     }
     records.finish()?;
     if arguments.verifier_key.is_none() {
-        output::note("the signatures are those of the key the vault states itself: give --verifier-key to check by yours");
+        output::note(
+            "the signatures are those of the key the vault states itself: give --verifier-key to check by yours",
+        );
     }
     match refuted {
         0 => Ok(Exit::Done),
         count => {
-            let problem = "the log does not prove what they say; keep them and the newest checkpoint, they are evidence";
+            let problem =
+                "the log does not prove what they say; keep them and the newest checkpoint, they are evidence";
             Err(Failure::new(Exit::NotVerified, format!("{count} of {} receipts: {problem}", receipts.len())))
         }
     }
 }
 
 /// Proves one receipt; the size of the tree that holds it, and the file that says so.
-async fn prove_one(
-    client: &Client,
-    arguments: &ProveArguments,
-    kept: &Kept,
-) -> Result<(u64, Option<String>), Failure> {
+async fn prove_one(client: &Client, arguments: &ProveArguments, kept: &Kept) -> Result<(u64, Option<String>), Failure> {
     let log = kept.log()?;
     let pinned = arguments.verifier_key.as_ref();
     let proved = client.prove_entry(&log, kept.index, Some(&kept.leaf), pinned).await?;

@@ -82,6 +82,7 @@ async fn follow(tail: &mut AccessLogTail, form: Output, until_end: bool) -> Resu
 
 /// An entry in one line for people.
 fn line(record: &Value) -> String {
-    let cell = |(_, pointer): &(_, &str)| record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let cell =
+        |(_, pointer): &(_, &str)| record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     COLUMNS.iter().map(cell).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("  ")
 }

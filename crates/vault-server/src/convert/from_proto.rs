@@ -7,8 +7,8 @@ use vault_domain::{
     PrincipalId, Purpose, Reason, Reference, Region, Role, Scope, Session, SubjectName, TokenText, limits,
 };
 use vault_engine::{
-    AccessLogQuery, DetokenizeItem, DetokenizeRequest, EntryQuery, Error, ExplainRequest, ExplainedCaller, Part, RequestName,
-    TokenizeItem, TokenizeRequest,
+    AccessLogQuery, DetokenizeItem, DetokenizeRequest, EntryQuery, Error, ExplainRequest, ExplainedCaller, Part,
+    RequestName, TokenizeItem, TokenizeRequest,
 };
 use vault_proto::v1;
 

@@ -69,10 +69,7 @@ impl AuditService for AuditRpc {
         Ok(Response::new(to_proto::page(answer, origin(&self.engine, &region))))
     }
 
-    async fn tail_access_log(
-        &self,
-        request: Request<TailAccessLogRequest>,
-    ) -> Result<Response<tail::Answers>, Status> {
+    async fn tail_access_log(&self, request: Request<TailAccessLogRequest>) -> Result<Response<tail::Answers>, Status> {
         tail::open(&self.engine, &self.streams, request).await
     }
 
