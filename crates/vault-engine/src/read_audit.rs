@@ -13,7 +13,7 @@ use vault_format::OpaqueToken;
 use vault_journal::{Receipt, SignedCheckpoint};
 use vault_keys::RegionKeys;
 use vault_ledger::{
-    Entry, EntryOpener, ItemFilter, People, Query, SUMMARY_ENTRIES, SealedPart, Summary, TokenHash, leaf_hash,
+    Entry, EntryOpener, ItemFilter, People, Query, SUMMARY_ENTRIES, SealedPart, Summary, TokenHash, TreeHash, leaf_hash,
 };
 use vault_policy::Log;
 use vault_store::{
@@ -69,7 +69,9 @@ pub struct AccessLogQuery {
 #[derive(Debug)]
 pub struct FoundEntry {
     /// Where it stands in the log.
-    pub receipt: Receipt,
+    pub index: LogIndex,
+    /// Its leaf hash.
+    pub leaf: TreeHash,
     /// Its open part.
     pub entry: Entry,
     /// Its people part, opened.
@@ -331,8 +333,7 @@ impl Search {
             }
             if self.query.matches(&entry) {
                 let people = self.people(&entry)?;
-                let receipt = Receipt { index: *index, leaf: leaf_hash(bytes), log_time: entry.log_time };
-                entries.push(FoundEntry { receipt, entry, people });
+                entries.push(FoundEntry { index: *index, leaf: leaf_hash(bytes), entry, people });
             }
         }
         Ok(if rows.is_empty() { low } else { next })

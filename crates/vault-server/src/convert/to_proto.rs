@@ -1,9 +1,9 @@
 //! Domain types to messages.
 
-use vault_domain::{Action, Reason, RevealLevel};
+use vault_domain::{Action, LogIndex, Reason, RevealLevel};
 use vault_engine::{
     AccessLogPage, Described, Detokenized, Entry, Error, Explained, FoundEntry, Group, Issued, Matter, Outcome, People,
-    Receipt, Revealed, Tokenized,
+    Receipt, Revealed, Tokenized, TreeHash,
 };
 use vault_proto::v1;
 
@@ -94,7 +94,7 @@ fn level_of(level: RevealLevel) -> v1::RevealLevel {
 /// The answer to QueryAccessLog.
 pub(crate) fn page(answer: AccessLogPage, origin: &str) -> v1::QueryAccessLogResponse {
     v1::QueryAccessLogResponse {
-        entries: answer.entries.into_iter().map(|found| entry(found, origin)).collect(),
+        entries: answer.entries.into_iter().map(|found| entry(found, origin, &answer.receipt.log_id)).collect(),
         next_page_token: answer.next_page_token.unwrap_or_default(),
         log_size: answer.log_size,
         receipt: Some(receipt(&answer.receipt, origin)),
@@ -103,18 +103,22 @@ pub(crate) fn page(answer: AccessLogPage, origin: &str) -> v1::QueryAccessLogRes
 
 /// Where the log holds an entry.
 pub(crate) fn receipt(receipt: &Receipt, origin: &str) -> v1::Receipt {
-    v1::Receipt { origin: origin.to_owned(), index: receipt.index.0, leaf_hash: receipt.leaf.0.to_vec() }
+    place(origin, &receipt.log_id, receipt.index, &receipt.leaf)
 }
 
-fn entry(found: FoundEntry, origin: &str) -> v1::AccessLogEntry {
-    let FoundEntry { receipt: place, entry: Entry { log_time, head, policies, groups, .. }, people } = found;
+fn place(origin: &str, log_id: &TreeHash, index: LogIndex, leaf: &TreeHash) -> v1::Receipt {
+    v1::Receipt { origin: origin.to_owned(), index: index.0, leaf_hash: leaf.0.to_vec(), log_id: log_id.0.to_vec() }
+}
+
+fn entry(found: FoundEntry, origin: &str, log_id: &TreeHash) -> v1::AccessLogEntry {
+    let FoundEntry { index, leaf, entry: Entry { log_time, head, policies, groups, .. }, people } = found;
     let People { tenant, principal, issuer, certificate, source, reference, about, .. } = people.unwrap_or_default();
     let explained = match about {
         Some(Matter::Caller(caller)) => Some(caller),
         Some(Matter::Difference(_)) | None => None,
     };
     v1::AccessLogEntry {
-        receipt: Some(receipt(&place, origin)),
+        receipt: Some(place(origin, log_id, index, &leaf)),
         log_time_ms: log_time.0,
         wall_time_ms: head.wall_time.0,
         request_id: head.request_id.to_string(),
