@@ -50,7 +50,12 @@ impl Echo {
         Self(Arc::new(Answers {
             tokenized: vec![issued; limits::BATCH_ITEMS_MAX],
             detokenized: vec![revealed; limits::BATCH_ITEMS_MAX],
-            receipt: Receipt { origin: ORIGIN.to_owned(), index: 1_000_000, leaf_hash: vec![7; 32] },
+            receipt: Receipt {
+                origin: ORIGIN.to_owned(),
+                index: 1_000_000,
+                leaf_hash: vec![7; 32],
+                log_id: vec![9; 32],
+            },
         }))
     }
 }

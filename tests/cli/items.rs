@@ -119,10 +119,12 @@ fn receipts_are_kept_where_they_were_asked_for() {
     vault.run("loader", &line, CARD).with(0);
     vault.run("loader", &line, CARD).with(0);
     let receipts = std::fs::read_to_string(&file).unwrap();
-    let indexes: Vec<u64> =
-        receipts.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["index"].as_u64().unwrap()).collect();
+    let receipts: Vec<Value> = receipts.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let indexes: Vec<u64> = receipts.iter().map(|receipt| receipt["index"].as_u64().unwrap()).collect();
     assert_eq!(indexes.len(), 2);
     assert!(indexes[0] < indexes[1]);
+    assert_eq!(receipts[0]["log_id"].as_str().unwrap().len(), 64);
+    assert_eq!(receipts[0]["log_id"], receipts[1]["log_id"]);
 }
 
 #[test]

@@ -35,6 +35,11 @@ fn the_python_client_repeats_what_can_help_and_shows_each_attempt_afresh() {
 }
 
 #[test]
+fn the_python_client_fetches_its_tokens_by_its_certificate_from_a_real_provider() {
+    run("test_client_credentials.py");
+}
+
+#[test]
 fn the_python_client_asks_who_would_be_shown_what_and_denies_access_tokens() {
     run("test_explain.py");
 }

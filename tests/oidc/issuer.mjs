@@ -1,6 +1,8 @@
 // A real identity provider for tests: client credentials over mTLS (RFC 8705) or with DPoP (RFC 9449), and ways to make
-// it misbehave. Started as: node issuer.mjs <folder with server.pem, server.key, clients.pem> <SPIFFE ID of the client>
+// it misbehave. Started as: node issuer.mjs <folder> <SPIFFE ID of the client>, with server.pem, server.key, clients.pem
+// and the client's certificate client.pem in that folder.
 // It prints its port. It must never be used for anything but tests: it keeps all in memory and obeys anybody.
+import { X509Certificate } from 'node:crypto';
 import fs from 'node:fs';
 import https from 'node:https';
 import { Provider } from 'oidc-provider';
@@ -13,6 +15,10 @@ const file = (name) => fs.readFileSync(`${folder}/${name}`);
 const grants = {
   grant_types: ['client_credentials'], redirect_uris: [], response_types: [], id_token_signed_response_alg: 'ES256',
 };
+// The client's certificate as a key set that names it (RFC 8705 section 2.2.2).
+const pinned = new X509Certificate(file('client.pem'));
+const jwks = { keys: [{ ...pinned.publicKey.export({ format: 'jwk' }), x5c: [pinned.raw.toString('base64')] }] };
+
 let keys = [];
 let answers;
 let mode = 'good';
@@ -34,13 +40,18 @@ async function rotate(issuer) {
         tls_client_certificate_bound_access_tokens: true,
       },
       {
+        client_id: 'pinned', token_endpoint_auth_method: 'self_signed_tls_client_auth', jwks,
+        ...grants,
+        tls_client_certificate_bound_access_tokens: true,
+      },
+      {
         client_id: 'remote', client_secret: 'no-secret-but-for-tests-0123456789',
         token_endpoint_auth_method: 'client_secret_basic',
         ...grants,
         dpop_bound_access_tokens: true,
       },
     ],
-    clientAuthMethods: ['tls_client_auth', 'client_secret_basic'],
+    clientAuthMethods: ['tls_client_auth', 'self_signed_tls_client_auth', 'client_secret_basic'],
     jwks: { keys },
     scopes: ['tokenize', 'detokenize'],
     features: {
@@ -48,7 +59,7 @@ async function rotate(issuer) {
       clientCredentials: { enabled: true },
       dPoP: { enabled: true },
       mTLS: {
-        enabled: true, certificateBoundAccessTokens: true, tlsClientAuth: true,
+        enabled: true, certificateBoundAccessTokens: true, tlsClientAuth: true, selfSignedTlsClientAuth: true,
         getCertificate: (ctx) => ctx.socket.getPeerX509Certificate?.(),
         certificateAuthorized: (ctx) => ctx.socket.authorized,
         certificateSubjectMatches: (ctx, property, expected) => property === 'tls_client_auth_san_uri'

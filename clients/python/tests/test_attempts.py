@@ -86,7 +86,7 @@ class Server(grpc.GenericRpcHandler):
         return v1.TokenizeResult(issued=v1.TokenIssued(token="tok_eu_x", created=True))
 
     def _receipt(self):
-        return audit_v1.Receipt(origin="v/audit/eu/1", index=1, leaf_hash=bytes(32))
+        return audit_v1.Receipt(origin="v/audit/eu/1", index=1, leaf_hash=bytes(32), log_id=bytes(32))
 
 
 @pytest.fixture
@@ -200,9 +200,10 @@ class Authorization(http.server.BaseHTTPRequestHandler):
         told = self.server.told
         body = self.rfile.read(int(self.headers["content-length"])).decode()
         ((_, name),) = self.connection.getpeercert()["subjectAltName"]
+        number = len(told["asked"]) + 1
         told["asked"].append({**dict(urllib.parse.parse_qsl(body)), "shown": name})
         answer = told["answers"].pop(0) if told["answers"] else None
-        number = len(told["asked"])
+        time.sleep(told["delay"])
         if answer is None:
             answer = (
                 200,
@@ -225,7 +226,7 @@ def authorization(vault):
     context.verify_mode = ssl.CERT_REQUIRED
     serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Authorization)
     serving.socket = context.wrap_socket(serving.socket, server_side=True)
-    serving.told = {"asked": [], "answers": [], "life": 3600}
+    serving.told = {"asked": [], "answers": [], "life": 3600, "delay": 0}
     serving.url = f"https://localhost:{serving.server_port}/token"
     thread = threading.Thread(target=serving.serve_forever)
     thread.start()
@@ -252,17 +253,39 @@ def test_tokens_are_fetched_over_mutual_tls_and_renewed_before_they_expire(vault
     server.refusals = [refusal(grpc.StatusCode.UNAUTHENTICATED, "PRINCIPAL_UNKNOWN")]
     with pytest.raises(tokenvault.Denied):
         loader.tokenize(PUT, VALUES)
-    authorization.told["life"] = 1
+    authorization.told["life"] = 3
     loader.tokenize(PUT, VALUES)
     loader.tokenize(PUT, VALUES)
-    time.sleep(0.85)
-    # It would live for a moment more; while the server is away it is shown still.
+    time.sleep(2.5)
+    # It would live for a moment more; while the server is away it is shown still, and no call waits for the next one.
     authorization.told["answers"] = [(500, "")]
     loader.tokenize(PUT, VALUES)
-    time.sleep(0.2)
+    loader.tokenize(PUT, VALUES)
+    time.sleep(1.1)
     loader.tokenize(PUT, VALUES)
     shown = [shown["authorization"].split()[1] for shown in server.shown]
-    assert shown == ["t1"] * 4 + ["t2"] * 3 + ["t4"]
+    assert shown == ["t1"] * 4 + ["t2"] * 4 + ["t4"]
+
+
+def test_many_who_ask_at_once_need_one_token_and_nobody_waits_beyond_its_time(vault, authorization):
+    source = credentials(vault, authorization.url)
+    authorization.told["delay"] = 0.5
+    with pytest.raises(tokenvault.TokenUnavailable) as late:
+        source.token(0.1)
+    assert late.value.is_passing
+    with concurrent.futures.ThreadPoolExecutor(16) as threads:
+        shown = list(threads.map(lambda _: source.token(5), range(16)))
+    assert set(shown) == {"t1"} and len(authorization.told["asked"]) == 1
+    # A server that says nothing is left after five seconds, and not asked again by each who calls.
+    authorization.told["delay"] = 20
+    source.refused("t1")
+    begun = time.monotonic()
+    with pytest.raises(tokenvault.TokenUnavailable, match="no answer in time"):
+        source.token(60)
+    assert 4 < time.monotonic() - begun < 8
+    with pytest.raises(tokenvault.TokenUnavailable, match="no answer in time"):
+        source.token(60)
+    assert len(authorization.told["asked"]) == 2
 
 
 def test_an_authorization_server_that_gives_none_is_told_apart(vault, authorization):
@@ -273,6 +296,7 @@ def test_an_authorization_server_that_gives_none_is_told_apart(vault, authorizat
         (200, json.dumps({"access_token": secret, "expires_in": -1})),
         (200, secret),
         (200, secret * 10_000),
+        (200, "[" * 60_000),
         (302, secret),
         (401, secret),
         (503, secret),
@@ -284,8 +308,16 @@ def test_an_authorization_server_that_gives_none_is_told_apart(vault, authorizat
         assert secret not in str(refused.value) and refused.value.is_passing == (number == len(answers) - 1)
     with pytest.raises(tokenvault.TokenUnavailable):
         credentials(vault, f"https://127.0.0.1:{free_port()}/").token(5)
-    with pytest.raises(tokenvault.ConfigurationError):
-        credentials(vault, "http://localhost/")
+    authorization.told["answers"] = [(400, json.dumps({"error": "invalid_client", "error_description": secret}))]
+    with pytest.raises(tokenvault.TokenUnavailable) as refused:
+        credentials(vault, authorization.url).token(5)
+    assert str(refused.value) == "the authorization server refuses a token: invalid_client"
+    for url in ("http://localhost/", "https://me@localhost/", "https://localhost/#a", "https:///", "https://a b/"):
+        with pytest.raises(tokenvault.ConfigurationError):
+            credentials(vault, url)
+    for wrong in ("", "a\nb", "\u00e4", "x" * 1025):
+        with pytest.raises(tokenvault.ConfigurationError):
+            credentials(vault, authorization.url, scope=wrong)
     with pytest.raises(tokenvault.ConfigurationError):
         credentials(vault, authorization.url).__class__("https://x/", "c", ca="/nowhere", certificate="/x", key="/x")
 
@@ -296,6 +328,10 @@ def test_an_answer_that_makes_no_sense_is_refused(vault, server, client_of):
     with pytest.raises(tokenvault.AnswerMalformed):
         loader.tokenize(PUT, VALUES)
     server._issued = lambda: v1.TokenizeResult(issued=v1.TokenIssued(token="t"))
+    server._issued = lambda: v1.TokenizeResult(issued=v1.TokenIssued(token="tok_eu_x", created=True))
+    server._receipt = lambda: audit_v1.Receipt(origin="v/audit/eu/1", index=1, leaf_hash=bytes(32), log_id=bytes(31))
+    with pytest.raises(tokenvault.AnswerMalformed):
+        loader.tokenize(PUT, VALUES)
     server._receipt = audit_v1.Receipt
     with pytest.raises(tokenvault.AnswerMalformed):
         loader.tokenize(PUT, VALUES)

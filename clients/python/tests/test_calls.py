@@ -25,11 +25,13 @@ def test_values_become_tokens_and_tokens_values(vault, client_of):
     (call,) = answer.calls
     assert call.items == range(0, 2) and call.attempts == 1 and len(call.request_id) == 32
     assert answer.receipts == [call.receipt] and call.receipt.origin.endswith("/audit/eu/1")
+    assert len(call.receipt.log_id) == 32 and call.receipt.log_id != call.receipt.leaf_hash
 
     held = [HeldToken("card_number", card.token), HeldToken("email", email.token)]
     revealed = payments.detokenize(SEE, held)
     assert [value.text for value in revealed.get_all()] == [CARD, EMAIL]
     assert revealed.receipts[0].index > call.receipt.index
+    assert revealed.receipts[0].log_id == call.receipt.log_id
     described = payments.describe_tokens(SEE, held).get_all()
     assert [told.format for told in described] == ["format_preserving", "opaque"]
     assert all(told.created_at_ms > 1_700_000_000_000 for told in described)

@@ -229,6 +229,7 @@ pub(crate) fn receipt_json(receipt: &Receipt) -> Value {
         "origin": receipt.origin.as_str(),
         "index": receipt.index.0,
         "leaf_hash": hex(&receipt.leaf.0),
+        "log_id": hex(&receipt.log_id.0),
     })
 }
 

@@ -46,6 +46,8 @@ pub struct Receipt {
     pub index: LogIndex,
     /// The entry's leaf hash (RFC 6962 section 2.1).
     pub leaf: TreeHash,
+    /// Which log of that name: the leaf hash of its first entry. No two logs share it.
+    pub log_id: TreeHash,
 }
 
 impl Receipt {
@@ -56,9 +58,10 @@ impl Receipt {
     pub fn read(receipt: Option<&v1::Receipt>) -> Result<Self, ClientError> {
         let receipt = receipt.ok_or(ClientError::AnswerMalformed("it bears no receipt"))?;
         let malformed = || ClientError::AnswerMalformed("its receipt is malformed");
-        let leaf: [u8; 32] = receipt.leaf_hash.as_slice().try_into().map_err(|_| malformed())?;
+        let hash = |bytes: &[u8]| bytes.try_into().map(TreeHash).map_err(|_| malformed());
+        let (leaf, log_id) = (hash(&receipt.leaf_hash)?, hash(&receipt.log_id)?);
         let origin = Origin::parse(&receipt.origin).map_err(|_| malformed())?;
-        Ok(Self { origin, index: LogIndex(receipt.index), leaf: TreeHash(leaf) })
+        Ok(Self { origin, index: LogIndex(receipt.index), leaf, log_id })
     }
 }
 

@@ -16,7 +16,7 @@ use vault_format::OpaqueToken;
 use vault_journal::Receipt;
 use vault_keys::RegionKeys;
 use vault_ledger::{
-    Entry, EntryOpener, ItemFilter, People, Query, SUMMARY_ENTRIES, SealedPart, Summary, TokenHash, leaf_hash,
+    Entry, EntryOpener, ItemFilter, People, Query, SUMMARY_ENTRIES, SealedPart, Summary, TokenHash, TreeHash, leaf_hash,
 };
 use vault_policy::{Log, PolicyId};
 use vault_store::{
@@ -73,7 +73,9 @@ pub struct AccessLogQuery {
 #[derive(Debug)]
 pub struct FoundEntry {
     /// Where it stands in the log.
-    pub receipt: Receipt,
+    pub index: LogIndex,
+    /// Its leaf hash.
+    pub leaf: TreeHash,
     /// Its open part.
     pub entry: Entry,
     /// Its people part, opened.
@@ -93,8 +95,7 @@ impl FoundEntry {
             SealedPart::Clear(people) => Some((**people).clone()),
             SealedPart::Sealed(sealed) => Some(keys.open(tenant, &entry.head.salt, sealed)?),
         };
-        let receipt = Receipt { index, leaf: leaf_hash(bytes), log_time: entry.log_time };
-        Ok(Self { receipt, entry, people })
+        Ok(Self { index, leaf: leaf_hash(bytes), entry, people })
     }
 }
 

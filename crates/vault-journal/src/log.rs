@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use vault_domain::{LogIndex, Millis};
 use vault_ledger::{
-    Checkpoint, Frontier, FullTile, Origin, Signer, TILE_HASHES, TileId, TileMap, TreeHash, TreeHead, TreeSize,
-    VerifierKey, leaf_hash, log_time, patch_log_time,
+    Checkpoint, Frontier, FullTile, LedgerError, Origin, Signer, TILE_HASHES, TileId, TileMap, TreeHash, TreeHead,
+    TreeSize, VerifierKey, leaf_hash, log_time, patch_log_time,
 };
 use vault_store::{
     Batch, Direction, Reader,
@@ -31,6 +31,8 @@ pub(crate) struct Log {
     origin: Origin,
     signer: Arc<dyn Signer>,
     frontier: Frontier,
+    /// The leaf hash of the first entry, once there is one.
+    log_id: Option<TreeHash>,
     last_time: Millis,
     checkpoint: Option<Arc<SignedCheckpoint>>,
     tiles: Vec<FullTile>,
@@ -56,12 +58,13 @@ impl Log {
             log.check_against(size, &head, whose)?;
         }
         let frontier = log.frontier(size)?;
+        let log_id = log.id(size)?;
         let last_time = match size.checked_sub(1) {
             Some(last) => log_time(&log.entry(last)?)?,
             None => Millis::default(),
         };
         let checkpoint = checkpoint.map(Arc::new);
-        Ok(Self { origin, signer, frontier, last_time, checkpoint, tiles: Vec::new() })
+        Ok(Self { origin, signer, frontier, log_id, last_time, checkpoint, tiles: Vec::new() })
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -100,7 +103,8 @@ impl Log {
         for tile in self.tiles.drain(..) {
             batch.put(Tiles, &TileNumber { level: tile.level, number: tile.index }, &tile.bytes);
         }
-        Ok(Receipt { index: LogIndex(index), leaf, log_time: time })
+        let log_id = *self.log_id.get_or_insert(leaf);
+        Ok(Receipt { index: LogIndex(index), leaf, log_id, log_time: time })
     }
 
     /// Signs a checkpoint over everything appended so far, which has to be on disk, and puts it into `batch`; nothing
@@ -176,6 +180,20 @@ impl<'a> LogReader<'a> {
             return Err(JournalError::Forked { origin, known: known_size, whose });
         }
         Ok(())
+    }
+
+    /// The leaf hash of the first entry of a log of this size: from the first tile once that is full, so that the
+    /// entry's body is not needed.
+    fn id(&self, size: u64) -> Result<Option<TreeHash>, JournalError> {
+        if size == 0 {
+            return Ok(None);
+        }
+        if size < u64::from(TILE_HASHES) {
+            return Ok(Some(leaf_hash(&self.entry(0)?)));
+        }
+        let tile = wait(self.reader.snapshot().get(Tiles, &TileNumber { level: 0, number: 0 }))?;
+        let first = tile.as_deref().and_then(|hashes| hashes.first_chunk().copied());
+        Ok(Some(TreeHash(first.ok_or(LedgerError::TileMissing { level: 0, index: 0 })?)))
     }
 
     /// The frontier of the log's first `size` entries.

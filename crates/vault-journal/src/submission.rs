@@ -43,6 +43,9 @@ pub struct Receipt {
     pub index: LogIndex,
     /// `SHA-256(0x00 ‖ entry)`.
     pub leaf: TreeHash,
+    /// The same of the log's first entry, which tells it from every other log of its name: that entry holds a random
+    /// salt.
+    pub log_id: TreeHash,
     /// The log time that the entry got.
     pub log_time: Millis,
 }

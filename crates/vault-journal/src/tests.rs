@@ -114,6 +114,30 @@ fn rows_and_entry_are_on_disk_together_when_the_receipt_comes() {
 }
 
 #[test]
+fn a_log_is_known_by_its_first_entry_whose_body_nobody_needs_once_a_tile_is_full() {
+    let fixture = Fixture::new();
+    let mut first = None;
+    let mut size = 0_u64;
+    for until in [1, 255, 257, 600] {
+        let (journal, running, reader) = fixture.open().unwrap();
+        while size < until {
+            let receipt = wait(journal.commit(submission(u8::try_from(size % 251).unwrap()))).unwrap();
+            let first = *first.get_or_insert(receipt.leaf);
+            assert_eq!((receipt.index, receipt.log_id), (LogIndex(size), first));
+            size += 1;
+        }
+        running.stop();
+        drop((journal, reader));
+        if until == 257 {
+            let mut store = store(&fixture.dir.path().join("eu"));
+            let mut batch = Batch::new();
+            batch.delete(Entries, &LogIndex(0));
+            store.writer.commit([&batch]).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_conflict_is_told_when_what_it_conflicts_with_can_be_read() {
     let fixture = Fixture::new();
     let (journal, running, reader) = fixture.open().unwrap();

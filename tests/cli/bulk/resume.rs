@@ -92,8 +92,13 @@ impl<'a> Load<'a> {
 
     /// The batches that are known to be done.
     fn batches(&self) -> u64 {
+        self.kept("batches").as_u64().unwrap()
+    }
+
+    /// What the progress says of something.
+    fn kept(&self, name: &str) -> Value {
         let progress: Value = serde_json::from_slice(&fs::read(self.progress()).unwrap()).unwrap();
-        progress.get("batches").and_then(Value::as_u64).unwrap()
+        progress.get(name).unwrap().clone()
     }
 
     fn output(&self) -> String {
@@ -231,9 +236,26 @@ fn a_job_goes_on_at_the_vault_where_it_was_begun_and_at_no_other_of_that_name() 
     assert!(cut.kill_at(600_000));
     let batches = cut.batches();
     assert!(batches > 0);
-    let elsewhere = other.run("loader", &cut.line, "").with(1);
-    assert!(elsewhere.err.contains("another vault of that name"), "{elsewhere:?}");
-    assert_eq!(cut.batches(), batches, "nothing of the other one is written");
+    let log = cut.kept("log");
+    assert_eq!(log.as_str().unwrap().len(), 64);
+    let refused = || {
+        let elsewhere = other.run("loader", &cut.line, "").with(1);
+        assert!(elsewhere.err.contains("another vault of that name"), "{elsewhere:?}");
+        assert!(elsewhere.err.contains(log.as_str().unwrap()), "it says which: {elsewhere:?}");
+        assert_eq!((cut.batches(), cut.kept("log")), (batches, log.clone()), "nothing of the other one is written");
+    };
+    refused();
+    // Its log is longer than the job's last call then.
+    let longer = Load::new(&other, &source, "other", "--column card=card_number");
+    longer.run().with(0);
+    assert!(audited(&other) > audited(&vault));
+    refused();
+    // Older versions did not keep which log it is: it is learned from the first answer.
+    let mut progress: Value = serde_json::from_slice(&fs::read(cut.progress()).unwrap()).unwrap();
+    progress.as_object_mut().unwrap().remove("log");
+    fs::write(cut.progress(), progress.to_string()).unwrap();
+    assert!(cut.kill_at(900_000));
+    assert_eq!(cut.kept("log"), log);
     assert_eq!(summary(&cut.run().with(0))["rows_out"], ROWS);
     let whole = Load::new(&vault, &source, "whole", "--column card=card_number");
     whole.run().with(0);

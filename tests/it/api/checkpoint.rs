@@ -60,6 +60,7 @@ async fn receipts_are_where_the_entries_are() {
     for receipt in receipts {
         assert_eq!(receipt.origin, "vault.test/audit/eu/1");
         assert_eq!(receipt.leaf_hash, log.leaf(receipt.index).0);
+        assert_eq!(receipt.log_id, log.leaf(0).0, "the log is known by its first entry");
     }
     vault.finish().await;
 }

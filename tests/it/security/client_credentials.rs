@@ -35,11 +35,16 @@ async fn tokens(scene: &Scene, role: Role, client_id: &str) -> Result<ClientCred
 
 /// The payments service with tokens of its own fetching; each call is attempted once.
 async fn client(scene: &Scene) -> Client {
+    client_as(scene, "payments").await
+}
+
+/// The same, known to the provider by another name.
+async fn client_as(scene: &Scene, client_id: &str) -> Client {
     let (certificate, key) = identity(scene, Role::Payments);
     let endpoint = Endpoint::parse(&format!("https://localhost:{}", scene.vault.address().port())).unwrap();
     let authority = scene.vault.authority().certificate_pem();
     let config = ClientConfig::new(endpoint, authority.as_bytes(), certificate.as_bytes(), &key).unwrap();
-    let tokens = tokens(scene, Role::Payments, "payments").await.unwrap();
+    let tokens = tokens(scene, Role::Payments, client_id).await.unwrap();
     let config = config.with_access_tokens(Arc::new(tokens)).with_attempts_max(1);
     Client::connect(config, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).await.unwrap()
 }
@@ -97,6 +102,19 @@ async fn a_client_fetches_its_tokens_by_its_certificate_and_again_before_they_en
     let refused = tokens(&scene, Role::Payments, "nobody").await.unwrap_err();
     assert_eq!(refused.to_string(), "the token endpoint refuses the client: invalid_client");
     let refused = tokens(&scene, Role::Idle, "payments").await.unwrap_err();
+    assert_eq!(refused.to_string(), "the token endpoint refuses the client: invalid_client");
+    scene.vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_whose_issuer_holds_its_very_certificate_gets_tokens_by_no_other() {
+    let scene = Scene::start().await;
+    let client = client_as(&scene, "pinned").await;
+    let mark = scene.vault.mark("eu").await;
+    reveal(&scene, &client).await.unwrap();
+    assert_eq!(scene.vault.entry_since(&mark).await.principal, "idp:pinned");
+    // Another one of the same authority is not it.
+    let refused = tokens(&scene, Role::Idle, "pinned").await.unwrap_err();
     assert_eq!(refused.to_string(), "the token endpoint refuses the client: invalid_client");
     scene.vault.finish().await;
 }

@@ -109,9 +109,10 @@ impl Scene {
         let provider = Provider::start(&vault);
         let catalog = vault.directory().join("catalog.toml");
         let text = fs::read_to_string(&catalog).unwrap();
-        let remote = "[accounts.\"idp:remote\"]\ntenant = \"acme\"\naudiences = [\"payments\"]\nregions = [\"eu\"]\n\
+        let account = "[accounts.\"idp:remote\"]\ntenant = \"acme\"\naudiences = [\"payments\"]\nregions = [\"eu\"]\n\
                       grants = [{ actions = [\"detokenize\"], classes = [\"email\"] }]\n";
-        fs::write(&catalog, format!("{text}\n{remote}")).unwrap();
+        let pinned = account.replace("idp:remote", "idp:pinned");
+        fs::write(&catalog, format!("{text}\n{account}\n{pinned}")).unwrap();
         vault.set_issuers(&format!(
             r#"
 dpop_origins = ["https://vault.test.tokenvault"]

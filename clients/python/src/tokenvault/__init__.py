@@ -13,6 +13,7 @@ call, and nothing that holds a value or a token shows it when printed.
 
 from ._audit import NODE, AccessLogEntry, AccessLogPage, AccessLogQuery, Checkpoint
 from ._client import Client
+from ._client_credentials import ClientCredentials
 from ._config import ClientConfig
 from ._deny import DeniedToken
 from ._errors import (
@@ -52,7 +53,7 @@ from ._items import (
     TokenDescription,
 )
 from ._threads import Stream
-from ._tokens import ClientCredentials, FileToken, StaticToken, TokenSource
+from ._tokens import FileToken, StaticToken, TokenSource
 from .aio import AsyncClient, AsyncStream
 
 __all__ = [

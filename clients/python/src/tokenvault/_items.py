@@ -108,19 +108,22 @@ class Receipt:
     """Where the log holds the entry of a call. Whoever keeps it can prove later that the entry was changed.
 
     `origin` is the name of the log, `index` the entry's place in it from 0, `leaf_hash` the entry's leaf hash
-    (RFC 6962 section 2.1).
+    (RFC 6962 section 2.1). `log_id` tells which log of that name it is: the leaf hash of its first entry, which no two
+    logs share.
     """
 
     origin: str
     index: int
     leaf_hash: bytes
+    log_id: bytes
 
     @staticmethod
     def read(receipt: audit_v1.Receipt) -> Receipt:
         """Reads the receipt of an answer."""
-        if not receipt.origin or len(receipt.leaf_hash) != _LEAF_BYTES:
+        hashes = (receipt.leaf_hash, receipt.log_id)
+        if not receipt.origin or any(len(found) != _LEAF_BYTES for found in hashes):
             raise AnswerMalformed("its receipt is missing or malformed")
-        return Receipt(receipt.origin, receipt.index, receipt.leaf_hash)
+        return Receipt(receipt.origin, receipt.index, *hashes)
 
 
 @dataclass(frozen=True)

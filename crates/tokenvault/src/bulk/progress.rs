@@ -62,6 +62,8 @@ pub(crate) struct Progress {
     pub(crate) rejects_bytes: u64,
     /// The name of the log that the calls went to.
     origin: Option<String>,
+    /// Which log of that name: the leaf hash of its first entry. Older versions did not keep it.
+    log: Option<String>,
     /// The newest entry of a call whose rows are written.
     entry: u64,
     /// The same when this run began.
@@ -87,6 +89,7 @@ impl Progress {
             output_bytes: 0,
             rejects_bytes: 0,
             origin: None,
+            log: None,
             entry: 0,
             entry_before: None,
             statistics: Statistics::of_columns(job.shape.columns.len()).keep(),
@@ -135,6 +138,7 @@ impl Progress {
             output_bytes: number("output_bytes")?,
             rejects_bytes: number("rejects_bytes")?,
             origin: text("origin"),
+            log: text("log"),
             entry: number("entry").unwrap_or_default(),
             entry_before: number("entry"),
             statistics: kept.get("statistics")?.clone(),
@@ -157,6 +161,7 @@ impl Progress {
             "output_bytes": self.output_bytes,
             "rejects_bytes": self.rejects_bytes,
             "origin": self.origin,
+            "log": self.log,
             "entry": self.entry,
             "statistics": self.statistics,
         });
@@ -239,9 +244,9 @@ impl Progress {
         Ok(())
     }
 
-    /// Refuses calls that went to another vault than those before. A log only grows, and a call that is repeated has an
-    /// entry of its own: a vault of the same name whose log is not as far as an earlier run's calls is another one, or
-    /// has lost what it had.
+    /// Refuses calls that went to another vault than those before: to one of another name, or of the same name with
+    /// another log. A log only grows, and a call that is repeated has an entry of its own: one that is not as far as an
+    /// earlier run's calls has lost what it had, or is another one, where nothing is kept that tells.
     pub(crate) fn check_origin(&mut self, calls: &[CallMade]) -> Result<(), Failure> {
         for receipt in calls.iter().filter_map(|call| call.outcome.as_ref().ok()) {
             let origin = receipt.origin.as_str();
@@ -251,6 +256,18 @@ impl Progress {
                     Exit::Failure,
                     format!(
                         "the job was begun at {known}, and this is {origin}: go on at the vault where it was begun"
+                    ),
+                ));
+            }
+            let id = hex(&receipt.log_id.0);
+            let log = self.log.get_or_insert_with(|| id.clone());
+            if *log != id {
+                return Err(Failure::new(
+                    Exit::Failure,
+                    format!(
+                        "the job was begun at the vault whose log {origin} has the id {log}, and this one's has {id}: \
+                         this is another vault of that name. Go on at the vault where the job was begun; --restart \
+                         begins anew"
                     ),
                 ));
             }

@@ -1,6 +1,6 @@
 //! Domain types to messages.
 
-use vault_domain::{Action, Reason, RevealLevel};
+use vault_domain::{Action, LogIndex, Reason, RevealLevel};
 use vault_engine::{
     AccessLogPage, Described, Detokenized, Entry, EntryAnswer, Error, Explained, FoundEntry, Group, Issued, Matter,
     Newest, Outcome, People, ProvedConsistency, ProvedInclusion, Receipt, Revealed, TailStep, Tokenized, TreeHash,
@@ -94,7 +94,7 @@ fn level_of(level: RevealLevel) -> v1::RevealLevel {
 /// The answer to QueryAccessLog.
 pub(crate) fn page(answer: AccessLogPage, origin: &str) -> v1::QueryAccessLogResponse {
     v1::QueryAccessLogResponse {
-        entries: answer.entries.into_iter().map(|found| entry(found, origin)).collect(),
+        entries: answer.entries.into_iter().map(|found| entry(found, origin, &answer.receipt.log_id)).collect(),
         next_page_token: answer.next_page_token.unwrap_or_default(),
         log_size: answer.log_size,
         receipt: Some(receipt(&answer.receipt, origin)),
@@ -102,9 +102,13 @@ pub(crate) fn page(answer: AccessLogPage, origin: &str) -> v1::QueryAccessLogRes
 }
 
 /// A message of TailAccessLog.
-pub(crate) fn tail(step: TailStep, own: Option<&Receipt>, origin: &str) -> v1::TailAccessLogResponse {
+pub(crate) fn tail(
+    step: TailStep,
+    own: Option<&Receipt>,
+    (origin, log_id): (&str, &TreeHash),
+) -> v1::TailAccessLogResponse {
     v1::TailAccessLogResponse {
-        entries: step.entries.into_iter().map(|found| entry(found, origin)).collect(),
+        entries: step.entries.into_iter().map(|found| entry(found, origin, log_id)).collect(),
         next_index: step.next_index,
         log_size: step.log_size,
         receipt: own.map(|own| receipt(own, origin)),
@@ -115,7 +119,7 @@ pub(crate) fn tail(step: TailStep, own: Option<&Receipt>, origin: &str) -> v1::T
 pub(crate) fn single(answer: EntryAnswer, origin: &str) -> v1::GetEntryResponse {
     let (found, bytes) = answer.entry.unzip();
     v1::GetEntryResponse {
-        entry: found.map(|found| entry(found, origin)),
+        entry: found.map(|found| entry(found, origin, &answer.receipt.log_id)),
         bytes: bytes.unwrap_or_default(),
         leaf_hash: answer.leaf.0.to_vec(),
         receipt: Some(receipt(&answer.receipt, origin)),
@@ -155,18 +159,22 @@ fn hashes(hashes: &[TreeHash]) -> Vec<Vec<u8>> {
 
 /// Where the log holds an entry.
 pub(crate) fn receipt(receipt: &Receipt, origin: &str) -> v1::Receipt {
-    v1::Receipt { origin: origin.to_owned(), index: receipt.index.0, leaf_hash: receipt.leaf.0.to_vec() }
+    place(origin, &receipt.log_id, receipt.index, &receipt.leaf)
 }
 
-fn entry(found: FoundEntry, origin: &str) -> v1::AccessLogEntry {
-    let FoundEntry { receipt: place, entry: Entry { log_time, head, policies, groups, .. }, people } = found;
+fn place(origin: &str, log_id: &TreeHash, index: LogIndex, leaf: &TreeHash) -> v1::Receipt {
+    v1::Receipt { origin: origin.to_owned(), index: index.0, leaf_hash: leaf.0.to_vec(), log_id: log_id.0.to_vec() }
+}
+
+fn entry(found: FoundEntry, origin: &str, log_id: &TreeHash) -> v1::AccessLogEntry {
+    let FoundEntry { index, leaf, entry: Entry { log_time, head, policies, groups, .. }, people } = found;
     let People { tenant, principal, issuer, certificate, source, reference, about, .. } = people.unwrap_or_default();
     let explained = match about {
         Some(Matter::Caller(caller)) => Some(caller),
         Some(Matter::Difference(_)) | None => None,
     };
     v1::AccessLogEntry {
-        receipt: Some(receipt(&place, origin)),
+        receipt: Some(place(origin, log_id, index, &leaf)),
         log_time_ms: log_time.0,
         wall_time_ms: head.wall_time.0,
         request_id: head.request_id.to_string(),

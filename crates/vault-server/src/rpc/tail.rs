@@ -80,6 +80,7 @@ pub(crate) async fn open(
 impl Following {
     /// Follows the log until something ends it.
     async fn run(&mut self, receipt: Receipt) -> Error {
+        let log_id = receipt.log_id;
         let mut receipt = Some(receipt);
         let mut silent_since = Instant::now();
         loop {
@@ -96,7 +97,7 @@ impl Following {
             let is_at_end = step.next_index >= step.log_size;
             if !step.entries.is_empty() || receipt.is_some() || silent_since.elapsed() >= SILENCE_MAX {
                 let origin = origin(&self.engine, self.tail.region());
-                let answer = to_proto::tail(step, receipt.take().as_ref(), origin);
+                let answer = to_proto::tail(step, receipt.take().as_ref(), (origin, &log_id));
                 if self.answers.send(Ok(answer)).await.is_err() {
                     return Error::new(Reason::Cancelled);
                 }

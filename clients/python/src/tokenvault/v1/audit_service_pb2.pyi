@@ -7,14 +7,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Receipt(_message.Message):
-    __slots__ = ("origin", "index", "leaf_hash")
+    __slots__ = ("origin", "index", "leaf_hash", "log_id")
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     LEAF_HASH_FIELD_NUMBER: _ClassVar[int]
+    LOG_ID_FIELD_NUMBER: _ClassVar[int]
     origin: str
     index: int
     leaf_hash: bytes
-    def __init__(self, origin: _Optional[str] = ..., index: _Optional[int] = ..., leaf_hash: _Optional[bytes] = ...) -> None: ...
+    log_id: bytes
+    def __init__(self, origin: _Optional[str] = ..., index: _Optional[int] = ..., leaf_hash: _Optional[bytes] = ..., log_id: _Optional[bytes] = ...) -> None: ...
 
 class QueryAccessLogRequest(_message.Message):
     __slots__ = ("region", "purpose", "reference", "from_ms", "until_ms", "principal", "action", "decision", "data_class", "token", "page_size", "page_token")
