@@ -8,23 +8,23 @@ use serde_json::{Value, json};
 use crate::shell::{DevVault, Ended, run, tokenvault};
 
 /// A vault's configuration, and another one beside it.
-struct Place {
+pub(crate) struct Place {
     vault: DevVault,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut vault = DevVault::start();
         assert_eq!(vault.stop(), Some(0));
         Self { vault }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.vault.place().join(name)
     }
 
     /// A second configuration with a catalog that is changed in these places, and with policies of its own.
-    fn change(&self, changes: &[(&str, &str)], policies: &str) -> PathBuf {
+    pub(crate) fn change(&self, changes: &[(&str, &str)], policies: &str) -> PathBuf {
         let mut catalog = fs::read_to_string(self.path("catalog.toml")).unwrap();
         for (old, new) in changes {
             assert!(catalog.contains(old), "{old}");
@@ -39,13 +39,13 @@ impl Place {
         self.path("new.toml")
     }
 
-    fn diff(&self, words: &[&str]) -> Ended {
+    pub(crate) fn diff(&self, words: &[&str]) -> Ended {
         let mut command = tokenvault(&["config", "diff"]);
         run(command.arg(self.path("vault.toml")).arg(self.path("new.toml")).args(words), "")
     }
 
     /// Changes the first catalog.
-    fn edit(&self, name: &str, changes: &[(&str, &str)]) {
+    pub(crate) fn edit(&self, name: &str, changes: &[(&str, &str)]) {
         let mut text = fs::read_to_string(self.path(name)).unwrap();
         for (old, new) in changes {
             assert!(text.contains(old), "{old}");
@@ -55,7 +55,7 @@ impl Place {
     }
 
     /// Runs a table against the first configuration.
-    fn test(&self, table: &str, words: &[&str]) -> Ended {
+    pub(crate) fn test(&self, table: &str, words: &[&str]) -> Ended {
         fs::write(self.path("access.csv"), table).unwrap();
         let mut command = tokenvault(&["config", "test"]);
         run(command.arg(self.path("access.csv")).arg("--config").arg(self.path("vault.toml")).args(words), "")
@@ -85,7 +85,7 @@ fn accesses(changes: Vec<Value>) -> Vec<Value> {
 }
 
 /// What is written differently among the changes: kind, section, name, change, setting.
-fn written(changes: &[Value]) -> Vec<[String; 5]> {
+pub(crate) fn written(changes: &[Value]) -> Vec<[String; 5]> {
     let word = |change: &Value, field: &str| change[field].as_str().unwrap_or("-").to_owned();
     let others = changes.iter().filter(|change| change["kind"] != "access");
     others.map(|change| ["kind", "section", "name", "change", "setting"].map(|field| word(change, field))).collect()
@@ -98,9 +98,9 @@ fn words(change: [&str; 5]) -> [String; 5] {
 #[test]
 fn a_diff_says_who_gains_and_who_loses_access() {
     let place = Place::new();
-    place.change(&[("[tenants.acme]", "# Nothing but a comment.\n[tenants.acme]")], "");
+    place.change(&[], "");
     let same = place.diff(&["--output", "table"]).with(0).out;
-    assert!(same.contains("Nobody gains and nobody loses") && same.contains("but in comments"), "{same}");
+    assert!(same.contains("Nothing that is compared differs"), "{same}");
     assert_eq!(place.diff(&["--output", "json"]).with(0).out, "[]\n");
     place.edit(
         "new.toml",
@@ -140,7 +140,7 @@ fn a_diff_says_who_gains_and_who_loses_access() {
     assert!(table.contains("gains") && table.contains("loses") && table.contains("card_number"), "{table}");
 }
 
-const ORDERS: &str = r#"
+pub(crate) const ORDERS: &str = r#"
 [accounts."corp:orders"]
 tenant = "acme"
 audiences = ["support"]

@@ -4,6 +4,8 @@
 use std::fs;
 
 use serde_json::Value;
+use vault_domain::{Clock, SystemClock};
+use vault_tests::issuer::{SigningKey, claims, jwks};
 
 use crate::{
     served::Served,
@@ -141,7 +143,7 @@ fn who_may_not_is_denied_and_what_cannot_be_used_is_named() {
     for command in ["plan", "apply"] {
         place.run_as("support", &format!("config {command} --config {new}")).with(3);
         let broken = place.change(("[tenants.acme]", "[tenants.acme"));
-        let refused = place.run(&format!("config {command} --config {broken}")).with(1);
+        let refused = place.run(&format!("config {command} --config {broken}")).with(2);
         assert!(refused.err.contains("catalog-new.toml"), "{refused:?}");
         place.change(GAINED);
     }
@@ -166,6 +168,111 @@ fn who_may_not_is_denied_and_what_cannot_be_used_is_named() {
     let place = Place { vault: place.vault, served };
     place.told(&format!("config plan --config {own}"), 6);
     place.served.stop();
+}
+
+#[test]
+fn a_rollback_is_planned_and_held_fast_before_it_is_taken() {
+    let place = Place::new("applied");
+    let own = place.vault.place().join("vault.toml").to_str().unwrap().to_owned();
+    let nothing = place.told("config plan --version 1", 0);
+    assert_eq!((nothing["changes"].as_bool(), &nothing["access"]), (Some(false), &Value::Array(Vec::new())));
+    let new = place.change(GAINED);
+    place.told(&format!("config apply --config {new}"), 0);
+
+    let plan = place.told("config plan --version 1", 6);
+    assert_eq!((plan["changes"].as_bool(), plan["version"].as_u64()), (Some(true), Some(2)));
+    let access = plan["access"].as_array().unwrap();
+    assert_eq!(access.len(), 1, "{access:?}");
+    assert_eq!((text(&access[0], "change"), text(&access[0], "data_class")), ("loses", "customer_id"));
+    // The step of the same rules from a file is the same.
+    assert_eq!(place.told(&format!("config plan --config {own}"), 6)["difference"], plan["difference"]);
+    let history = place.run("config history --output jsonl").with(0).lines();
+    assert_eq!(history.len(), 2, "a plan is no version");
+
+    let other = "0".repeat(64);
+    let refused = place.run(&format!("config rollback 1 --expect-difference {other}")).with(1);
+    assert!(refused.err.contains("Nothing has changed"), "{refused:?}");
+    let reviewed = text(&plan, "difference");
+    let back = place.told(&format!("config rollback 1 --expect-difference {reviewed}"), 0);
+    assert_eq!(
+        (back["version"].as_u64(), &back["now"], &back["difference"]),
+        (Some(3), &plan["now"], &plan["difference"])
+    );
+    place.told("config plan --version 1", 0);
+    place.told("config plan --version 2", 6);
+
+    place.run("config plan --version 9").with(1);
+    place.run("config plan --version 0").with(2);
+    place.run("config plan").with(2);
+    place.run(&format!("config plan --version 1 --config {own}")).with(2);
+    place.run_as("support", "config plan --version 1").with(3);
+    place.served.stop();
+}
+
+#[test]
+fn a_plan_and_a_diff_say_the_same_of_comments_alone() {
+    let place = Place::new("applied");
+    let own = place.vault.place().join("vault.toml").to_str().unwrap().to_owned();
+    let new = place.change(("[tenants.acme]", "# Nothing but a comment.\n[tenants.acme]"));
+    let plan = place.told(&format!("config plan --config {new}"), 6);
+    assert_eq!(plan["access"], Value::Array(Vec::new()));
+    let written = plan["written"].as_array().unwrap();
+    assert_eq!((written.len(), text(&written[0], "kind")), (1, "texts"), "{written:?}");
+    assert_eq!((&written[0]["was"], &written[0]["is"]), (&plan["before"], &plan["now"]));
+    let diff = run(tokenvault(&["config", "diff", &own, &new]).args(["--output", "jsonl"]), "").with(6).lines();
+    assert_eq!((&diff[0]["id"], &diff[0]["difference"]), (&written[0]["id"], &plan["difference"]));
+    place.told(&format!("config apply --config {new} --expect-difference {}", text(&plan, "difference")), 0);
+    place.told(&format!("config plan --config {new}"), 0);
+    place.served.stop();
+}
+
+/// Where versions serve, the files are not what counts: who goes by them says so, who can goes by the version.
+#[test]
+fn what_goes_by_files_says_so_where_versions_serve_and_check_keys_go_by_the_version() {
+    let place = Place::new("applied");
+    let folder = place.vault.place();
+    let config = folder.join("vault.toml");
+    let issuers = "[issuers.corp]\nissuer = \"https://idp.test.tokenvault\"\n\
+                   audiences = [\"https://vault.test.tokenvault\"]\nalgorithms = [\"ES256\"]\n\
+                   jwks_file = \"corp.json\"\n";
+    let key = SigningKey::ec("one");
+    fs::write(folder.join("issuers.toml"), issuers).unwrap();
+    fs::write(folder.join("corp.json"), jwks(&[&key])).unwrap();
+    let bearer = folder.join("token");
+    fs::write(&bearer, key.token(&claims("orders", b"a certificate", SystemClock::new().wall()))).unwrap();
+    let with_class = place.change(("[classes.email]\n", "[classes.mobile]\nrule = \"email\"\n[classes.email]\n"));
+    place.told(&format!("config apply --config {with_class}"), 0);
+    place.served.stop();
+
+    let applied = fs::read_to_string(&config).unwrap() + "\n[identity]\nissuers = \"issuers.toml\"\n";
+    let files = applied.replace("rules_from = \"applied\"", "rules_from = \"files\"");
+    let explain = || {
+        let mut command = tokenvault(&["config", "explain", "--output", "jsonl", "--token"]);
+        // The catalog has no such account, which is told by this code.
+        run(command.arg(&bearer).arg("--config").arg(&config), "").with(1)
+    };
+    let export = |name: &str, class: &str| {
+        let mut command = tokenvault(&["token", "export-check-keys", "--region", "eu", "--output", "jsonl"]);
+        command.args(["--class", class, "--config"]).arg(&config).arg("--out").arg(folder.join(name));
+        run(&mut command, "")
+    };
+    fs::write(&config, &applied).unwrap();
+    let by_files = explain();
+    assert!(by_files.err.contains("this goes by the files") && by_files.err.contains("config history"), "{by_files:?}");
+    assert_eq!(
+        (&by_files.lines()[0]["what"], &by_files.lines()[0]["value"]),
+        (&"catalog".into(), &"by the files".into())
+    );
+    let exported = export("of-version.toml", "mobile").with(0);
+    assert_eq!(exported.lines()[0]["version"], 2);
+    assert!(exported.err.contains("version 2") && exported.err.contains("whatever the files say"), "{exported:?}");
+
+    fs::write(&config, &files).unwrap();
+    let by_files = explain();
+    assert!(!by_files.err.contains("this goes by the files"), "{by_files:?}");
+    assert!(by_files.lines().iter().all(|line| line["what"] != "catalog"));
+    assert!(export("of-files.toml", "mobile").with(2).err.contains("no data class mobile"));
+    assert_eq!(export("of-files.toml", "email").with(0).lines()[0]["version"], Value::Null);
 }
 
 #[test]

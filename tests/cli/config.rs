@@ -80,7 +80,7 @@ fn a_key_or_a_section_is_explained_in_full() {
 }
 
 fn explained(vault: &DevVault, words: &[&str]) -> Ended {
-    run(&mut explain(vault, words), "").with(1)
+    run(&mut explain(vault, words), "").with(2)
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_configuration_that_can_not_be_used_is_shown_with_what_is_wrong() {
     let problems: Vec<_> = lines.iter().filter(|line| line["severity"] == "error").collect();
     let told: Vec<&str> = problems.iter().map(|problem| problem["about"].as_str().unwrap()).collect();
     assert_eq!(told, ["lgo", "listen.address"], "{problems:?}");
-    let checked = run(tokenvault(&["config", "check", "--output", "jsonl", "--config"]).arg(&file), "").with(1).lines();
+    let checked = run(tokenvault(&["config", "check", "--output", "jsonl", "--config"]).arg(&file), "").with(2).lines();
     assert_eq!(checked.iter().collect::<Vec<_>>(), problems, "`config check` says the same");
     let table = explained(&vault, &["--output", "table"]).out;
     assert!(table.contains("not shown") && table.contains("there is no such key"), "{table}");

@@ -18,6 +18,7 @@ mod levels;
 mod man;
 mod offline;
 mod passphrase;
+mod pipeline;
 mod python;
 mod serve;
 mod served;

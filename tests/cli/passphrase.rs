@@ -106,7 +106,7 @@ fn a_vault_under_a_passphrase_serves_and_opens_again_with_it_alone() {
     place.write_passphrase("lantern orbit velvet cactuses");
     let ended = place.refused();
     assert!(ended.err.contains("the passphrase is not the one that this vault was made with"), "{}", ended.err);
-    let checked = run(&mut place.about(&["config", "check", "--output", "jsonl"]), "").with(1);
+    let checked = run(&mut place.about(&["config", "check", "--output", "jsonl"]), "").with(2);
     assert!(checked.out.contains("is not the one"), "{}", checked.out);
     assert_eq!(fs::read(place.file("vault-data/root-key.toml")).unwrap(), parameters);
 
@@ -177,7 +177,7 @@ fn production_refuses_one_custodian_and_every_certificate_of_the_throwaway_autho
     let place = Place::new();
     place.configure(|text| text.replace("mode = \"dev\"", "mode = \"production\""));
     let refusals = |place: &Place| {
-        let checked = run(&mut place.about(&["config", "check", "--output", "jsonl"]), "").with(1);
+        let checked = run(&mut place.about(&["config", "check", "--output", "jsonl"]), "").with(2);
         let finding = checked.lines()[0]["finding"].as_str().unwrap().to_owned();
         assert!(place.refused().with(2).err.contains(&finding));
         finding

@@ -53,7 +53,7 @@ fn without_dev_mode_it_does_not_start_and_says_why() {
         fs::write(&config, changed).unwrap();
         let ended = refused(&vault);
         assert!(ended.err.contains("mode"), "{}", ended.err);
-        let errors: Vec<_> = findings(&vault, 1).into_iter().filter(|found| found["severity"] == "error").collect();
+        let errors: Vec<_> = findings(&vault, 2).into_iter().filter(|found| found["severity"] == "error").collect();
         assert!(errors[0]["finding"].as_str().unwrap().contains("mode"), "{errors:?}");
     }
 }
@@ -66,7 +66,7 @@ fn an_unknown_key_is_named_with_its_place() {
     fs::write(&config, text.replace("[store]", "[store]\nbalast_bytes = 1")).unwrap();
     let ended = refused(&vault).with(2);
     assert!(ended.err.contains("balast_bytes"), "{}", ended.err);
-    assert!(findings(&vault, 1)[0]["finding"].as_str().unwrap().contains("balast_bytes"));
+    assert!(findings(&vault, 2)[0]["finding"].as_str().unwrap().contains("balast_bytes"));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn memory_that_cannot_be_is_refused_by_its_key() {
     let vault = stopped();
     for (name, bytes) in [("CACHE", "0"), ("CACHE", "18446744073709551615"), ("MEMTABLE", "100000000000000")] {
         let variable = format!("TOKENVAULT_STORE_{name}_BYTES");
-        let checked = run(about(&vault, &["config", "check"]).env(&variable, bytes), "").with(1);
+        let checked = run(about(&vault, &["config", "check"]).env(&variable, bytes), "").with(2);
         assert!(checked.out.contains(&format!("store.{}_bytes", name.to_lowercase())), "{}", checked.out);
     }
 }
@@ -144,7 +144,7 @@ fn a_misspelled_variable_is_named_and_others_words_are_left_alone() {
 
 /// The one error that `config check` finds.
 fn the_error(vault: &DevVault) -> Value {
-    let mut errors: Vec<_> = findings(vault, 1).into_iter().filter(|found| found["severity"] == "error").collect();
+    let mut errors: Vec<_> = findings(vault, 2).into_iter().filter(|found| found["severity"] == "error").collect();
     assert_eq!(errors.len(), 1, "{errors:?}");
     errors.remove(0)
 }

@@ -2,13 +2,13 @@
 //!
 //! A plan says who gains and who loses, and names the step by a hash; an apply that is given this hash does that step
 //! or none. Both take catalog and policies from a configuration file, so that the one file serves the vault at its
-//! first start and whoever changes it later.
+//! first start and whoever changes it later; a plan takes a version too, as a rollback does.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use vault_client::{Client, RuleTexts, RulesPlan, RulesTarget};
-use vault_domain::{Reason, Reference, RulesDifference};
+use vault_domain::{Reason, Reference, RulesDifference, RulesFingerprint};
 use vault_server::{Config, Environment, PolicyFile};
 
 use crate::{
@@ -23,8 +23,11 @@ use crate::{
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct PlanArguments {
     /// The configuration whose catalog and policies are to serve; the environment overrides nothing here
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "version", conflicts_with = "version")]
+    config: Option<PathBuf>,
+    /// The version whose catalog and policies are to serve again, as `config rollback` takes it, in place of a file
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    version: Option<u64>,
     #[command(flatten)]
     when: WhenArguments,
     #[command(flatten)]
@@ -69,16 +72,28 @@ pub(crate) struct StepArguments {
 }
 
 pub(crate) async fn plan(arguments: PlanArguments) -> Result<Exit, Failure> {
-    let (new, target) = read(&arguments.config)?;
+    // clap sees to it that there is one of the two; a version is never 0.
+    let (of_file, target) = match &arguments.config {
+        Some(config) => read(config).map(|(rules, target)| (Some(rules), target))?,
+        None => (None, RulesTarget::Version(arguments.version.unwrap_or_default())),
+    };
     let client = arguments.connection.connect().await?;
     let plan = client.plan_policies(&target).await?;
     let mut record = record(&plan, plan.before != plan.now);
-    let (access, written) = match serving(&client, &plan).await? {
-        Some(old) => {
+    let old = match plan.version {
+        Some(version) => kept(&client, version, plan.before).await?,
+        None => None,
+    };
+    let new = match target {
+        RulesTarget::Version(version) => kept(&client, version, plan.now).await?,
+        RulesTarget::Texts(_) => of_file,
+    };
+    let (access, written) = match (old, new) {
+        (Some(old), Some(new)) => {
             let (access, written) = all_changes(&old, &new, &arguments.when);
             (access.into(), written.into())
         }
-        None => (Value::Null, Value::Null),
+        _ => (Value::Null, Value::Null),
     };
     output::add(&mut record, "access", access);
     output::add(&mut record, "written", written);
@@ -119,19 +134,17 @@ async fn step(target: &RulesTarget, arguments: StepArguments) -> Result<Exit, Fa
 
 /// Reads catalog and policies of a configuration: checked here, so that faults are told with their places.
 fn read(config: &Path) -> Result<(Rules, RulesTarget), Failure> {
-    let refused = |error: vault_server::ConfigError| Failure::new(Exit::Failure, error.to_string());
-    let config = Config::load(config, &Environment::default()).map_err(refused)?;
-    let policies = config.policies().map_err(refused)?;
-    let texts = config.rule_texts().map_err(refused)?;
+    let config = Config::load(config, &Environment::default())?;
+    let policies = config.policies()?;
+    let texts = config.rule_texts()?;
     let checked = Rules::of_texts(policies, texts.catalog.clone());
     let policies = texts.policies.into_iter().map(|PolicyFile { name, text }| (name, text)).collect();
     Ok((checked, RulesTarget::Texts(RuleTexts { catalog: texts.catalog, policies })))
 }
 
-/// The rules that the plan goes from. None where they can't be had: the vault takes them from files, this caller may
-/// not read them, or they are of a release with other built-in policies.
-async fn serving(client: &Client, plan: &RulesPlan) -> Result<Option<Rules>, Failure> {
-    let Some(version) = plan.version else { return Ok(None) };
+/// The rules of a version that the vault keeps, with this fingerprint. None where they can't be had: this caller may not
+/// read them, or they are of a release with other built-in policies.
+async fn kept(client: &Client, version: u64, fingerprint: RulesFingerprint) -> Result<Option<Rules>, Failure> {
     let texts = match client.policy_version(Some(version)).await {
         Ok((_, texts)) => texts,
         Err(error) if error.reason() == Some(Reason::AccessDenied) => return Ok(None),
@@ -139,7 +152,7 @@ async fn serving(client: &Client, plan: &RulesPlan) -> Result<Option<Rules>, Fai
     };
     let policies = texts.policies.into_iter().map(|(name, text)| PolicyFile { name, text }).collect();
     let texts = vault_server::RuleTexts { catalog: texts.catalog, policies };
-    let policies = texts.load().ok().filter(|policies| policies.rules_fingerprint() == plan.before);
+    let policies = texts.load().ok().filter(|policies| policies.rules_fingerprint() == fingerprint);
     Ok(policies.map(|policies| Rules::of_texts(policies, texts.catalog)))
 }
 

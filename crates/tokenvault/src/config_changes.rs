@@ -8,13 +8,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use vault_catalog::Difference;
+use vault_domain::RulesFingerprint;
 use vault_policy::PolicySet;
 use vault_server::{Config, Environment, Reading, SettingValue};
 
-use crate::{
-    exit::{Exit, Failure},
-    output::Column,
-};
+use crate::{exit::Failure, output::Column};
 
 /// The columns of these changes, for people; policies are too long for a cell.
 pub(crate) const COLUMNS: &[Column] = &[
@@ -52,14 +50,13 @@ pub(crate) struct Rules {
 impl Rules {
     /// Reads it, whatever else may be wrong with it; the environment overrides nothing.
     pub(crate) fn read(path: &std::path::Path) -> Result<Self, Failure> {
-        let refused = |error: vault_server::ConfigError| Failure::new(Exit::Failure, error.to_string());
-        let reading = Reading::of_file(path, &Environment::default()).map_err(refused)?;
+        let reading = Reading::of_file(path, &Environment::default())?;
         let settings = reading.settings().iter().filter(|setting| KEYS.contains(&setting.key()));
         let keys = settings.filter_map(|setting| Some((setting.key().to_owned(), value(setting.value()?)))).collect();
-        let config: Config = reading.into_config().map_err(refused)?;
-        let issuers = config.issuers_settings().map_err(refused)?.unwrap_or_default();
-        let policies = config.policies().map_err(refused)?;
-        Ok(Self { policies, catalog: config.rule_texts().map_err(refused)?.catalog, issuers, keys })
+        let config: Config = reading.into_config()?;
+        let issuers = config.issuers_settings()?.unwrap_or_default();
+        let policies = config.policies()?;
+        Ok(Self { policies, catalog: config.rule_texts()?.catalog, issuers, keys })
     }
 
     /// Those of a running vault: how callers come to it is not known, and stays as it is.
@@ -68,9 +65,19 @@ impl Rules {
     }
 
     /// The fingerprint of catalog and policies as they are written, comments included.
-    pub(crate) fn fingerprint(&self) -> String {
-        self.policies.fingerprint_hex()
+    pub(crate) fn fingerprint(&self) -> RulesFingerprint {
+        self.policies.rules_fingerprint()
     }
+}
+
+/// That catalog and policies are the same but for comments, descriptions, order, layout, or defaults that are written
+/// out. It opens and closes nothing, and is a step all the same: the vault would go by another fingerprint.
+pub(crate) fn of_texts(old: &Rules, new: &Rules) -> Option<Value> {
+    let (was, is) = (old.fingerprint(), new.fingerprint());
+    (was != is).then(|| {
+        let texts = |fingerprint: RulesFingerprint| Some(json!(fingerprint.to_string()));
+        change("texts", "rules", "", None, texts(was), texts(is))
+    })
 }
 
 /// What catalogs and policies say differently: without it, every question has the same answer.
@@ -140,7 +147,10 @@ fn change(
         _ => "changed",
     };
     let text = |value: &Option<Value>| value.as_ref().map(ToString::to_string).unwrap_or_default();
-    let id = [kind, section, name, setting.unwrap_or_default(), word, &text(&was), &text(&is)].join("|");
+    // A policy changes once in a step and has a name, its `@id`: its text is not part of what the change is called.
+    let values = if kind == "policy" { Vec::new() } else { vec![text(&was), text(&is)] };
+    let parts = [kind, section, name, setting.unwrap_or_default(), word].map(str::to_owned);
+    let id = [&parts[..], &values].concat().join("|");
     json!({
         "id": id, "kind": kind, "change": word, "section": section, "name": name, "setting": setting,
         "was": was, "is": is,

@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<Exit, Failure> {
     for (severity, record) in findings(config).into_iter().chain(doubts.iter().map(record)) {
         records.push(&record)?;
         if severity == Severity::Error {
-            exit = Exit::Failure;
+            exit = Exit::Usage;
         }
     }
     records.finish()?;

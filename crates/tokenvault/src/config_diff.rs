@@ -3,7 +3,7 @@
 //! It tells what is written differently (config_changes.rs), and asks the policies of both about everything that
 //! anybody may do, in every way in which callers can come ([`Way`]): so it sees what a changed grant or policy comes
 //! to, however it was written. What no question sees is told by what is written; where nothing is written differently
-//! but comments and order, nobody's access differs.
+//! but comments and order, nobody's access differs, and that alone is told: it is a step for a vault to take.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use std::{
 
 use serde_json::{Value, json};
 use vault_domain::{Millis, Purpose, Region, RevealLevel};
-use vault_policy::{Access, PolicySet, TooManyQuestions, Way};
+use vault_policy::{Access, PAIRS_MAX, PolicySet, TooManyQuestions, Way};
 
 use crate::{
     config_changes::{self, Rules},
@@ -71,20 +71,22 @@ pub(crate) fn run(arguments: &DiffArguments) -> Result<Exit, Failure> {
     all.for_each(|change| output::add(change, "difference", difference.as_str()));
     let form = arguments.output.form();
     let mut out = output::stdout();
-    if accesses.is_empty() && written.is_empty() {
-        let same = if old.fingerprint() == new.fingerprint() {
-            "Nothing that is compared differs: nobody gains or loses access by catalog, policies or issuers.".to_owned()
-        } else {
-            format!(
-                "Nobody gains and nobody loses any access. The texts differ ({:.16}, {:.16}), but in comments, \
-                 descriptions, order, or defaults that are written out. The difference is {difference}.",
-                old.fingerprint(),
-                new.fingerprint()
-            )
-        };
+    let is_texts_alone = written.iter().all(|change| change["kind"] == "texts");
+    let nothing_opens = match (accesses.is_empty() && is_texts_alone, written.is_empty()) {
+        (false, _) => None,
+        (true, true) => Some(
+            "Nothing that is compared differs: nobody gains or loses access by catalog, policies or issuers."
+                .to_owned(),
+        ),
+        (true, false) => Some(format!(
+            "Nobody gains and nobody loses any access. The texts differ, but in comments, descriptions, order, or \
+             defaults that are written out. The difference is {difference}."
+        )),
+    };
+    if let Some(said) = nothing_opens {
         match form {
-            Output::Table => writeln!(out, "{same}")?,
-            _ => output::note(&same),
+            Output::Table => writeln!(out, "{said}")?,
+            _ => output::note(&said),
         }
     }
     if form == Output::Table {
@@ -118,10 +120,15 @@ pub(crate) fn all_changes(old: &Rules, new: &Rules, when: &WhenArguments) -> (Ve
     if !written.is_empty() {
         let (old, new) = (&old.policies, &new.policies);
         let sets = [old, new];
-        let (every, first) = (Way::all(&sets, when.at), Way::first(&sets, when.at));
-        let asked = changes(old, new, &every, when).map(|changes| (changes, None)).or_else(|too_many| {
-            let less = "roles and single scopes were not asked about";
-            changes(old, new, &first, when).map(|changes| (changes, Some((less, too_many))))
+        let (mut ways, first) = (Way::all(&sets, when.at), Way::first(&sets, when.at));
+        let asked = changes(old, new, &ways, when).map(|changes| (changes, None)).or_else(|too_many| {
+            ways.retain(|way| !way.is_of_pair());
+            let less = "pairs of a role and a scope were not asked about";
+            let asked = changes(old, new, &ways, when).map(|changes| (changes, less)).or_else(|_| {
+                let less = "roles and single scopes were not asked about";
+                changes(old, new, &first, when).map(|changes| (changes, less))
+            });
+            asked.map(|(changes, less)| (changes, Some((less, too_many))))
         });
         let unasked = match asked {
             Ok((changes, unasked)) => {
@@ -132,14 +139,26 @@ pub(crate) fn all_changes(old: &Rules, new: &Rules, when: &WhenArguments) -> (Ve
         };
         if let Some((what, because)) = unasked {
             output::warn(&format!("{what}: {because}"));
-            written.push(json!({
-                "id": format!("unasked|{what}"), "kind": "unasked", "change": "not asked", "section": "accesses",
-                "name": what, "setting": null, "was": null, "is": because.to_string(),
-            }));
+            written.push(not_asked(what, &because.to_string()));
+        } else if let left_out @ 1.. = Way::pairs_left_out(&sets) {
+            let what = format!("{left_out} pairs of a role and a scope were not asked about");
+            let because = format!("policies name more than {PAIRS_MAX} of them together");
+            output::warn(&format!("{what}: {because}"));
+            written.push(not_asked(&what, &because));
         }
+    } else {
+        written.extend(config_changes::of_texts(old, new));
     }
     written.extend(config_changes::of_doors(old, new));
     (accesses, written)
+}
+
+/// That something was not asked about, as a record.
+fn not_asked(what: &str, because: &str) -> Value {
+    json!({
+        "id": format!("unasked|{what}"), "kind": "unasked", "change": "not asked", "section": "accesses",
+        "name": what, "setting": null, "was": null, "is": because,
+    })
 }
 
 /// What is allowed in each way, before or after.
@@ -190,9 +209,10 @@ fn changes(
                 (true, false) => "loses",
                 _ => continue,
             };
-            // What changes for the token that opens the most goes without saying for others.
+            // What changes for the token that opens the most goes without saying for others; so does for a pair what
+            // changes for one of its two.
             let is_other = way >= FIRST_WAYS;
-            if is_other && changed(access) == (before.has(STRONGEST, access), after.has(STRONGEST, access)) {
+            if with.likes.iter().any(|like| changed(access) == (before.has(*like, access), after.has(*like, access))) {
                 continue;
             }
             if access.level == Some(RevealLevel::Masked) {
@@ -220,9 +240,8 @@ fn changes(
     Ok(lines.iter().flat_map(|(line, places)| records(line, places)).collect())
 }
 
-/// How many ways [`Way::first`] has, and which of them is an access token that opens the most.
+/// How many ways [`Way::first`] has.
 const FIRST_WAYS: usize = 2;
-const STRONGEST: usize = 1;
 
 /// The action, and how much it shows if that is not all.
 fn what(access: &Access) -> &'static str {

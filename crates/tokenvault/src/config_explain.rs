@@ -41,8 +41,7 @@ pub(crate) fn run(arguments: &ExplainArguments) -> Result<Exit, Failure> {
     if let Some(token) = &arguments.token {
         return config_token::run(arguments, token);
     }
-    let reading = Reading::of_file(&arguments.config, &environment())
-        .map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
+    let reading = Reading::of_file(&arguments.config, &environment())?;
     let wanted: Vec<&Setting> = reading.settings().iter().filter(|setting| arguments.wants(setting.key())).collect();
     if wanted.is_empty() {
         let problem = "there is no such key: `tokenvault config explain` without one lists all of them";
@@ -69,7 +68,7 @@ pub(crate) fn run(arguments: &ExplainArguments) -> Result<Exit, Failure> {
         Output::Table => write_all(&mut out, form, FINDING_COLUMNS, &wrong)?,
         Output::Json | Output::Jsonl => write_all(&mut out, form, COLUMNS, about.iter().chain(&wrong))?,
     }
-    Ok(if wrong.is_empty() { Exit::Done } else { Exit::Failure })
+    Ok(if wrong.is_empty() { Exit::Done } else { Exit::Usage })
 }
 
 fn write_all<'r>(

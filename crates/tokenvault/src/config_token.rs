@@ -2,6 +2,7 @@
 //!
 //! Claims are shown by name, and what rules made of them; the token never, nor a value that no rule took. It says
 //! nothing about the signature, the binding and the deny-list: the one who writes rules has no key and no certificate.
+//! Nor does it open a store: what serves where versions do is the vault's to say, and here it is said that files count.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,19 +25,27 @@ use crate::{
     serve::environment,
 };
 
+/// What is said where the files may not be what serves.
+const BY_FILES: &str = "the vault serves by the version of catalog and policies that was applied last (rules_from = \
+                        \"applied\"), and this goes by the files, which may say something else";
 const COLUMNS: &[Column] = &[("what", "/what"), ("value", "/value"), ("claim", "/claim"), ("why", "/why")];
 
 pub(crate) fn run(arguments: &ExplainArguments, file: &Path) -> Result<Exit, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failure, error.to_string());
-    let config = Config::load(&arguments.config, &environment()).map_err(|error| failed(&error))?;
+    let config = Config::load(&arguments.config, &environment())?;
     let now = SystemClock::new().wall();
-    let issuers = config.issuers(now).map_err(|error| failed(&error))?;
+    let issuers = config.issuers(now)?;
+    let policies = config.policies()?;
     let Some((_, issuers)) = issuers else {
         return Err(Failure::usage("identity.issuers is not set: no access token becomes anything"));
     };
     let token = read(file).map_err(|error| Failure::usage(format!("--token {}: {error}", file.display())))?;
     let (issuer, explained) = issuers.explain(token.trim()).map_err(|fault| failed(&fault))?;
     let mut records = Records::new(output::stdout(), arguments.output.form(), COLUMNS);
+    if config.may_serve_a_version() {
+        output::note(&format!("{BY_FILES}: `tokenvault config history` says which version serves, and since when"));
+        records.push(&json!({"what": "catalog", "value": "by the files", "claim": "", "why": BY_FILES}))?;
+    }
     records.push(&json!({"what": "issuer", "value": issuer.name(), "claim": "iss", "why": "issuer"}))?;
     for record in rules(&explained) {
         records.push(&record)?;
@@ -50,7 +59,6 @@ pub(crate) fn run(arguments: &ExplainArguments, file: &Path) -> Result<Exit, Fai
     let exit = match &explained.mapped {
         Ok(mapped) => {
             let who = mapped.principal.to_string();
-            let policies = config.policies().map_err(|error| failed(&error))?;
             let (why, exit) = match policies.admit(&mapped.principal, Some(&mapped.session)) {
                 Ok(_) => ("the catalog has this account".to_owned(), Exit::Done),
                 Err(_) if policies.catalog().account(&who).is_none() => {

@@ -10,11 +10,11 @@ use crate::output;
 pub(crate) const EXIT_CODES: &str = "Exit codes:
   0   done
   1   failed, or done in part: some items or rows were refused, a file could not be read or written
-  2   wrong usage: arguments, certificates, or what stands in a file can't be used
+  2   wrong usage: arguments, certificates, or a configuration or what it names can't be used
   3   denied: the vault does not know the caller, or the caller may not do this
   4   a signature or proof does not verify
   5   scan: not everything could be read
-  6   config diff: somebody gains or loses access, or something else differs; config plan: other rules would serve
+  6   config diff: something differs, be it comments alone; config plan: other rules would serve
   70  the access log could not be written; the vault has stopped
   137 killed, by a second signal during the stop for instance";
 
@@ -88,6 +88,13 @@ impl From<ClientError> for Failure {
             }
         }
         Self::new(exit, message)
+    }
+}
+
+impl From<vault_server::ConfigError> for Failure {
+    /// What stands in the files of a configuration can't be used: the same code from every command.
+    fn from(error: vault_server::ConfigError) -> Self {
+        Self::usage(error.to_string())
     }
 }
 

@@ -62,15 +62,16 @@ const READ_DEADLINE: Duration = Duration::from_secs(5);
 async fn take_over(server: &Server, config: &Path) {
     let path = config.to_owned();
     let reading = tokio::task::spawn_blocking(move || Config::load(&path, &environment())?.policies());
-    let policies = match tokio::time::timeout(READ_DEADLINE, reading).await {
-        Err(_) => {
-            tracing::error!("catalog and policies stay as they are: they could not be read in {READ_DEADLINE:?}");
-            return;
-        }
-        Ok(Err(_)) => return,
-        Ok(Ok(Ok(policies))) => policies,
-        Ok(Ok(Err(error))) => {
-            tracing::error!("catalog and policies stay as they are: {error}");
+    let read = match tokio::time::timeout(READ_DEADLINE, reading).await {
+        Err(_) => Err(format!("they could not be read in {READ_DEADLINE:?}")),
+        Ok(Err(_)) => Err("the reading was interrupted".to_owned()),
+        Ok(Ok(read)) => read.map_err(|error| error.to_string()),
+    };
+    let policies = match read {
+        Ok(policies) => policies,
+        Err(problem) => {
+            server.count_unread_policies();
+            tracing::error!("catalog and policies stay as they are: {problem}");
             return;
         }
     };

@@ -205,7 +205,7 @@ pub(crate) async fn export_check_keys(arguments: ExportArguments) -> Result<Exit
         .map_err(|error| Failure::usage(format!("the configuration can't be used: {error}")))?;
     let ExportArguments { region, tenants, classes, out, output, .. } = arguments;
     let export = move || {
-        let keys = config.check_keys(&region, &tenants, &classes).map_err(|error| {
+        let (keys, version) = config.check_keys(&region, &tenants, &classes).map_err(|error| {
             let exit = if matches!(error, StartError::Config(_)) { Exit::Usage } else { Exit::Failure };
             Failure::new(exit, error.to_string())
         })?;
@@ -215,10 +215,17 @@ pub(crate) async fn export_check_keys(arguments: ExportArguments) -> Result<Exit
             "vault": keys.vault().as_str(),
             "region": region.as_str(),
             "keys": keys.len(),
+            "version": version,
         }))
     };
     let interrupted = |_| Failure::new(Exit::Failure, "the export was interrupted");
     let record = tokio::task::spawn_blocking(export).await.map_err(interrupted)??;
+    if let Some(version) = record["version"].as_u64() {
+        output::note(&format!(
+            "rules_from = \"applied\": tenants and classes are those of version {version}, which the vault serves by, \
+             whatever the files say"
+        ));
+    }
     output::note("whoever has this file can tell which texts are tokens of these classes; keep it private");
     write_summary(output::stdout(), output.form(), &record)?;
     Ok(Exit::Done)

@@ -147,9 +147,10 @@ reasons! {
         "the catalog has no account for the client certificate's principal",
         "add a service account for it to the catalog, or use the certificate of one that is there";
     AccessDenied = 22, "ACCESS_DENIED", Denied, AccessDenied,
-        "this caller may not do this with this data class, for this audience, purpose and region, or there is no \
-         such class",
-        "ask the vault's operators for a grant; the log names the policy that decided";
+        "this caller may not do this: not with this data class, for this audience, purpose and region, or there is no \
+         such class; or, where a call names no class, not to this log or node",
+        "ask the vault's operators for a grant that names the action and, for data, class and audience; the log names \
+         the policy that decided";
     DataClassUnknown = 23, "DATA_CLASS_UNKNOWN", Denied, AccessDenied,
         "the catalog has no such data class",
         "check the name of the data class";

@@ -56,7 +56,7 @@ pub use exchange::{ExchangeRequest, Exchanged, ExpectedRules, RulesTarget, Versi
 pub use explain::{ExplainRequest, Explained, ExplainedCaller};
 pub use idempotency::{Part, RequestName};
 pub use node::{REPEATS_WINDOW, Refusal};
-pub use offline::check_keys;
+pub use offline::{check_keys, go_by_applied, has_started};
 pub use open::{EngineConfig, OpenError, RulesFrom, Running};
 pub use read_audit::{
     AccessLogPage, AccessLogQuery, EntryAnswer, EntryQuery, FoundEntry, Newest, PageToken, ProvedConsistency,

@@ -240,7 +240,7 @@ impl Engine {
             _ => None,
         };
         let version = serving.or(first.is_some().then_some(FIRST_VERSION));
-        let rules = ArcSwap::from_pointee(Rules { policies: config.policies, classes, version });
+        let rules = ArcSwap::from_pointee(Rules { policies: config.policies, classes, version, since: clock.wall() });
         let engine = Self { rules, applying, versions, denied, regions, node, searches, replay, clock, entropy };
         let engine = Arc::new(engine);
         if let Some(texts) = first {
@@ -355,7 +355,11 @@ fn open_node(
 }
 
 /// Reads the rules that were applied last.
-fn load_version(config: &EngineConfig, node: &Store, newest: &PolicyVersion) -> Result<PolicySet, OpenError> {
+pub(crate) fn load_version(
+    config: &EngineConfig,
+    node: &Store,
+    newest: &PolicyVersion,
+) -> Result<PolicySet, OpenError> {
     let version = newest.version;
     let refuse = |problem: String| OpenError::VersionNotServable { version, problem };
     let policies = wait(versions::texts(&node.reader, newest))?.load().map_err(|error| refuse(error.to_string()))?;

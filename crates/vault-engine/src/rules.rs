@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use thiserror::Error;
 use vault_catalog::{Catalog, FixedSettings};
-use vault_domain::{Action, DataClass, Reason, Region, limits};
+use vault_domain::{Action, DataClass, Millis, Reason, Region, limits};
 use vault_policy::PolicySet;
 
 use crate::{
@@ -22,6 +22,8 @@ pub(crate) struct Rules {
     pub(crate) classes: HashMap<Region, ClassesInUse>,
     /// The version that they are; None if they come from files.
     pub(crate) version: Option<u64>,
+    /// Since when this process goes by them, on the wall clock.
+    pub(crate) since: Millis,
 }
 
 /// The settings that the tokens of a class rest on, for every class that served since the start, whether the catalog
@@ -121,6 +123,12 @@ impl Engine {
         self.rules.load().policies.fingerprint_hex()
     }
 
+    /// Since when this process goes by the rules of this moment.
+    #[must_use]
+    pub fn policies_since(&self) -> Millis {
+        self.rules.load().since
+    }
+
     /// Takes over other policies and another catalog, while calls go on. The change is an entry of every log, which
     /// names the new fingerprint as all entries do, and is on disk before the first call goes by the new rules.
     ///
@@ -161,7 +169,7 @@ impl Engine {
             let in_use = ClassesInUse::open(&vault.reader, policies.catalog(), region).await?;
             classes.insert(region.clone(), in_use);
         }
-        Ok(Rules { policies, classes, version })
+        Ok(Rules { policies, classes, version, since: self.clock.wall() })
     }
 
     /// Has every call that begins from now on go by these rules.

@@ -46,14 +46,7 @@ impl Key {
             Ask::Tokenize(scope) | Ask::Detokenize(scope, _) | Ask::Describe(scope) | Ask::ExplainAccess(scope) => {
                 (scope.class.as_str(), scope.audience.as_str(), scope.region.as_str())
             }
-            Ask::QueryAccessLog(log)
-            | Ask::GetCheckpoint(log)
-            | Ask::DenyAccessToken(log)
-            | Ask::ListDenied(log)
-            | Ask::ApplyPolicies(log)
-            | Ask::PlanPolicies(log)
-            | Ask::ListPolicyVersions(log)
-            | Ask::GetPolicyVersion(log) => ("", "", log.name()),
+            Ask::Log(_, log) => ("", "", log.name()),
         };
         let purpose = request.purpose.map_or("", Purpose::as_str);
         let mut key = Self { bytes: [0; KEY_BYTES_MAX], length: 0, hash: 0 };

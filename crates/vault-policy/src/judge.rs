@@ -126,7 +126,7 @@ impl PolicySet {
     /// Judges a call on a log, or on the node itself, from memory if the same was decided before.
     ///
     /// # Errors
-    /// In the outcome, when the stated purpose is not registered, or the policies refuse.
+    /// In the outcome, when the stated purpose is not registered, the policies refuse, or the action is none of a log's.
     #[must_use]
     pub fn judge_log(
         &self,
@@ -136,27 +136,7 @@ impl PolicySet {
         purpose: Option<&Purpose>,
         circumstances: Circumstances<'_>,
     ) -> Judged<()> {
-        let ask = match action {
-            Action::GetCheckpoint => Ask::GetCheckpoint(log),
-            Action::DenyAccessToken => Ask::DenyAccessToken(log),
-            Action::ListDenied => Ask::ListDenied(log),
-            Action::ApplyPolicies => Ask::ApplyPolicies(log),
-            Action::PlanPolicies => Ask::PlanPolicies(log),
-            Action::ListPolicyVersions => Ask::ListPolicyVersions(log),
-            Action::GetPolicyVersion => Ask::GetPolicyVersion(log),
-            // But for the first, these are never asked of a log.
-            Action::QueryAccessLog
-            | Action::Tokenize
-            | Action::Detokenize
-            | Action::Describe
-            | Action::ExplainAccess
-            | Action::Start
-            | Action::Stop
-            | Action::Connect
-            | Action::Call
-            | Action::Reload => Ask::QueryAccessLog(log),
-        };
-        let decision = self.decide(&request(account, purpose, ask, circumstances));
+        let decision = self.decide(&request(account, purpose, Ask::Log(action, log), circumstances));
         let outcome = decision.reason().map_or(Ok(()), Err);
         Judged { decision, outcome }
     }

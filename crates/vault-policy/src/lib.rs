@@ -44,7 +44,7 @@ pub use judge::{DataAsked, Judged, Permitted, registered, revealable};
 pub use load::{POLICIES_MAX, POLICY_BYTES_MAX, PolicySource};
 pub use request::{Ask, Circumstances, DataScope, Log, Request};
 pub use review::{Access, Doubt, REVIEW_QUESTIONS_MAX, TooManyQuestions};
-pub use ways::Way;
+pub use ways::{PAIRS_MAX, Way};
 
 /// The schema that every policy is checked against.
 pub const SCHEMA: &str = include_str!("../policies/schema.cedarschema");

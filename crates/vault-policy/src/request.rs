@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use vault_catalog::LOG_ACTIONS;
 use vault_domain::{Action, Audience, DataClass, Millis, PrincipalId, Purpose, Region, RevealLevel, Session};
 
 /// One question: may this principal do this, for this purpose?
@@ -39,22 +40,9 @@ pub enum Ask<'a> {
     Describe(DataScope<'a>),
     /// To be told whether others would be shown values, and why not.
     ExplainAccess(DataScope<'a>),
-    /// To read the log.
-    QueryAccessLog(Log<'a>),
-    /// To be given the log's newest checkpoint.
-    GetCheckpoint(Log<'a>),
-    /// To deny access tokens.
-    DenyAccessToken(Log<'a>),
-    /// To be shown which are denied.
-    ListDenied(Log<'a>),
-    /// To exchange policies and catalog.
-    ApplyPolicies(Log<'a>),
-    /// To be told what other policies and another catalog would come to.
-    PlanPolicies(Log<'a>),
-    /// To be told which versions of policies and catalog there were.
-    ListPolicyVersions(Log<'a>),
-    /// To be given the texts of one of them.
-    GetPolicyVersion(Log<'a>),
+    /// One of [`LOG_ACTIONS`], done to a log or to the node itself. Any other action is none of the schema's for a log,
+    /// and is denied.
+    Log(Action, Log<'a>),
 }
 
 /// The data that a request is about.
@@ -83,17 +71,7 @@ impl Ask<'_> {
     pub fn level(&self) -> Option<RevealLevel> {
         match self {
             Self::Detokenize(_, level) => Some(*level),
-            Self::Tokenize(_)
-            | Self::Describe(_)
-            | Self::ExplainAccess(_)
-            | Self::QueryAccessLog(_)
-            | Self::GetCheckpoint(_)
-            | Self::DenyAccessToken(_)
-            | Self::ListDenied(_)
-            | Self::ApplyPolicies(_)
-            | Self::PlanPolicies(_)
-            | Self::ListPolicyVersions(_)
-            | Self::GetPolicyVersion(_) => None,
+            Self::Tokenize(_) | Self::Describe(_) | Self::ExplainAccess(_) | Self::Log(..) => None,
         }
     }
 
@@ -105,25 +83,35 @@ impl Ask<'_> {
             Self::Detokenize(..) => Action::Detokenize,
             Self::Describe(_) => Action::Describe,
             Self::ExplainAccess(_) => Action::ExplainAccess,
-            Self::QueryAccessLog(_) => Action::QueryAccessLog,
-            Self::GetCheckpoint(_) => Action::GetCheckpoint,
-            Self::DenyAccessToken(_) => Action::DenyAccessToken,
-            Self::ListDenied(_) => Action::ListDenied,
-            Self::ApplyPolicies(_) => Action::ApplyPolicies,
-            Self::PlanPolicies(_) => Action::PlanPolicies,
-            Self::ListPolicyVersions(_) => Action::ListPolicyVersions,
-            Self::GetPolicyVersion(_) => Action::GetPolicyVersion,
+            Self::Log(action, _) => *action,
         }
     }
 }
 
 impl<'a> Log<'a> {
+    /// The log of a region, or of the node where there is none.
+    #[must_use]
+    pub fn of(region: Option<&'a Region>) -> Self {
+        region.map_or(Self::Node, Self::Region)
+    }
+
     /// The region's name, or `node`, which no region is called.
     #[must_use]
     pub fn name(self) -> &'a str {
         match self {
             Self::Region(region) => region.as_str(),
             Self::Node => NODE,
+        }
+    }
+
+    /// Whether this log can be asked for the action: entries are read of regions alone, checkpoints given of each log,
+    /// and everything else that operators do is done to the node.
+    #[must_use]
+    pub fn takes(self, action: Action) -> bool {
+        match (action, self) {
+            (Action::QueryAccessLog, log) => matches!(log, Self::Region(_)),
+            (Action::GetCheckpoint, _) => true,
+            (action, log) => matches!(log, Self::Node) && LOG_ACTIONS.contains(&action),
         }
     }
 }

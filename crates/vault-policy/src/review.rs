@@ -173,9 +173,13 @@ impl PolicySet {
     /// # Errors
     /// As [`PolicySet::review_ways`].
     pub fn doubts(&self, now: Millis) -> Result<Vec<Doubt>, TooManyQuestions> {
-        let ways = Way::all(&[self], now);
+        let mut ways = Way::all(&[self], now);
+        let reviewed = self.review_ways(&ways, None, now).or_else(|_| {
+            ways.retain(|way| !way.is_of_pair());
+            self.review_ways(&ways, None, now)
+        });
         let mut allowed = BTreeSet::new();
-        for mut found in self.review_ways(&ways, None, now)? {
+        for mut found in reviewed? {
             allowed.append(&mut found);
         }
         let mut doubts = Vec::new();
@@ -322,12 +326,14 @@ impl PolicySet {
         });
         let of_log = logs.then_some((None, None));
         data.chain(of_log).flat_map(move |(class, audience)| {
-            let node = class.is_none().then_some(None);
-            let places: Vec<Option<Region>> = regions.iter().cloned().map(Some).chain(node).collect();
+            let is_log = class.is_none();
+            let places: Vec<Option<Region>> = regions.iter().cloned().map(Some).chain(is_log.then_some(None)).collect();
             let purposes = purposes.clone();
             actions.iter().flat_map(move |action| {
                 let (class, audience, purposes) = (class.clone(), audience.clone(), purposes.clone());
-                places.clone().into_iter().flat_map(move |region| {
+                let places =
+                    places.clone().into_iter().filter(move |at| !is_log || Log::of(at.as_ref()).takes(*action));
+                places.flat_map(move |region| {
                     let (class, audience) = (class.clone(), audience.clone());
                     let levels = self.levels(*action, class.as_ref());
                     let principal = account.principal();
@@ -392,17 +398,9 @@ impl Access {
     /// The question whether it is allowed. None: the names do not go together.
     #[must_use]
     pub fn request<'a>(&'a self, circumstances: Circumstances<'a>) -> Option<Request<'a>> {
-        let log = self.region.as_ref().map_or(Log::Node, Log::Region);
+        let log = Log::of(self.region.as_ref());
         let ask = match (self.action, &self.class, &self.audience, &self.region) {
-            (Action::QueryAccessLog, None, None, _) => Ask::QueryAccessLog(log),
-            (Action::GetCheckpoint, None, None, _) => Ask::GetCheckpoint(log),
-            // The node has one deny-list, whatever its regions.
-            (Action::DenyAccessToken, None, None, None) => Ask::DenyAccessToken(log),
-            (Action::ListDenied, None, None, None) => Ask::ListDenied(log),
-            (Action::ApplyPolicies, None, None, None) => Ask::ApplyPolicies(log),
-            (Action::PlanPolicies, None, None, None) => Ask::PlanPolicies(log),
-            (Action::ListPolicyVersions, None, None, None) => Ask::ListPolicyVersions(log),
-            (Action::GetPolicyVersion, None, None, None) => Ask::GetPolicyVersion(log),
+            (action, None, None, _) if log.takes(action) => Ask::Log(action, log),
             (action, Some(class), Some(audience), Some(region)) => {
                 let scope = DataScope { class, audience, region };
                 match action {

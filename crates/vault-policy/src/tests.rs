@@ -112,8 +112,7 @@ impl Names<'_> {
             (Action::Detokenize, (Ok(class), Ok(audience), Some(region))) => {
                 Ask::Detokenize(DataScope { class, audience, region }, RevealLevel::Full)
             }
-            (Action::QueryAccessLog, _) => Ask::QueryAccessLog(region.as_ref().map_or(Log::Node, Log::Region)),
-            (Action::GetCheckpoint, _) => Ask::GetCheckpoint(region.as_ref().map_or(Log::Node, Log::Region)),
+            (action, _) if vault_catalog::LOG_ACTIONS.contains(&action) => Ask::Log(action, Log::of(region.as_ref())),
             _ => panic!("{self:?} is no request"),
         };
         answer(&Request { principal: &principal, purpose: purpose.as_ref(), ask, circumstances })
@@ -356,6 +355,25 @@ fn names_of_logs_are_checked() {
     let set = with_own(&text("node")).unwrap();
     assert!(AUDIT.decide(&set).is_allowed());
     assert!(!Names { region: "", ..AUDIT }.decide(&set).is_allowed());
+}
+
+/// A log's question bears its action: one that is none of a log's opens nothing, whatever policies permit.
+#[test]
+fn what_is_no_action_of_a_log_is_denied_on_every_log() {
+    let set = with_own(r#"@id("all") permit(principal, action, resource);"#).unwrap();
+    let principal = PrincipalId::parse("dns:audit.example").unwrap();
+    let account = set.catalog().account(principal.as_str()).unwrap();
+    let eu = Region::parse("eu").unwrap();
+    for action in Action::ALL.iter().copied() {
+        let is_of_logs = vault_catalog::LOG_ACTIONS.contains(&action);
+        for log in [Log::Region(&eu), Log::Node] {
+            let judged = set.judge_log(account, action, log, None, Circumstances::default());
+            assert_eq!(judged.outcome.is_ok(), is_of_logs, "{action} {log:?}");
+        }
+        assert_eq!(Log::Node.takes(action), is_of_logs && action != Action::QueryAccessLog, "{action}");
+        let of_regions = [Action::QueryAccessLog, Action::GetCheckpoint];
+        assert_eq!(Log::Region(&eu).takes(action), of_regions.contains(&action), "{action}");
+    }
 }
 
 #[test]

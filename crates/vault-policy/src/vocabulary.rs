@@ -89,14 +89,7 @@ impl Vocabulary {
                 let granted = account.covers_data(action, level, class_name, audience, purpose, scopes);
                 (granted, self.class_entity(class))
             }
-            Ask::QueryAccessLog(log)
-            | Ask::GetCheckpoint(log)
-            | Ask::DenyAccessToken(log)
-            | Ask::ListDenied(log)
-            | Ask::ApplyPolicies(log)
-            | Ask::PlanPolicies(log)
-            | Ask::ListPolicyVersions(log)
-            | Ask::GetPolicyVersion(log) => {
+            Ask::Log(_, log) => {
                 self.log(catalog, log, &mut context)?;
                 let entity = Entity::with_uid(uid(&self.access_log, log.name()));
                 (account.covers_log(action, purpose, scopes), Some(entity))

@@ -298,6 +298,12 @@ impl Config {
         self.rules_are_applied
     }
 
+    /// Whether a version may serve, and not the files: the vault has started before, and goes by what was applied.
+    #[must_use]
+    pub fn may_serve_a_version(&self) -> bool {
+        self.rules_are_applied && vault_engine::has_started(&self.data_directory)
+    }
+
     /// What the file of issuers says, as it is written but for comments. None: none is configured.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod door;
 mod identity;
 mod intake;
 mod metrics;
+mod reloads;
 mod rpc;
 mod server;
 mod status;

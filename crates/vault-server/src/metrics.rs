@@ -2,7 +2,13 @@
 //!
 //! Nothing here is about a value, a token or a caller: labels are file names, reasons and other words of the vault.
 
-use std::{convert::Infallible, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
@@ -17,8 +23,10 @@ use prometheus_client::{
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use vault_domain::Reason;
+use vault_engine::Engine;
 
 use crate::{
+    reloads::ReloadCount,
     server::StartError,
     tls::{Dated, Tls},
 };
@@ -54,7 +62,7 @@ impl Drop for Open {
 }
 
 impl Metrics {
-    pub(crate) fn new(tls: Arc<Tls>) -> Self {
+    pub(crate) fn new(tls: Arc<Tls>, engine: &Arc<Engine>, reloads: Arc<ReloadCount>) -> Self {
         let mut registry = Registry::with_prefix("tokenvault");
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Which version this is", build);
@@ -63,6 +71,8 @@ impl Metrics {
         let handshakes_refused = Family::default();
         let help = "Connections that were refused in the handshake";
         registry.register("handshakes_refused", help, handshakes_refused.clone());
+        let rules = RulesCollector { engine: Arc::downgrade(engine), reloads, tls: tls.clone() };
+        registry.register_collector(Box::new(rules));
         registry.register_collector(Box::new(TlsCollector(tls)));
         Self { registry, connections, handshakes_refused }
     }
@@ -130,17 +140,59 @@ impl Collector for TlsCollector {
             ("tls_loaded_timestamp_seconds", "When the files in use were loaded", loaded.at.0 / 1000),
             ("tls_reload_refused", "1 while the files on the disk can't be used and older ones are in use", refused),
         ] {
-            let one = Gauge::<i64>::default();
-            one.set(gauge(value));
-            one.encode(encoder.encode_descriptor(name, help, None, one.metric_type())?)?;
-        }
-        let reloads = Family::<Labels, Counter>::default();
-        for (result, count) in [("done", told.done), ("refused", told.refusals)] {
-            reloads.get_or_create(&vec![("result", result.to_owned())]).inc_by(count);
+            one(&mut encoder, name, help, value)?;
         }
         let help = "Changes of the files since the start, by what became of them";
-        reloads.encode(encoder.encode_descriptor("tls_reloads", help, None, reloads.metric_type())?)
+        counted(&mut encoder, "tls_reloads", help, [("done", told.done), ("refused", told.refusals)])
     }
+}
+
+/// Which catalog and policies serve, and whether what the files say does. A reader that is slow must not keep the engine
+/// from its end: it is held by nobody here.
+struct RulesCollector {
+    engine: Weak<Engine>,
+    reloads: Arc<ReloadCount>,
+    /// Knows what time it is.
+    tls: Arc<Tls>,
+}
+
+impl fmt::Debug for RulesCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RulesCollector")
+    }
+}
+
+impl Collector for RulesCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(engine) = self.engine.upgrade() else { return Ok(()) };
+        let (since, serving) = (engine.policies_since(), engine.policies_fingerprint());
+        drop(engine);
+        let told = self.reloads.get();
+        let age = self.tls.now().0.saturating_sub(since.0) / 1000;
+        let refused = u64::from(told.is_refused(&serving));
+        one(&mut encoder, "rules_loaded_timestamp_seconds", "Since when catalog and policies serve", since.0 / 1000)?;
+        one(&mut encoder, "rules_age_seconds", "For how long catalog and policies serve", age)?;
+        let help = "1 while catalog and policies in the files are refused and older ones serve";
+        one(&mut encoder, "rules_reload_refused", help, refused)?;
+        let help = "Times that catalog and policies were read anew since the start, by what became of them";
+        counted(&mut encoder, "rules_reloads", help, [("done", told.done), ("refused", told.refusals)])
+    }
+}
+
+/// A measurement without labels.
+fn one(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    let one = Gauge::<i64>::default();
+    one.set(gauge(value));
+    one.encode(encoder.encode_descriptor(name, help, None, one.metric_type())?)
+}
+
+/// A count by results.
+fn counted(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, counts: [(&str, u64); 2]) -> fmt::Result {
+    let counted = Family::<Labels, Counter>::default();
+    for (result, count) in counts {
+        counted.get_or_create(&vec![("result", result.to_owned())]).inc_by(count);
+    }
+    counted.encode(encoder.encode_descriptor(name, help, None, counted.metric_type())?)
 }
 
 fn gauge(value: u64) -> i64 {

@@ -24,6 +24,7 @@ use crate::{
     config::{Config, ConfigError},
     door::Door,
     metrics::{self, Metrics},
+    reloads::ReloadCount,
     rpc::stream::Streams,
     tls::{self, Standing, Tls, TlsError, WorkloadApi},
 };
@@ -79,6 +80,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
     streams: Streams,
+    reloads: Arc<ReloadCount>,
     /// Has the files of TLS looked at.
     look: Arc<Notify>,
     /// What goes on until the end beside serving.
@@ -117,7 +119,8 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let streams = Streams::new(stopping.clone());
         let door = Arc::new(Door::new(engine.clone(), access_tokens, health_server, streams.clone(), reflection));
-        let metrics = Arc::new(Metrics::new(tls.clone()));
+        let reloads = Arc::new(ReloadCount::default());
+        let metrics = Arc::new(Metrics::new(tls.clone(), &engine, reloads.clone()));
         let metrics_address = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let mut background = vec![tokio::spawn(flush(engine.clone()))];
         background.extend(metrics_listener.map(|listener| tokio::spawn(metrics::serve(listener, metrics.clone()))));
@@ -127,7 +130,19 @@ impl Server {
         let entrance = Entrance { tls, door, engine: engine.clone(), metrics, age_max, stopping };
         let listener = tokio::spawn(listen(listener, Arc::new(entrance)));
         tracing::info!(%address, regions = ?engine.regions().collect::<Vec<_>>(), "serving");
-        Ok(Self { address, metrics_address, engine, running, health, stop, listener, streams, look, background })
+        Ok(Self {
+            address,
+            metrics_address,
+            engine,
+            running,
+            health,
+            stop,
+            listener,
+            streams,
+            reloads,
+            look,
+            background,
+        })
     }
 
     /// Where it listens.
@@ -154,12 +169,22 @@ impl Server {
         &self.engine
     }
 
-    /// Takes over other policies and another catalog while calls go on; see [`Engine::apply`].
+    /// Takes over other policies and another catalog while calls go on; see [`Engine::apply`]. Either way it is counted.
     ///
     /// # Errors
     /// When they can't be taken over; the old ones hold on then.
     pub async fn apply(&self, policies: PolicySet) -> Result<Applied, ApplyError> {
-        self.engine.apply(policies).await
+        let applied = self.engine.apply(policies).await;
+        match &applied {
+            Ok(applied) => self.reloads.taken(applied.before != applied.now),
+            Err(_) => self.count_unread_policies(),
+        }
+        applied
+    }
+
+    /// Counts files of policies and catalog that could not even be read, so that the old ones hold on.
+    pub fn count_unread_policies(&self) {
+        self.reloads.refused(self.engine.policies_fingerprint());
     }
 
     /// Resolves when the log can't be written any more: readiness fails at once, and the process must end.

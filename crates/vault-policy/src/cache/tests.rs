@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-use vault_domain::{Audience, DataClass, Millis, PrincipalId, Region, Role, Scope};
+use vault_domain::{Action, Audience, DataClass, Millis, PrincipalId, Region, Role, Scope};
 
 use super::*;
 use crate::{
@@ -20,7 +20,7 @@ fn key(principal: &PrincipalId, purpose: Option<&Purpose>, ask: Ask<'_>, circums
 /// The key of a request by this principal, and a decision that no other key gets.
 fn entry(n: usize) -> (Key, Decision) {
     let principal = PrincipalId::parse(&format!("dns:a{n}.example")).unwrap();
-    let key = key(&principal, None, Ask::GetCheckpoint(Log::Node), Circumstances::default());
+    let key = key(&principal, None, Ask::Log(Action::GetCheckpoint, Log::Node), Circumstances::default());
     (key, Decision::allowed([PolicyId::parse(&format!("p{n}")).unwrap()].into()))
 }
 
@@ -61,9 +61,13 @@ fn every_field_is_part_of_the_key() {
     let mut made = 0;
     for principal in &principals {
         for purpose in &purposes {
-            let mut asks = vec![Ask::QueryAccessLog(Log::Node), Ask::GetCheckpoint(Log::Node)];
+            let mut asks =
+                vec![Ask::Log(Action::QueryAccessLog, Log::Node), Ask::Log(Action::GetCheckpoint, Log::Node)];
             for region in &regions {
-                asks.extend([Ask::QueryAccessLog(Log::Region(region)), Ask::GetCheckpoint(Log::Region(region))]);
+                asks.extend([
+                    Ask::Log(Action::QueryAccessLog, Log::Region(region)),
+                    Ask::Log(Action::GetCheckpoint, Log::Region(region)),
+                ]);
                 for (class, audience) in
                     classes.iter().flat_map(|class| audiences.iter().map(move |audience| (class, audience)))
                 {
@@ -105,7 +109,7 @@ fn all_that_a_session_says_is_part_of_the_key() {
     let mut keys = BTreeSet::new();
     for session in [None].into_iter().chain(sessions.iter().map(Some)) {
         let circumstances = Circumstances { session, ..Circumstances::default() };
-        let key = key(&principal, None, Ask::GetCheckpoint(Log::Node), circumstances);
+        let key = key(&principal, None, Ask::Log(Action::GetCheckpoint, Log::Node), circumstances);
         assert!(keys.insert(key.bytes().to_vec()), "{session:?}");
     }
 }
@@ -116,8 +120,12 @@ fn calls_share_a_decision_unless_a_policy_tells_them_apart() {
     let session = Session { authenticated_at: Some(Millis(0)), ..Session::default() };
     let key = |reads, session, source: [u8; 4], now| {
         let circumstances = Circumstances { session, source: Some(Ipv4Addr::from(source).into()), now: Millis(now) };
-        let request =
-            Request { principal: &principal, purpose: None, ask: Ask::GetCheckpoint(Log::Node), circumstances };
+        let request = Request {
+            principal: &principal,
+            purpose: None,
+            ask: Ask::Log(Action::GetCheckpoint, Log::Node),
+            circumstances,
+        };
         Key::of(&request, reads).bytes().to_vec()
     };
     let [here, there] = [[10, 0, 0, 1], [10, 0, 0, 2]];

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use vault_catalog::RuleName;
-use vault_domain::{Assurance, Audience, Purpose, Region, RevealLevel, Role, Scope, Session};
+use vault_domain::{Action, Assurance, Audience, Purpose, Region, RevealLevel, Role, Scope, Session};
 
 use super::*;
 use crate::{SCHEMA, request::Circumstances};
@@ -87,8 +87,10 @@ fn facts_conform_to_the_schema() {
     {
         for purpose in [None, Some(&purpose)] {
             let logs = [Log::Node, Log::Region(&region)];
-            let mut asks: Vec<Ask<'_>> =
-                logs.into_iter().flat_map(|log| [Ask::QueryAccessLog(log), Ask::GetCheckpoint(log)]).collect();
+            let mut asks: Vec<Ask<'_>> = logs
+                .into_iter()
+                .flat_map(|log| [Ask::Log(Action::QueryAccessLog, log), Ask::Log(Action::GetCheckpoint, log)])
+                .collect();
             for class in catalog.classes() {
                 let scope = DataScope { class: class.id(), audience: &audience, region: &region };
                 asks.extend([Ask::Tokenize(scope), Ask::Describe(scope)]);

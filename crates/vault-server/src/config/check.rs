@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use vault_domain::{Clock, ManualClock, Millis, SystemClock};
+use vault_domain::{Clock, ManualClock, Millis, SystemClock, limits};
 use vault_engine::PolicySet;
 
 use super::{Config, OwnIdentity, check_issuers};
@@ -79,6 +79,7 @@ impl Config {
             Err(error) => findings.push(finding(Severity::Error, "catalog", error.to_string())),
             Ok(engine) => findings.extend(about_policies(&engine.policies)),
         }
+        findings.extend(self.length_finding());
         if self.rules_are_applied() {
             findings.push(finding(
                 Severity::Note,
@@ -113,6 +114,21 @@ impl Config {
             finding(Severity::Warning, "environment", text)
         }));
         findings
+    }
+
+    /// Whether catalog and policies are longer than a version may be, which files that serve by themselves may.
+    fn length_finding(&self) -> Option<Finding> {
+        // What can't be read is a finding of its own.
+        let bytes = self.rule_texts().ok()?.bytes();
+        let (severity, then) = match self.rules_are_applied() {
+            true => (Severity::Error, "with rules_from = \"applied\" they can't become one"),
+            false => (Severity::Warning, "these files serve, and could not with rules_from = \"applied\""),
+        };
+        let text = format!(
+            "catalog and policies are {bytes} bytes long, and a version of them at most {}: {then}. Make them shorter",
+            limits::RULES_BYTES_MAX
+        );
+        (bytes > limits::RULES_BYTES_MAX).then_some(Finding { severity, subject: "catalog", text })
     }
 
     /// What is wrong with the files of TLS, and how old each certificate and list is and when it ends.

@@ -8,8 +8,9 @@ use super::{Config, ConfigError, read::refuse};
 use crate::server::StartError;
 
 impl Config {
-    /// The check keys of a region: of these tenants and classes, or of all of them where none is named. The vault must
-    /// not serve meanwhile. Reads files: to be called on a thread that may block.
+    /// The check keys of a region: of these tenants and classes, or of all of them where none is named; and the version
+    /// of catalog and policies that names and classes were taken from, None: from the files. The vault must not serve
+    /// meanwhile. Reads files: to be called on a thread that may block.
     ///
     /// # Errors
     /// When a name is none of the catalog's, when a class has no opaque tokens, or when store or root key can't be
@@ -19,11 +20,12 @@ impl Config {
         region: &Region,
         tenants: &[Tenant],
         classes: &[DataClass],
-    ) -> Result<CheckKeys, StartError> {
+    ) -> Result<(CheckKeys, Option<u64>), StartError> {
         if !self.regions.contains(region) {
             return Err(refuse("regions", format!("{region} is not served by this vault")).into());
         }
-        let engine = self.engine()?;
+        let mut engine = self.engine()?;
+        let version = vault_engine::go_by_applied(&mut engine)?;
         let catalog = engine.policies.catalog();
         for tenant in tenants {
             if catalog.tenant(tenant.as_str()).is_none() {
@@ -53,6 +55,6 @@ impl Config {
         let none_yet =
             || ConfigError::Key { key: "root_key", problem: "there is no store yet: serve first".to_owned() };
         let root = self.root_key.look()?.ok_or_else(none_yet)?;
-        Ok(vault_engine::check_keys(&engine, &root, region, &pairs)?)
+        Ok((vault_engine::check_keys(&engine, &root, region, &pairs)?, version))
     }
 }
