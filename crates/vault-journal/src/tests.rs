@@ -130,7 +130,7 @@ fn a_log_is_known_by_its_first_entry_whose_body_nobody_needs_once_a_tile_is_full
         drop((journal, reader));
         if until == 257 {
             let mut store = store(&fixture.dir.path().join("eu"));
-            let mut batch = Batch::new();
+            let mut batch = Batch::default();
             batch.delete(Entries, &LogIndex(0));
             store.writer.commit([&batch]).unwrap();
         }
