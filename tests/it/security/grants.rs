@@ -158,6 +158,28 @@ pub(super) async fn call(caller: &Caller, method: &str, (class, token): (&str, &
             assert!(answer.revealed, "{answer:?}");
             Ok(())
         }
+        "tokenvault.v1.AdminService/DenyAccessTokens" => {
+            let denied = v1::DeniedAccessToken { issuer: "idp".to_owned(), jti: "x".to_owned(), ..Default::default() };
+            let request = v1::DenyAccessTokensRequest { tokens: vec![denied] };
+            match admin(caller).deny_access_tokens(request).await.map_err(|status| caller.refusal(&status)) {
+                // This vault has no issuers, which is said to those alone who may deny.
+                Err(refusal) if refusal.reason == "FIELD_INVALID" => Ok(()),
+                answer => answer.map(drop),
+            }
+        }
+        "tokenvault.v1.AdminService/ListDeniedAccessTokens" => {
+            let request = v1::ListDeniedAccessTokensRequest::default();
+            let answer = admin(caller).list_denied_access_tokens(request).await;
+            answer.map(drop).map_err(|status| caller.refusal(&status))
+        }
+        method if method.contains("AuditService") => audit(caller, method).await,
+        method => exchange(caller, method).await,
+    }
+}
+
+/// The same for what is asked of the log.
+async fn audit(caller: &Caller, method: &str) -> Result<(), Refusal> {
+    match method {
         "tokenvault.v1.AuditService/QueryAccessLog" => caller.query(query("eu")).await.map(drop),
         "tokenvault.v1.AuditService/TailAccessLog" => {
             let request =
@@ -181,21 +203,7 @@ pub(super) async fn call(caller: &Caller, method: &str, (class, token): (&str, &
             caller.audit().get_consistency_proof(request).await.map(drop).map_err(|status| caller.refusal(&status))
         }
         "tokenvault.v1.AuditService/GetCheckpoint" => caller.checkpoint("eu").await.map(drop),
-        "tokenvault.v1.AdminService/DenyAccessTokens" => {
-            let denied = v1::DeniedAccessToken { issuer: "idp".to_owned(), jti: "x".to_owned(), ..Default::default() };
-            let request = v1::DenyAccessTokensRequest { tokens: vec![denied] };
-            match admin(caller).deny_access_tokens(request).await.map_err(|status| caller.refusal(&status)) {
-                // This vault has no issuers, which is said to those alone who may deny.
-                Err(refusal) if refusal.reason == "FIELD_INVALID" => Ok(()),
-                answer => answer.map(drop),
-            }
-        }
-        "tokenvault.v1.AdminService/ListDeniedAccessTokens" => {
-            let request = v1::ListDeniedAccessTokensRequest::default();
-            let answer = admin(caller).list_denied_access_tokens(request).await;
-            answer.map(drop).map_err(|status| caller.refusal(&status))
-        }
-        method => exchange(caller, method).await,
+        method => panic!("{method} has no call here"),
     }
 }
 
