@@ -1,8 +1,9 @@
-//! `audit query` and `audit checkpoint`.
+//! Questions to the log, its checkpoints, proofs and tails.
 
 use serde_json::Value;
+use vault_ledger::{LogProof, VerifierKey};
 
-use crate::shell::{DevVault, SETTLE};
+use crate::shell::{DevVault, LOAD, SETTLE};
 
 const QUERY: &str = "audit query --region eu --purpose audit";
 
@@ -66,4 +67,80 @@ fn a_checkpoint_verifies_by_its_key_and_by_no_other() {
     let line = format!("audit checkpoint --region eu --verifier-key {}", key(&of_node));
     let refuted = vault.run("auditor", &line, "").with(4);
     assert!(refuted.out.is_empty(), "{}", refuted.out);
+}
+
+#[test]
+fn receipts_become_proofs_and_what_is_no_receipt_of_the_log_is_refuted() {
+    let vault = DevVault::start();
+    let receipts = vault.path("receipts.jsonl");
+    for value in ["ada@example.com", "bob@example.com"] {
+        vault.run("loader", &format!("tokenize --class email {LOAD} --receipts {receipts}"), value).with(0);
+    }
+    let folder = vault.path("proofs");
+    let line = format!("audit prove {receipts} --out {folder} --with-entries --purpose audit");
+    let proved = vault.run("auditor", &line, "").with(0).lines();
+    assert_eq!(proved.len(), 2);
+    let own = vault.run("auditor", "audit checkpoint --region eu", "").with(0).lines().remove(0);
+    let key = VerifierKey::parse(own["verifier_key"].as_str().unwrap()).unwrap();
+    let kept = std::fs::read_to_string(&receipts).unwrap();
+    for (record, receipt) in proved.iter().zip(kept.lines()) {
+        let receipt: Value = serde_json::from_str(receipt).unwrap();
+        assert_eq!((&record["proved"], &record["index"]), (&Value::Bool(true), &receipt["index"]));
+        let text = std::fs::read_to_string(record["file"].as_str().unwrap()).unwrap();
+        let proof = LogProof::parse(&text).unwrap();
+        let checkpoint = proof.verify(None, &key).unwrap();
+        assert_eq!(checkpoint.origin.as_str(), receipt["origin"].as_str().unwrap());
+        assert!(!text.contains("ada@example.com"));
+    }
+    // A receipt of another history: the same place, another entry.
+    let mut forged: Value = serde_json::from_str(kept.lines().next().unwrap()).unwrap();
+    forged["leaf_hash"] = Value::String("ab".repeat(32));
+    let both = format!("{kept}{forged}\n");
+    let refuted = vault.run("auditor", "audit prove -", &both).with(4);
+    let records = refuted.lines();
+    assert_eq!(records.iter().map(|record| &record["proved"]).collect::<Vec<_>>(), [true, true, false]);
+    assert!(refuted.err.contains("1 of 3 receipts"), "{}", refuted.err);
+    for bad in ["", "no receipt\n", "{\"origin\":\"x\",\"index\":-1,\"leaf_hash\":\"\"}\n"] {
+        assert!(vault.run("auditor", "audit prove -", bad).with(2).out.is_empty());
+    }
+    let other = kept.lines().next().unwrap().replace("/audit/eu/", "/audit/us/");
+    vault.run("auditor", "audit prove -", &other).with(4);
+    assert!(vault.run("payments", "audit prove -", &kept).with(3).err.contains("ACCESS_DENIED"));
+}
+
+#[test]
+fn a_checkpoint_goes_on_from_one_that_was_kept_and_from_no_forged_one() {
+    let vault = DevVault::start();
+    let kept = vault.path("kept.checkpoint");
+    let note = vault.run("auditor", "audit checkpoint --region eu --output table", "").with(0).out;
+    std::fs::write(&kept, &note).unwrap();
+    vault.tokens("email", &["ada@example.com"]);
+    let line = format!("audit checkpoint --region eu --since {kept}");
+    let newest = vault.run("auditor", &line, "").with(0);
+    assert!(newest.err.contains("goes on from"), "{}", newest.err);
+    assert_eq!(newest.lines()[0]["goes_on_from_since"], true);
+    let of_us = vault.run("auditor", "audit checkpoint --region us --output table", "").with(0).out;
+    for forged in [of_us, note.replace('\n', "\n\n"), note[..note.len() / 2].to_owned()] {
+        std::fs::write(&kept, forged).unwrap();
+        assert!(vault.run("auditor", &line, "").with(4).out.is_empty());
+    }
+    assert!(vault.run("auditor", "audit checkpoint --region eu --since nowhere", "").with(2).out.is_empty());
+}
+
+#[test]
+fn a_tail_from_an_index_ends_where_the_log_ended() {
+    let vault = DevVault::start();
+    vault.tokens("email", &["ada@example.com", "bob@example.com"]);
+    let line = "audit tail --region eu --purpose audit --from-index 0 --until-end";
+    let all = vault.run("auditor", line, "").with(0).lines();
+    let asked = vault.run("auditor", &format!("{QUERY} --all"), "").with(0).lines();
+    let index = |entry: &Value| entry.pointer("/receipt/index").and_then(Value::as_u64).unwrap();
+    // The query is newest first, and its own entry is not yet there; the tail's is.
+    assert_eq!(all.iter().map(index).collect::<Vec<_>>(), asked.iter().rev().map(index).collect::<Vec<_>>());
+    let tokenized = vault.run("auditor", &format!("{line} --action tokenize"), "").with(0).lines();
+    assert!(!tokenized.is_empty() && tokenized.iter().all(|entry| entry["action"] == "tokenize"));
+    let table = vault.run("auditor", &format!("{line} --action tokenize --output table"), "").with(0).out;
+    assert!(table.contains("allowed") && table.contains("2 email"), "{table}");
+    vault.run("auditor", "audit tail --region eu --purpose audit --from-index 999999 --until-end", "").with(1);
+    assert!(vault.run("payments", line, "").with(3).err.contains("ACCESS_DENIED"));
 }
