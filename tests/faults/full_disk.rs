@@ -174,6 +174,7 @@ async fn a_nearly_full_disk_refuses_what_needs_an_entry_and_serves_again_when_th
         refused_for_the_log(client.tokenize(&books, one_of_each()).await);
         refused_for_the_log(client.detokenize(&books, &tokens).await);
         refused_for_the_log(client.query().await);
+        assert!(client.prove().await.unwrap() > 3, "proofs need no room");
         let health = client.is_serving().await.unwrap();
         println!("cycle {cycle}: ready on a nearly full disk: {health}");
         assert_eq!(client.checkpoint(&books).await.unwrap(), before, "nothing was written");

@@ -156,6 +156,17 @@ impl Client {
         Ok(note)
     }
 
+    /// Has the log prove its first entry, and that it has only grown; the size of the tree.
+    pub(crate) async fn prove(&self) -> Result<u64, Unanswered> {
+        let region = REGION.to_owned();
+        let mut auditor = self.auditor.clone();
+        let request = v1::GetInclusionProofRequest { region: region.clone(), ..Default::default() };
+        let proved = patient("GetInclusionProof", auditor.get_inclusion_proof(request)).await?.into_inner();
+        let request = v1::GetConsistencyProofRequest { region, old_size: 1, ..Default::default() };
+        patient("GetConsistencyProof", auditor.get_consistency_proof(request)).await?;
+        Ok(proved.tree_size)
+    }
+
     /// Asks the log who did what; the answer does not matter here.
     pub(crate) async fn query(&self) -> Result<(), Unanswered> {
         let mut auditor = self.auditor.clone();
