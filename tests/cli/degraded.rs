@@ -29,7 +29,7 @@ fn measured(port: u16) -> String {
 fn value(text: &str, name: &str) -> u64 {
     let found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(name)).collect();
     assert_eq!(found.len(), 1, "{name}: {text}");
-    found[0].trim().parse().unwrap()
+    found.first().unwrap().trim().parse().unwrap()
 }
 
 #[test]

@@ -220,7 +220,7 @@ pub(crate) async fn export_check_keys(arguments: ExportArguments) -> Result<Exit
     };
     let interrupted = |_| Failure::new(Exit::Failure, "the export was interrupted");
     let record = tokio::task::spawn_blocking(export).await.map_err(interrupted)??;
-    if let Some(version) = record["version"].as_u64() {
+    if let Some(version) = record.get("version").and_then(Value::as_u64) {
         output::note(&format!(
             "rules_from = \"applied\": tenants and classes are those of version {version}, which the vault serves by, \
              whatever the files say"
