@@ -140,7 +140,7 @@ fn a_secret_in_the_wrong_place_is_shown_by_no_command() {
         }
     }
     fs::write(&file, good).unwrap();
-    let ended = run(explain(&vault, &["--output", "table"]).env("TOKENVAULT_ROOT_KEY_PATH", key.trim()), "").with(1);
+    let ended = run(explain(&vault, &["--output", "table"]).env("TOKENVAULT_ROOT_KEY_PATH", key.trim()), "").with(2);
     assert!(ended.out.contains("TOKENVAULT_ROOT_KEY_PATH") && !ended.out.contains(key.trim()), "{}", ended.out);
 }
 

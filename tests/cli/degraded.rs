@@ -28,8 +28,8 @@ fn measured(port: u16) -> String {
 /// The value of the one line that begins so.
 fn value(text: &str, name: &str) -> u64 {
     let found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(name)).collect();
-    let [found] = found[..] else { panic!("{name}: {text}") };
-    found.trim().parse().unwrap()
+    assert_eq!(found.len(), 1, "{name}: {text}");
+    found.first().unwrap().trim().parse().unwrap()
 }
 
 #[test]

@@ -105,7 +105,7 @@ pub(crate) enum ConfigCommand {
     Explain(ExplainArguments),
     /// Say who gains and who loses which access from one configuration to another
     Diff(DiffArguments),
-    /// Say what applying catalog and policies of a configuration, or of an earlier version, to a running vault would change
+    /// Say what applying catalog and policies of a configuration or a version to a running vault would change
     Plan(Box<PlanArguments>),
     /// Have a running vault go by catalog and policies of a configuration, all at once or not at all
     Apply(Box<ApplyArguments>),

@@ -142,8 +142,8 @@ fn read(config: &Path) -> Result<(Rules, RulesTarget), Failure> {
     Ok((checked, RulesTarget::Texts(RuleTexts { catalog: texts.catalog, policies })))
 }
 
-/// The rules of a version that the vault keeps, with this fingerprint. None where they can't be had: this caller may not
-/// read them, or they are of a release with other built-in policies.
+/// The rules of a version that the vault keeps, with this fingerprint. None where they can't be had: this caller may
+/// not read them, or they are of a release with other built-in policies.
 async fn kept(client: &Client, version: u64, fingerprint: RulesFingerprint) -> Result<Option<Rules>, Failure> {
     let texts = match client.policy_version(Some(version)).await {
         Ok((_, texts)) => texts,

@@ -71,7 +71,7 @@ pub(crate) fn run(arguments: &DiffArguments) -> Result<Exit, Failure> {
     all.for_each(|change| output::add(change, "difference", difference.as_str()));
     let form = arguments.output.form();
     let mut out = output::stdout();
-    let is_texts_alone = written.iter().all(|change| change["kind"] == "texts");
+    let is_texts_alone = written.iter().all(|change| change.get("kind").is_some_and(|kind| kind == "texts"));
     let nothing_opens = match (accesses.is_empty() && is_texts_alone, written.is_empty()) {
         (false, _) => None,
         (true, true) => Some(

@@ -126,7 +126,7 @@ impl PolicySet {
     /// Judges a call on a log, or on the node itself, from memory if the same was decided before.
     ///
     /// # Errors
-    /// In the outcome, when the stated purpose is not registered, the policies refuse, or the action is none of a log's.
+    /// In the outcome, when the stated purpose is not registered, the policies refuse, or the action is no log's.
     #[must_use]
     pub fn judge_log(
         &self,

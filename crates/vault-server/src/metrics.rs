@@ -147,8 +147,8 @@ impl Collector for TlsCollector {
     }
 }
 
-/// Which catalog and policies serve, and whether what the files say does. A reader that is slow must not keep the engine
-/// from its end: it is held by nobody here.
+/// Which catalog and policies serve, and whether what the files say does. A reader that is slow must not keep the
+/// engine from its end: it is held by nobody here.
 struct RulesCollector {
     engine: Weak<Engine>,
     reloads: Arc<ReloadCount>,

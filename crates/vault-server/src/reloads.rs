@@ -1,5 +1,5 @@
-//! What became of the times that catalog and policies were read anew from files, for measurements. What serves, and since
-//! when, the engine knows.
+//! What became of the times that catalog and policies were read anew from files, for measurements. What serves, and
+//! since when, the engine knows.
 
 use std::sync::{Mutex, PoisonError};
 

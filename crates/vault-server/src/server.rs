@@ -169,7 +169,7 @@ impl Server {
         &self.engine
     }
 
-    /// Takes over other policies and another catalog while calls go on; see [`Engine::apply`]. Either way it is counted.
+    /// Takes over other policies and another catalog while calls go on; see [`Engine::apply`]. Counted, either way.
     ///
     /// # Errors
     /// When they can't be taken over; the old ones hold on then.
