@@ -1,5 +1,5 @@
-//! Reading the files that a configuration names. What is no regular file is refused before it is opened: a pipe without a
-//! writer would hold the process up for ever. Links are followed, as Kubernetes mounts files by them.
+//! Reading the files that a configuration names. What is no regular file is refused before it is opened: a pipe without
+//! a writer would hold the process up for ever. Links are followed, as Kubernetes mounts files by them.
 
 use std::{fs, io, path::Path};
 

@@ -154,8 +154,8 @@ impl<'a> Targets<'a> {
         self.sent.push_back((batch, self.clock.wall()));
     }
 
-    /// The vault has done nothing of the first batch, which was sent alone: if no earlier run sent anything, it has done
-    /// nothing at all.
+    /// The vault has done nothing of the first batch, which was sent alone: if no earlier run sent anything, it has
+    /// done nothing at all.
     pub(crate) fn did_nothing(&mut self) {
         self.forgets |= self.sent_before.is_none() && self.progress.batches == 0;
     }
