@@ -6,7 +6,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::shell::{DevVault, Ended, LOAD, SETTLE, write};
+use crate::shell::{DevVault, Ended, LOAD, SETTLE, run, tokenvault, write};
 
 const COLUMNS: &str = "--column card=card_number --column email=email";
 const INPUT: &str = "\
@@ -320,6 +320,14 @@ fn a_dry_run_counts_and_sends_nothing_and_writes_nothing() {
     assert!(ended.err.contains("whether the vault takes the values is not known"), "{}", ended.err);
     assert_eq!(audited(&vault), 0);
     assert_eq!(files(&vault), ["in.csv"]);
+    // It needs no vault, nor anybody's key.
+    let words = line.split_whitespace().chain(["--output", "jsonl"]).collect::<Vec<_>>();
+    let alone = run(&mut tokenvault(&words), "").with(1);
+    assert_eq!(alone.lines()[0], *summary, "{}", alone.err);
+    let without: Vec<_> = words.iter().copied().filter(|word| *word != "--dry-run").collect();
+    let refused = run(&mut tokenvault(&without), "").with(2);
+    let named = ["--endpoint", "--ca", "--cert", "--key"];
+    assert!(named.iter().all(|flag| refused.err.contains(flag)), "{}", refused.err);
     let real = line.replace(" --dry-run", " --output jsonl");
     assert_eq!(vault.run("loader", &real, "").with(1).lines()[0]["calls"], 3, "as it was foreseen");
 }

@@ -90,7 +90,18 @@ fn operators_deny_access_tokens_and_see_which_are_denied() {
     assert!(deny("auditor", "--issuer corp --until 2020-01-01 j-old").with(1).err.contains("lies in the past"));
     assert!(deny("auditor", "--issuer nobody j-3").with(1).err.contains("file of issuers"));
     deny("payments", "--issuer corp j-4").with(3);
-    assert!(deny("auditor", "--issuer corp eyJhbGciOi.eyJzdWIi.c2ln").with(2).err.contains("jti"));
+    let whole = "eyJhbGciOi.eyJzdWIi.c2ln";
+    let quoted = |token: String| {
+        let words = ["admin", "deny-token", "--issuer", "corp", &token];
+        run(&mut vault.command("auditor", &words), "")
+    };
+    for before in ["", " ", "Bearer ", "bearer\t", "DPoP ", "Authorization: Bearer ", "authorization:bearer "] {
+        let refused = quoted(format!("{before}{whole}")).with(2);
+        assert!(refused.err.contains("jti") && !refused.err.contains(whole), "{refused:?}");
+    }
+    // Behind a scheme stands a token, whatever it looks like.
+    assert!(quoted("Bearer a.b.c".to_owned()).with(2).err.contains("jti"));
+    assert!(quoted("Bearer 0123".to_owned()).with(2).err.contains("jti"));
     let listed = vault.run("auditor", "admin denied-tokens --output jsonl", "").with(0).lines();
     let names: Vec<_> = listed.iter().map(|token| token["jti"].as_str().unwrap()).collect();
     assert_eq!(names, ["j-1", "j-2"]);

@@ -1,8 +1,15 @@
 //! What `tokenvault dev --serve` prints to be copied does what it says.
 
-use std::process::Command;
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use vault_domain::{Clock, SystemClock};
 
 use crate::shell::{DevVault, run, tokenvault};
 
@@ -68,6 +75,26 @@ fn one_process_at_a_time_serves_a_folder_and_a_closed_terminal_ends_it_well() {
     assert_eq!(vault.tokens("email", &["ada@example.com"]).len(), 1);
     assert_eq!(vault.stop_by(Signal::SIGHUP), Some(0));
     assert!(!environment.exists());
+}
+
+#[test]
+fn whatever_ends_it_is_named() {
+    for signal in [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT] {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("vault");
+        let mut command = tokenvault(&["dev", "--serve", "--directory", place.to_str().unwrap()]);
+        let vault = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let clock = SystemClock::new();
+        while !place.join("client.env").exists() {
+            assert!(clock.monotonic() < Duration::from_secs(60), "it does not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        kill(Pid::from_raw(vault.id().try_into().unwrap()), signal).unwrap();
+        let ended = vault.wait_with_output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{said}");
+        assert!(said.contains(&format!("stopping on {signal}: ")), "{said}");
+    }
 }
 
 #[test]

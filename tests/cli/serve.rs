@@ -2,7 +2,8 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
     process::Command,
 };
 
@@ -11,7 +12,7 @@ use vault_tests::certificates::Authority;
 
 use crate::{
     served::Served,
-    shell::{DevVault, Ended, SETTLE, run, tokenvault},
+    shell::{DevVault, Ended, SETTLE, program, run, tokenvault},
 };
 
 /// A command about the vault's configuration, on a port of its own.
@@ -162,6 +163,39 @@ fn a_data_directory_that_is_none_is_found_before_it_serves() {
     std::os::unix::fs::symlink("nowhere", &data).unwrap();
     assert_eq!(the_error(&vault)["about"], "data_directory");
     assert!(refused(&vault).err.contains("vault-data"));
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_by_name_and_holds_nobody_up() {
+    let vault = stopped();
+    let place = vault.place();
+    let fifo = place.join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let check = |config: &Path, settings: &[(&str, &str)]| {
+        let mut command = Command::new("timeout");
+        command.arg("60").arg(program()).args(["config", "check", "--output", "jsonl", "--config"]).arg(config);
+        run(command.envs(settings.iter().copied()), "")
+    };
+    let config = place.join("vault.toml");
+    check(&config, &[]).with(0);
+    let fifo = fifo.to_str().unwrap();
+    for (variable, value) in [
+        ("TOKENVAULT_CATALOG", fifo),
+        ("TOKENVAULT_POLICIES", fifo),
+        ("TOKENVAULT_IDENTITY_ISSUERS", fifo),
+        ("TOKENVAULT_TLS_CERTIFICATE", fifo),
+        ("TOKENVAULT_TLS_CLIENT_CA", fifo),
+    ] {
+        let refused = check(&config, &[(variable, value)]).with(1);
+        assert!(refused.out.contains("no regular file") && refused.out.contains(fifo), "{variable}: {refused:?}");
+    }
+    let refused = check(Path::new(fifo), &[]).with(1);
+    assert!(refused.out.contains("no regular file") && refused.out.contains(fifo), "{refused:?}");
+    // A link to a file is one, as Kubernetes has it.
+    let [catalog, real] = ["catalog.toml", "real.toml"].map(|name| place.join(name));
+    fs::rename(&catalog, &real).unwrap();
+    symlink("real.toml", &catalog).unwrap();
+    check(&config, &[]).with(0);
 }
 
 #[test]

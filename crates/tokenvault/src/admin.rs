@@ -43,8 +43,7 @@ pub(crate) struct DeniedArguments {
 
 pub(crate) async fn deny(arguments: DenyArguments) -> Result<Exit, Failure> {
     let DenyArguments { issuer, jti, until, reference, connection } = arguments;
-    // A token is two dots between three parts; its name is none. What was typed by mistake must not go into a list.
-    if jti.iter().any(|jti| jti.matches('.').count() == 2 && jti.starts_with("ey")) {
+    if jti.iter().any(|jti| is_token(jti)) {
         return Err(Failure::usage("that looks like a token itself: give its claim jti"));
     }
     let denied = |jti| DeniedToken { issuer: issuer.clone(), jti, until, reference: reference.clone() };
@@ -68,6 +67,19 @@ pub(crate) async fn denied(arguments: DeniedArguments) -> Result<Exit, Failure> 
     }
     records.finish()?;
     Ok(Exit::Done)
+}
+
+/// Whether a text is an access token rather than the name of one: behind a scheme, as it stands in a header, or three
+/// parts between two dots, of which the first is JSON in Base64. What was typed by mistake must not go into a list.
+fn is_token(text: &str) -> bool {
+    let text = text.trim();
+    let words: Vec<_> = text.split(|c: char| c.is_whitespace() || c == ':').filter(|word| !word.is_empty()).collect();
+    let has_scheme = words.len() > 1
+        && words
+            .iter()
+            .any(|word| ["authorization", "bearer", "dpop"].iter().any(|name| word.eq_ignore_ascii_case(name)));
+    let is_compact = |word: &&str| word.matches('.').count() == 2 && word.starts_with("ey");
+    has_scheme || words.iter().any(is_compact)
 }
 
 fn token_json(token: &DeniedToken) -> Value {

@@ -32,7 +32,7 @@ pub(crate) use statistics::Statistics;
 
 use crate::{
     bulk::{exchange::Exchange, pipeline::Pipeline, rows::Rows, targets::Targets},
-    connection::Connection,
+    connection::ConnectionUnlessDry,
     exit::{Exit, Failure},
     items::{ContextArguments, Receipts},
     level::LevelArgument,
@@ -97,7 +97,7 @@ pub(crate) struct BulkArguments {
     #[arg(long)]
     overwrite: bool,
     /// Read and check the whole input, and say what would be sent: nothing is sent, no file is written, and whether the
-    /// vault takes the values is not known
+    /// vault takes the values is not known. No vault needs to be named for that
     #[arg(long)]
     dry_run: bool,
     /// Go on with a job that was cut, and do nothing if there is none. Without it, one that is there is gone on with,
@@ -118,7 +118,7 @@ pub(crate) struct BulkArguments {
     #[command(flatten)]
     report: OutputArguments,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionUnlessDry,
 }
 
 /// A file to be detokenized.
@@ -197,7 +197,7 @@ async fn run(direction: Direction, level: LevelAsked, arguments: BulkArguments) 
     let client = arguments.connection.connect().await?;
     let statistics = tokio::select! {
         done = transform(&client, &job, &files, |calls| receipts.keep(calls)) => done?,
-        () = signals.next() => return Err(targets::stopped(direction, &files)),
+        _ = signals.next() => return Err(targets::stopped(direction, &files)),
     };
     statistics.write(output::stdout(), form, direction, &job.shape.columns)?;
     if let Some(unseen) = statistics.unseen(&job.shape.columns) {

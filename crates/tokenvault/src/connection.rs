@@ -67,6 +67,47 @@ pub(crate) struct Connection {
     pub(crate) follow: Vec<String>,
 }
 
+/// The same for a command that need not connect: what every vault has to be named by is asked for unless it is run with
+/// `--dry-run`.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionUnlessDry(Option<Connection>);
+
+/// What has no default.
+const NEEDED: [&str; 4] = ["endpoint", "ca", "cert", "key"];
+
+impl ConnectionUnlessDry {
+    /// Connects.
+    pub(crate) async fn connect(&self) -> Result<Client, Failure> {
+        match &self.0 {
+            Some(connection) => connection.connect().await,
+            None => Err(Failure::usage("--endpoint, --ca, --cert and --key are missing")),
+        }
+    }
+}
+
+impl clap::Args for ConnectionUnlessDry {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let optional = |arg: clap::Arg| arg.required(false).required_unless_present("dry_run");
+        NEEDED.into_iter().fold(Connection::augment_args(command), |command, name| command.mut_arg(name, optional))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for ConnectionUnlessDry {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let named = NEEDED.into_iter().all(|name| matches.contains_id(name));
+        named.then(|| Connection::from_arg_matches(matches)).transpose().map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 impl Connection {
     /// Connects.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {

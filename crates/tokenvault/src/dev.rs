@@ -18,7 +18,7 @@ use crate::{
     exit::{Exit, Failure},
     output,
     process::{ReloadSignal, StopSignals, keep_memory_private, open_many_files},
-    serve::until_stopped,
+    serve::{STOPPING, until_stopped},
 };
 
 /// The variable by which the configuration is told where to listen.
@@ -61,7 +61,9 @@ pub(crate) async fn run(arguments: DevArguments) -> Result<Exit, Failure> {
         let ended = tokio::select! {
             ended = tour.run() => ended,
             () = server.failed() => Err(Failure::new(Exit::LogFailed, "the access log could not be written")),
-            () = signals.next() => Err(Failure::new(Exit::Failure, "stopped in the middle of the tour")),
+            signal = signals.next() => {
+                Err(Failure::new(Exit::Failure, format!("stopped by {signal} in the middle of the tour")))
+            }
         };
         if let Err(failure) = ended {
             // The folder is deleted only when nothing writes to it any more.
@@ -71,7 +73,8 @@ pub(crate) async fn run(arguments: DevArguments) -> Result<Exit, Failure> {
     }
     if arguments.serve {
         guide::print(&place, server.address())?;
-        let ended = until_stopped(server, signals, ReloadSignal::never(), &place.config()).await;
+        let on_stop = |signal: &str| output::note(&format!("stopping on {signal}: {STOPPING}"));
+        let ended = until_stopped(server, signals, ReloadSignal::never(), &place.config(), on_stop).await;
         place.delete_client_environment()?;
         return ended;
     }

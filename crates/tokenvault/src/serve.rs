@@ -50,9 +50,10 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
             };
             Failure::new(exit, error.to_string())
         })?,
-        () = signals.next() => return Ok(Exit::Done),
+        _ = signals.next() => return Ok(Exit::Done),
     };
-    until_stopped(server, signals, reloads, &arguments.config).await
+    let on_stop = |signal: &str| tracing::info!(signal, "stopping: {STOPPING}");
+    until_stopped(server, signals, reloads, &arguments.config, on_stop).await
 }
 
 /// How long reading catalog and policies may take: a signal to stop waits for it.
@@ -97,13 +98,17 @@ fn of_commands(command: &clap::Command) -> BTreeSet<String> {
     own.chain(command.get_subcommands().flat_map(of_commands)).collect()
 }
 
+/// What a stop means for who calls and who stops it.
+pub(crate) const STOPPING: &str = "calls in flight may finish; a second signal stops at once";
+
 /// Serves until a signal to stop comes, or until the log can't be written any more. On SIGHUP it takes over what the
-/// files of TLS, catalog and policies say now.
+/// files of TLS, catalog and policies say now. `on_stop` is told the signal that it stops for.
 pub(crate) async fn until_stopped(
     server: Server,
     mut signals: StopSignals,
     mut reloads: ReloadSignal,
     config: &Path,
+    on_stop: impl FnOnce(&str),
 ) -> Result<Exit, Failure> {
     loop {
         tokio::select! {
@@ -115,16 +120,15 @@ pub(crate) async fn until_stopped(
                      the disk, then start again",
                 ));
             }
-            () = signals.next() => break,
+            signal = signals.next() => break on_stop(signal),
             () = reloads.next() => {
                 server.reload_tls();
                 take_over(&server, config).await;
             }
         }
     }
-    tracing::info!("stopping: calls in flight may finish; a second signal stops at once");
     tokio::select! {
         () = server.shutdown() => Ok(Exit::Done),
-        () = signals.next() => Err(end_at_once()),
+        _ = signals.next() => Err(end_at_once()),
     }
 }

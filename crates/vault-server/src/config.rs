@@ -28,7 +28,7 @@ use vault_engine::{
 };
 use vault_identity::Issuers;
 
-use crate::{identity::Naming, tls};
+use crate::{identity::Naming, regular_file, tls};
 use root_key::RootKeyProvider;
 
 pub use check::{Finding, Severity};
@@ -235,7 +235,7 @@ impl Config {
     /// When the file can't be read, or holds anything that can't be used.
     pub fn issuers(&self, started: Millis) -> Result<Option<(PathBuf, Issuers)>, ConfigError> {
         let Some(path) = &self.issuers else { return Ok(None) };
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.clone(), source })?;
+        let text = regular_file::read_text(path).map_err(|source| ConfigError::File { path: path.clone(), source })?;
         let base = path.parent().unwrap_or(Path::new(""));
         let issuers = Issuers::parse(&text, base, started)
             .map_err(|fault| ConfigError::Issuers { path: path.clone(), problem: fault.to_string() })?;
@@ -261,7 +261,7 @@ impl Config {
     /// When a file can't be read, or holds something that can't be used.
     pub fn policies(&self) -> Result<PolicySet, ConfigError> {
         let read = |path: &Path| {
-            std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })
+            regular_file::read_text(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })
         };
         let catalog = Catalog::parse(&read(&self.catalog)?)
             .map_err(|source| ConfigError::Catalog { path: self.catalog.clone(), source })?;
@@ -283,7 +283,7 @@ impl Config {
     /// When a file can't be read.
     pub fn rule_texts(&self) -> Result<RuleTexts, ConfigError> {
         let read = |path: &Path| {
-            std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })
+            regular_file::read_text(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })
         };
         // The name of the file alone: where it lies is nobody's business but this machine's.
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -310,7 +310,7 @@ impl Config {
     /// When the file can't be read, or is no TOML.
     pub fn issuers_settings(&self) -> Result<Option<serde_json::Value>, ConfigError> {
         let Some(path) = &self.issuers else { return Ok(None) };
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.clone(), source })?;
+        let text = regular_file::read_text(path).map_err(|source| ConfigError::File { path: path.clone(), source })?;
         let fault = |_| ConfigError::Issuers { path: path.clone(), problem: "is no TOML".to_owned() };
         toml::from_str(&text).map(Some).map_err(fault)
     }

@@ -12,6 +12,7 @@ mod door;
 mod identity;
 mod intake;
 mod metrics;
+mod regular_file;
 mod reloads;
 mod rpc;
 mod server;

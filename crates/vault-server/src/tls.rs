@@ -34,7 +34,10 @@ pub(crate) use standing::{Standing, reason_of};
 pub(crate) use watch::watch;
 pub(crate) use workload::{Svid, WorkloadApi};
 
-use crate::config::{OwnIdentity, TlsConfig};
+use crate::{
+    config::{OwnIdentity, TlsConfig},
+    regular_file,
+};
 use files::{Files, Fingerprint, Own, certificates};
 
 /// The name of HTTP/1.1 in ALPN (RFC 7301 section 6): what gRPC-Web may come over.
@@ -310,7 +313,10 @@ pub(crate) fn throwaway(config: &TlsConfig) -> Vec<String> {
     };
     let marked = own.into_iter().chain(config.client_ca.iter().map(|path| ("tls.client_ca", path)));
     let marked = marked.filter(|(key, path)| {
-        let read = std::fs::read(path).ok().and_then(|bytes| certificates(key, path, &bytes).ok());
+        let read = regular_file::check(path)
+            .and_then(|_| std::fs::read(path))
+            .ok()
+            .and_then(|bytes| certificates(key, path, &bytes).ok());
         read.is_some_and(|read| read.iter().any(is_throwaway))
     });
     marked

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     process::{Child, Stdio},
     time::Duration,
@@ -271,6 +271,58 @@ fn a_job_for_a_region_that_is_served_elsewhere_leaves_nothing_behind() {
     assert!(refused.err.contains("WRONG_REGION") && !refused.err.contains("--restart"), "{refused:?}");
     assert_eq!(files(&vault), ["in.csv"]);
     job.run().with(0);
+}
+
+#[test]
+fn a_job_whose_class_is_mistyped_leaves_nothing_behind_unless_something_was_done() {
+    let vault = DevVault::start();
+    let rows = |n: usize| format!("{n},{},user{n}@example.com\n", card(n));
+    let source = write(&vault.path("in.csv"), &format!("id,card,email\n{}", (0..3000).map(rows).collect::<String>()));
+    let good = "--column card=card_number --column email=email";
+    let job = Load::new(&vault, &source, "job", good);
+    // Several calls would be open at once; the first one is refused as a whole, before there is a second.
+    for columns in ["--column card=card_numbr", "--column card=card_numbr --column email=emial"] {
+        let line = job.line.replace(good, columns).replace("--in-flight 1", "--in-flight 8");
+        let refused = vault.run("loader", &line, "").with(3);
+        assert!(refused.err.contains("ACCESS_DENIED") && !refused.err.contains("--restart"), "{refused:?}");
+        assert_eq!(files(&vault), ["in.csv"]);
+    }
+    assert_eq!(audited(&vault), 2, "one call each");
+    // Where a class is good its values have tokens: they are not to be made twice, and that is said.
+    let half = vault.run("loader", &job.line.replace("email=email", "email=emial"), "").with(3);
+    assert!(half.err.contains("--restart begins anew"), "{half:?}");
+    assert!(job.run().with(2).err.contains("with other options"));
+    vault.run("loader", &format!("{} --restart", job.line), "").with(0);
+
+    // A reveal makes nothing: it can be begun anew as it is.
+    let [back, nothing] = ["back.csv", "nothing.csv"].map(|name| vault.path(name));
+    let line =
+        |columns: &str| format!("bulk detokenize --in {} --out {back} --rejects {nothing} {columns} {SETTLE}", job.out);
+    vault.run("payments", &line("--column card=card_number --column email=emial"), "").with(3);
+    assert_eq!(files(&vault), ["in.csv", "job-rejects.csv", "job.csv"]);
+    vault.run("payments", &line(good), "").with(0);
+    assert_eq!(fs::read_to_string(back).unwrap(), fs::read_to_string(source).unwrap());
+}
+
+#[test]
+fn links_beside_the_output_are_never_written_through() {
+    let vault = DevVault::start();
+    let source = write(&vault.path("in.csv"), "card\n4111111111111111\n");
+    let precious = write(&vault.path("precious"), "precious");
+    let job = Load::new(&vault, &source, "job", "--column card=card_number");
+    symlink(&precious, format!("{}.progress.new", job.out)).unwrap();
+    job.run().with(0);
+    assert_eq!(files(&vault), ["in.csv", "job-rejects.csv", "job.csv", "precious"]);
+    let again = job.line.clone() + " --overwrite";
+    for ending in [".progress", ".partial"] {
+        let link = format!("{}{ending}", job.out);
+        symlink(&precious, &link).unwrap();
+        let refused = vault.run("loader", &again, "").with(2);
+        assert!(refused.err.contains("move it away"), "{refused:?}");
+        fs::remove_file(link).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+    vault.run("loader", &again, "").with(0);
 }
 
 #[test]

@@ -76,7 +76,9 @@ where
         let mut all_read = false;
         let mut unread = None;
         while !all_read || !open.rows.is_empty() {
-            while !all_read && open.rows.len() < self.in_flight_max {
+            // The first one goes alone: if it is refused as a whole, nothing was done.
+            let room = if open.next_written == 0 { 1 } else { self.in_flight_max };
+            while !all_read && open.rows.len() < room {
                 match self.rows.next_batch() {
                     Ok(batch) => {
                         all_read = batch.is_last;
@@ -95,13 +97,18 @@ where
             let Kept { rows, digest, is_last } = kept;
             let exchanged = exchanged.map_err(|error| {
                 if matches!(error.reason(), Some(Reason::WrongRegion | Reason::RegionUnknown)) {
-                    targets.is_elsewhere();
+                    targets.did_nothing();
                 }
                 failed(error)
             })?;
             targets.check_origin(&exchanged.calls)?;
             statistics.count_calls(&exchanged.calls);
             on_calls(&exchanged.calls)?;
+            let denied = |result: &&Result<_, ClientError>| result.as_ref().is_err_and(ClientError::is_denial);
+            match exchanged.results.iter().filter(denied).count() {
+                0 => {}
+                denials => targets.is_denied(denials == exchanged.results.len()),
+            }
             self.write(rows, exchanged, &mut statistics, targets)?;
             statistics.took = self.clock.monotonic().saturating_sub(begun);
             if !is_last {

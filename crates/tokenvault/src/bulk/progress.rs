@@ -167,12 +167,17 @@ impl Progress {
         });
         let (new, path) = (files.progress_new(), files.progress());
         let write = || {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            // What a cut left there goes; so does a link that somebody put there, and what it leads to is not touched.
+            match fs::remove_file(&new) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
             file.write_all(format!("{kept:#}\n").as_bytes())?;
             file.sync_all()?;
             fs::rename(&new, &path)
         };
-        write().map_err(|error| Failure::file(&path, error))?;
+        write().map_err(|error| Failure::file(&new, error))?;
         files::sync_folder_of(&path)
     }
 

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use nix::fcntl::OFlag;
 use vault_client::CallMade;
 use vault_domain::{Clock, Entropy, IdempotencyKey, Millis};
 use vault_ledger::TreeHash;
@@ -153,10 +154,18 @@ impl<'a> Targets<'a> {
         self.sent.push_back((batch, self.clock.wall()));
     }
 
-    /// The region is not served where the calls went: if no earlier run sent anything, the vault has
-    /// done nothing of it.
-    pub(crate) fn is_elsewhere(&mut self) {
+    /// The vault has done nothing of the first batch, which was sent alone: if no earlier run sent anything, it has
+    /// done nothing at all.
+    pub(crate) fn did_nothing(&mut self) {
         self.forgets |= self.sent_before.is_none() && self.progress.batches == 0;
+    }
+
+    /// The job ends because a class is denied, or unknown: all of a batch, or a part of it. To reveal a value once more
+    /// does no harm; a token that was made stands for one that must not be made again.
+    pub(crate) fn is_denied(&mut self, all: bool) {
+        if all || self.direction == Direction::Detokenize {
+            self.did_nothing();
+        }
     }
 
     /// Looks whether the calls went where they should.
@@ -265,7 +274,10 @@ impl Partial {
             let problem = "is there already and belongs to no unfinished job: move it away";
             return Err(Failure::usage(format!("{} {problem}", path.display())));
         }
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        // A link that was put there since is not followed.
+        let flags = OFlag::O_NOFOLLOW.bits();
+        let opened =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(&path);
         let file = opened.map_err(|error| Failure::file(&path, error))?;
         Ok(Self { path, file: BufWriter::new(file), bytes: 0 })
     }

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use crate::regular_file;
+
 /// How often a file is looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -22,6 +24,7 @@ fn stamp(metadata: &Metadata) -> Stamp {
 pub(super) fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let most = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+    regular_file::check(path)?;
     File::open(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

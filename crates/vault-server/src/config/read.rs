@@ -21,7 +21,7 @@ use super::{
     key::{Absent, KEYS, Key, Kind, SettingValue, Written, unix_socket},
     root_key::{PassphraseOrigin, RootKeyProvider},
 };
-use crate::identity::Naming;
+use crate::{identity::Naming, regular_file};
 
 /// A configuration as it was read, whether it can be used or not.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Reading {
     /// When the file can't be read; all else is found in the reading.
     pub fn of_file(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
         let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+            regular_file::read_text(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
         Ok(Self::of_text(path, &text, environment))
     }
 

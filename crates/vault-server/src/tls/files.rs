@@ -12,7 +12,10 @@ use rustls::{
 use zeroize::Zeroizing;
 
 use super::{Dated, FileKind, Svid, TlsError, file};
-use crate::config::{OwnIdentity, TlsConfig};
+use crate::{
+    config::{OwnIdentity, TlsConfig},
+    regular_file,
+};
 
 /// One of these files may have so many bytes; revocation lists of large authorities have some millions.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -110,7 +113,7 @@ fn sha384() -> Option<&'static dyn Hash> {
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    let bytes = std::fs::metadata(path).map_err(|error| file(what, path, &error))?.len();
+    let bytes = regular_file::check(path).map_err(|error| file(what, path, &error))?.len();
     if bytes > FILE_BYTES_MAX {
         return Err(file(what, path, &format!("is larger than {FILE_BYTES_MAX} bytes")));
     }
