@@ -144,3 +144,21 @@ fn a_tail_from_an_index_ends_where_the_log_ended() {
     vault.run("auditor", "audit tail --region eu --purpose audit --from-index 999999 --until-end", "").with(1);
     assert!(vault.run("payments", line, "").with(3).err.contains("ACCESS_DENIED"));
 }
+
+#[test]
+fn another_log_under_the_name_of_one_that_was_seen_is_refused() {
+    let (vault, other) = (DevVault::start(), DevVault::start());
+    let line = format!("audit checkpoint --region eu --checkpoints {}", vault.path("seen"));
+    for _ in 0..2 {
+        vault.tokens("email", &["ada@example.com"]);
+        vault.run("auditor", &line, "").with(0);
+    }
+    let kept =
+        || std::fs::read_dir(vault.path("seen")).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    let before: Vec<_> = kept().collect();
+    assert_eq!(before.len(), 2);
+    let refused = other.run("auditor", &line, "").with(4);
+    assert!(refused.err.contains("another key") && refused.out.is_empty(), "{}", refused.err);
+    assert_eq!(kept().collect::<Vec<_>>(), before);
+    vault.run("auditor", &line, "").with(0);
+}

@@ -62,6 +62,9 @@ pub(crate) struct Connection {
     /// How often a call is attempted while the vault is busy or away, 1 to 10
     #[arg(long, value_name = "NUMBER", default_value_t = ATTEMPTS_DEFAULT, value_parser = parse_attempts)]
     pub(crate) attempts: u32,
+    /// Keep the newest checkpoint of each log here, and refuse a log that does not go on from what was seen of it
+    #[arg(long, env = "TOKENVAULT_CHECKPOINTS", value_name = "FOLDER")]
+    pub(crate) checkpoints: Option<PathBuf>,
     /// Follow the vault to this endpoint when a region is served there; may be given several times
     #[arg(long, value_name = "URL")]
     pub(crate) follow: Vec<String>,
@@ -137,6 +140,9 @@ impl Connection {
             }
             let tokens = ClientCredentials::begin(issuer, clock.clone(), entropy.clone()).await?;
             config = config.with_access_tokens(Arc::new(tokens));
+        }
+        if let Some(folder) = &self.checkpoints {
+            config = config.keeping_checkpoints(folder.clone());
         }
         for endpoint in &self.follow {
             config = config.following(Endpoint::parse(endpoint)?)?;

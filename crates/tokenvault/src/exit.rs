@@ -76,7 +76,9 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
             ClientError::Configuration { .. } => Exit::Usage,
-            ClientError::CheckpointRefuted(_) | ClientError::ProofRefuted(_) => Exit::NotVerified,
+            ClientError::CheckpointRefuted(_) | ClientError::ProofRefuted(_) | ClientError::LogContradicted { .. } => {
+                Exit::NotVerified
+            }
             error if error.is_denial() => Exit::Denied,
             _ => Exit::Failure,
         };

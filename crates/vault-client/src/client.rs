@@ -20,6 +20,7 @@ use crate::{
     config::{ClientConfig, Endpoint},
     connect::{Link, connect, connect_elsewhere},
     error::{ClientError, request_id},
+    seen::Seen,
 };
 
 /// The largest answer that is read: as many of the largest values as one request may ask for.
@@ -33,6 +34,7 @@ struct Shared {
     config: ClientConfig,
     link: Link,
     elsewhere: Mutex<Elsewhere>,
+    seen: Seen,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -69,7 +71,13 @@ impl Client {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, ClientError> {
         let link = connect(&config).await?;
-        Ok(Self(Arc::new(Shared { config, link, elsewhere: Mutex::default(), clock, entropy })))
+        let seen = Seen::new(config.checkpoints.clone());
+        Ok(Self(Arc::new(Shared { config, link, elsewhere: Mutex::default(), seen, clock, entropy })))
+    }
+
+    /// What this client has seen of logs.
+    pub(crate) fn seen(&self) -> &Seen {
+        &self.0.seen
     }
 
     /// Fills `out` from the client's source of randomness.

@@ -1,6 +1,6 @@
 //! Where the vault is, who we are, and how long we wait. Everything is checked here, before anything is dialled.
 
-use std::{collections::HashMap, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use http::Uri;
 use rustls::{
@@ -84,6 +84,7 @@ pub struct ClientConfig {
     pub(crate) followed: Vec<Endpoint>,
     pub(crate) regions: HashMap<Region, Endpoint>,
     pub(crate) tokens: Option<Arc<dyn TokenSource>>,
+    pub(crate) checkpoints: Option<PathBuf>,
 }
 
 impl ClientConfig {
@@ -111,6 +112,7 @@ impl ClientConfig {
             followed: Vec::new(),
             regions: HashMap::new(),
             tokens: None,
+            checkpoints: None,
         })
     }
 
@@ -137,6 +139,13 @@ impl ClientConfig {
     #[must_use]
     pub fn with_access_tokens(self, tokens: Arc<dyn TokenSource>) -> Self {
         Self { tokens: Some(tokens), ..self }
+    }
+
+    /// Keeps the newest checkpoint of each log in this folder, beside memory: a log that does not go on from what another
+    /// run has seen is refused, too.
+    #[must_use]
+    pub fn keeping_checkpoints(self, folder: PathBuf) -> Self {
+        Self { checkpoints: Some(folder), ..self }
     }
 
     /// How often a call is attempted at most, 1 for once; what is above [`ATTEMPTS_MAX`] counts as that.

@@ -79,6 +79,16 @@ pub enum ClientError {
         /// Why not.
         LedgerError,
     ),
+    /// The log is not the one that was seen before: it was rolled back, written anew, or another was put in its place.
+    #[error("the log {origin} contradicts what was seen of it at size {size}: {problem}; keep both checkpoints")]
+    LogContradicted {
+        /// The log.
+        origin: String,
+        /// The size of the newest tree that was seen.
+        size: u64,
+        /// Why both can't be.
+        problem: String,
+    },
     /// A checkpoint does not verify. Keep it: it is evidence.
     #[error("the checkpoint does not verify: {0}")]
     CheckpointRefuted(

@@ -25,6 +25,7 @@
 //! | `client_credentials` | [`ClientCredentials`]: tokens that the client fetches from their issuer |
 //! | `tokenize`, `detokenize`, `describe`, `explain`, `read_audit`, `deny` | the calls |
 //! | `prove`, `tail` | proofs about the log, and the log as it grows |
+//! | `seen` | the newest checkpoint of each log: every other one has to agree with it |
 //! | `policies` | what operators do to the rules of a running vault |
 //! | `error` | [`ClientError`] and [`Refusal`] |
 #![deny(missing_docs)]
@@ -44,6 +45,7 @@ mod explain;
 mod policies;
 mod prove;
 mod read_audit;
+mod seen;
 mod split;
 mod stream;
 mod tail;

@@ -104,6 +104,7 @@ impl Client {
         let hashes = hashes(&answer.hashes)?;
         let proved = verify_inclusion(&checkpoint.checkpoint.head, index, &stated, &hashes);
         proved.map_err(ClientError::ProofRefuted)?;
+        self.seen().agree(self, &region, &checkpoint).await?;
         Ok(ProvedEntry { index, leaf: stated, hashes, checkpoint })
     }
 
@@ -119,21 +120,33 @@ impl Client {
         pinned: Option<&VerifierKey>,
     ) -> Result<VerifiedCheckpoint, ClientError> {
         let region = log.to_string();
-        let old_size = since.head.size.0;
-        let message = v1::GetConsistencyProofRequest { region: region.clone(), old_size, new_size: 0 };
-        let made = self.unary(&region, message, true, |channel, request| async move {
-            AuditServiceClient::new(channel).get_consistency_proof(request).await
-        });
-        let answer = made.await.outcome?;
+        let answer = self.consistency(&region, since.head.size.0, 0).await?;
         let newest = verified(&region, answer.checkpoint, &answer.verifier_key, pinned)?;
         if newest.checkpoint.origin != since.origin {
             return Err(ClientError::ProofRefuted(LedgerError::CheckpointMalformed("it is of another log")));
         }
-        let hashes = hashes(&answer.hashes)?;
-        let proved = verify_consistency(&since.head, &newest.checkpoint.head, &hashes);
+        let proved = verify_consistency(&since.head, &newest.checkpoint.head, &answer.hashes);
         proved.map_err(ClientError::ProofRefuted)?;
+        self.seen().agree(self, &region, &newest).await?;
         Ok(newest)
     }
+
+    /// Asks for a consistency proof, which is not yet checked.
+    pub(crate) async fn consistency(&self, log: &str, old_size: u64, new_size: u64) -> Result<Grown, ClientError> {
+        let message = v1::GetConsistencyProofRequest { region: log.to_owned(), old_size, new_size };
+        let made = self.unary(log, message, true, |channel, request| async move {
+            AuditServiceClient::new(channel).get_consistency_proof(request).await
+        });
+        let v1::GetConsistencyProofResponse { hashes: given, checkpoint, verifier_key, .. } = made.await.outcome?;
+        Ok(Grown { hashes: hashes(&given)?, checkpoint, verifier_key })
+    }
+}
+
+/// An answer to the question whether a log has only grown.
+pub(crate) struct Grown {
+    pub(crate) hashes: Vec<TreeHash>,
+    checkpoint: String,
+    verifier_key: String,
 }
 
 fn hash(bytes: &[u8]) -> Result<TreeHash, ClientError> {

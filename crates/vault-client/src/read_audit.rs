@@ -143,10 +143,11 @@ impl Client {
 
     /// The newest checkpoint of a log, with its signature checked by `pinned`, a key that was got by another way.
     /// Without one it is checked by the key that the vault states itself, which shows no more than that the answer is
-    /// whole.
+    /// whole, and that it is the key of before. What this client has seen of the log before has to be its beginning,
+    /// which the vault is asked to prove.
     ///
     /// # Errors
-    /// When the call was refused, or the checkpoint does not verify.
+    /// When the call was refused, the checkpoint does not verify, or the log is not the one that was seen before.
     pub async fn checkpoint(
         &self,
         log: &LogName,
@@ -158,7 +159,9 @@ impl Client {
             AuditServiceClient::new(channel).get_checkpoint(request).await
         });
         let answer = made.await.outcome?;
-        verified(&region, answer.checkpoint, &answer.verifier_key, pinned)
+        let newest = verified(&region, answer.checkpoint, &answer.verifier_key, pinned)?;
+        self.seen().agree(self, &region, &newest).await?;
+        Ok(newest)
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn forward(to: SocketAddr, cut: watch::Receiver<u32>) -> Socket
 }
 
 /// What a client of this role is made of that goes to this address.
-pub(super) fn config(vault: &TestVault, role: Role, address: SocketAddr) -> ClientConfig {
+pub(crate) fn config(vault: &TestVault, role: Role, address: SocketAddr) -> ClientConfig {
     let endpoint = Endpoint::parse(&format!("https://localhost:{}", address.port())).unwrap();
     let identity = vault.identity(role);
     let (certificate, key) = (identity.certificate_pem(), Zeroizing::new(identity.key_pem().into_bytes()));
@@ -50,7 +50,7 @@ pub(super) fn config(vault: &TestVault, role: Role, address: SocketAddr) -> Clie
     ClientConfig::new(endpoint, authority.as_bytes(), certificate.as_bytes(), &key).unwrap()
 }
 
-pub(super) async fn connect(config: ClientConfig) -> Client {
+pub(crate) async fn connect(config: ClientConfig) -> Client {
     Client::connect(config, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).await.unwrap()
 }
 

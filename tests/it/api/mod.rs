@@ -2,7 +2,7 @@
 
 mod checkpoint;
 mod client;
-mod client_stream;
+pub(crate) mod client_stream;
 mod describe;
 mod determinism;
 mod detokenize;

@@ -2,9 +2,14 @@
 
 use std::{fs, path::Path};
 
-use vault_tests::{requests::email, vault::TestVault};
+use vault_client::{Client, ClientError, LogName};
+use vault_domain::Region;
+use vault_tests::{requests::email, roles::Role, vault::TestVault};
 
-use crate::vault;
+use crate::{
+    api::client_stream::{config, connect},
+    vault,
+};
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -122,5 +127,52 @@ async fn an_edited_entry_keeps_the_vault_from_starting() {
     vault.overwrite_entry("eu", 4, &entry);
     let refused = vault.refused_start().await;
     assert!(refused.contains("are not those that the newest stored checkpoint was signed over"), "{refused}");
+    vault.finish().await;
+}
+
+/// A client that keeps what it sees of logs in the vault's folder.
+async fn attentive(vault: &TestVault) -> Client {
+    let folder = vault.directory().join("seen");
+    connect(config(vault, Role::Auditor, vault.address()).keeping_checkpoints(folder)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_kept_a_checkpoint_notices_a_log_that_was_rolled_back_with_all_that_is_beside_it() {
+    let mut vault = vault().await;
+    vault.give("email", [email(1)]).await;
+    vault.stop().await;
+    let aside = vault.directory().join("copy");
+    copy(&vault.data_directory(), &aside.join("data"));
+    copy(&vault.checkpoint_directory(), &aside.join("checkpoints"));
+    vault.start_again().await;
+    let eu = LogName::Region(Region::parse("eu").unwrap());
+    let client = attentive(&vault).await;
+    for n in 2..6 {
+        vault.give("email", [email(n)]).await;
+        client.checkpoint(&eu, None).await.unwrap();
+    }
+    drop(client);
+    // Another run of the same client sees that the log goes on.
+    let newest = attentive(&vault).await.checkpoint(&eu, None).await.unwrap();
+    vault.stop().await;
+    // Whoever has the machine puts the day before in place of today, the checkpoint outside of the store included.
+    for (kept, now) in [("data", vault.data_directory()), ("checkpoints", vault.checkpoint_directory())] {
+        fs::remove_dir_all(&now).unwrap();
+        copy(&aside.join(kept), &now);
+    }
+    vault.start_again().await;
+    // First the log is shorter than what was seen; then it is as long, and another one.
+    let mut contradicted = Vec::new();
+    for n in 0..8 {
+        let refused = attentive(&vault).await.checkpoint(&eu, None).await.unwrap_err();
+        let ClientError::LogContradicted { size, problem, .. } = refused else { panic!("{refused}") };
+        assert_eq!(size, newest.checkpoint.head.size.0);
+        contradicted.push(problem);
+        vault.give("email", [email(10 + n)]).await;
+    }
+    contradicted.dedup();
+    assert!(contradicted.len() > 1, "{contradicted:?}");
+    let kept = fs::read_to_string(vault.directory().join("seen/vault.test-audit-eu-1.checkpoint")).unwrap();
+    assert_eq!(kept, newest.note, "the evidence stays");
     vault.finish().await;
 }

@@ -222,6 +222,7 @@ impl Place {
             token_ca: None,
             token_scope: None,
             token_resource: None,
+            checkpoints: None,
             follow: Vec::new(),
         })
     }
