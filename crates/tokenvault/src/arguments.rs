@@ -10,6 +10,8 @@ use clap::{
 use crate::{
     admin::{DeniedArguments, DenyArguments},
     audit::{CheckpointArguments, QueryArguments},
+    audit_export::ExportLogArguments,
+    audit_verify::VerifyArguments,
     bulk::{BulkArguments, RevealArguments},
     config_apply::{ApplyArguments, PlanArguments, RollbackArguments},
     config_check::CheckArguments,
@@ -153,6 +155,10 @@ pub(crate) enum AuditCommand {
     Query(Box<QueryArguments>),
     /// Fetch the newest signed checkpoint of a log and check its signature
     Checkpoint(Box<CheckpointArguments>),
+    /// Write a log of a stopped vault as files that other tools can verify: the layout of c2sp.org/tlog-tiles
+    ExportLog(ExportLogArguments),
+    /// Verify logs offline: an exported folder, or the data directory of a stopped vault
+    Verify(VerifyArguments),
 }
 
 #[cfg(test)]
