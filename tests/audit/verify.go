@@ -111,6 +111,20 @@ func c2sp(tile tlog.Tile, kind string) string {
 	return "tile/" + kind + "/" + rest
 }
 
+// tilesOf lists the tiles of a log of this size. (tlog.NewTiles lists narrower ones too, at the right edge.)
+func tilesOf(size int64) (tiles []tlog.Tile) {
+	for level := 0; size > 0; level++ {
+		for n := int64(0); n < size>>8; n++ {
+			tiles = append(tiles, tlog.Tile{H: 8, L: level, N: n, W: 256})
+		}
+		if width := int(size & 255); width > 0 {
+			tiles = append(tiles, tlog.Tile{H: 8, L: level, N: size >> 8, W: width})
+		}
+		size >>= 8
+	}
+	return tiles
+}
+
 // storage holds the hashes of a tree in the order in which tlog numbers them.
 type storage []tlog.Hash
 
@@ -153,7 +167,7 @@ func verify(j *job) (int64, error) {
 		}
 	}
 	var newest uint64
-	tiles := tlog.NewTiles(8, 0, tree.N)
+	tiles := tilesOf(tree.N)
 	for _, tile := range tiles {
 		if tile.L != 0 || first.problem != "" {
 			continue
