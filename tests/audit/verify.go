@@ -15,8 +15,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -158,25 +160,27 @@ func verify(j *job) (int64, error) {
 		heads = append(heads, head)
 	}
 
-	// The first thing wrong with entries; the tree is rebuilt from what is there as far as that.
+	// What shows first to who reads entry by entry: each fault comes with when that is, twice the number of entries read
+	// and one more if it is of the next entry itself.
 	var stored storage
-	first := &bad{index: tree.N}
-	worse := func(index int64, problem string) {
-		if index < first.index {
-			first = &bad{index, problem}
+	var first *bad
+	var firstWhen int64
+	found := func(when, index int64, problem string) {
+		if first == nil || when < firstWhen {
+			first, firstWhen = &bad{index, problem}, when
 		}
 	}
 	var newest uint64
 	tiles := tilesOf(tree.N)
 	for _, tile := range tiles {
-		if tile.L != 0 || first.problem != "" {
+		if tile.L != 0 || first != nil {
 			continue
 		}
 		bundle, hashes := read(c2sp(tile, "entries")), read(c2sp(tile, "0"))
 		index := tile.N << 8
-		for end := index + int64(tile.W); index < end && first.problem == ""; index++ {
+		for end := index + int64(tile.W); index < end && first == nil; index++ {
 			if len(bundle) < 2 || len(bundle)-2 < int(binary.BigEndian.Uint16(bundle)) {
-				worse(index, "the entry is missing")
+				found(2*index+1, index, "the entry is missing")
 				break
 			}
 			length := int(binary.BigEndian.Uint16(bundle))
@@ -186,15 +190,18 @@ func verify(j *job) (int64, error) {
 			at := int(index&255) * tlog.HashSize
 			switch {
 			case len(hashes) != tile.W*tlog.HashSize || !bytes.Equal(hashes[at:at+tlog.HashSize], leaf[:]):
-				worse(index, "the entry and its tile contradict each other")
+				found(2*index+1, index, "the entry and its tile contradict each other")
 			case len(entry) < 69 || entry[0] != 1:
-				worse(index, "it is no entry of version 1")
+				found(2*index+1, index, "it is no entry of version 1")
 			default:
 				time := binary.BigEndian.Uint64(entry) << 8 >> 16
 				if time < newest {
-					worse(index, "its log time lies before that of the entry before it")
+					found(2*index+1, index, "its log time lies before that of the entry before it")
 				}
 				newest = time
+			}
+			if first != nil {
+				break // what is made of a wrong leaf is wrong as well, and says nothing more
 			}
 			more, err := tlog.StoredHashesForRecordHash(index, leaf, stored)
 			if err != nil {
@@ -202,8 +209,8 @@ func verify(j *job) (int64, error) {
 			}
 			stored = append(stored, more...)
 		}
-		if first.problem == "" && len(bundle) > 0 {
-			worse(index-1, "the bundle goes on after its last entry")
+		if first == nil && len(bundle) > 0 {
+			found(2*index, index-1, "the bundle goes on after its last entry")
 		}
 	}
 	// Every tile of the log, made anew by tlog from the entries; of what could not be read there is none.
@@ -216,52 +223,44 @@ func verify(j *job) (int64, error) {
 		for i := 0; i < tile.W; i++ {
 			at := i * tlog.HashSize
 			if len(have) != len(want) || !bytes.Equal(have[at:at+tlog.HashSize], want[at:at+tlog.HashSize]) {
-				worse((tile.N<<8+int64(i))<<(8*uint(tile.L)), "the entries and "+c2sp(tile, strconv.Itoa(tile.L))+" differ")
+				at, bits := tile.N<<8+int64(i), 8*uint(tile.L)
+				found(2*((at+1)<<bits), at<<bits, "the entries and "+c2sp(tile, strconv.Itoa(tile.L))+" differ")
 				break
 			}
 		}
 	}
-	if first.problem != "" {
-		return 0, first
-	}
-	return tree.N, checkHeads(tree, append(heads, tree), stored)
-}
-
-// checkHeads holds the tree that the entries make up against each head, the smallest first.
-func checkHeads(tree tlog.Tree, heads []tlog.Tree, stored storage) error {
+	// Every head is of the same tree, as far as that could be made.
+	heads = append(heads, tree)
+	sort.Slice(heads, func(i, k int) bool { return heads[i].N < heads[k].N })
 	var vouched int64
-	for len(heads) > 0 {
-		least := 0
-		for i, head := range heads {
-			if head.N < heads[least].N {
-				least = i
-			}
-		}
-		head := heads[least]
-		heads = append(heads[:least:least], heads[least+1:]...)
+	for _, head := range heads {
 		if head.N > tree.N {
-			return &bad{tree.N, "the log was cut off or rolled back"}
-		}
-		if head.N == 0 {
-			continue
+			found(math.MaxInt64, tree.N, "the log was cut off or rolled back")
+			break
 		}
 		root, err := tlog.TreeHash(head.N, stored)
 		if err != nil {
-			return err
+			break
 		}
 		if root != head.Hash {
-			return &bad{vouched, fmt.Sprintf("the first %d entries have another root than was signed", head.N)}
-		}
-		proof, err := tlog.ProveTree(tree.N, head.N, stored)
-		if err != nil {
-			return err
-		}
-		if err := tlog.CheckTree(proof, tree.N, tree.Hash, head.N, head.Hash); err != nil {
-			return &bad{vouched, err.Error()}
+			found(2*head.N, vouched, fmt.Sprintf("the first %d entries have another root than was signed", head.N))
+			break
 		}
 		vouched = head.N
 	}
-	return nil
+	if first != nil {
+		return 0, first
+	}
+	for _, head := range heads {
+		proof, err := tlog.ProveTree(tree.N, head.N, stored)
+		if err != nil {
+			return 0, err
+		}
+		if err := tlog.CheckTree(proof, tree.N, tree.Hash, head.N, head.Hash); err != nil {
+			return 0, err
+		}
+	}
+	return tree.N, nil
 }
 
 func main() {

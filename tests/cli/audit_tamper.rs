@@ -310,9 +310,10 @@ impl Matrix {
                 let (index, entry) = self.changed_entry();
                 let changes = self.rebuilt(index, &entry, |_| self.note());
                 let changes = changes.into_iter().filter(|change| !change.path.starts_with("tile/1/")).collect();
-                let edge = self.entries.len() as u64 / 256 * 256;
-                // A full tile is told by the one above, the last one by the root.
-                let first = if index < edge { index / 256 * 256 } else { self.after_the_last_head(index) };
+                // Told by the tile above when its own is full, or by the root at the size of a checkpoint, what comes first.
+                let end = index / 256 * 256 + 256;
+                let by_the_root = end > self.entries.len() as u64 || index < self.older && self.older < end;
+                let first = if by_the_root { self.after_the_last_head(index) } else { end - 256 };
                 (changes, Some(first))
             }
             Kind::TreeMadeToFit => {
@@ -336,9 +337,9 @@ impl Matrix {
                 (vec![Change { path, offset: 0, remove: None, insert: Vec::new() }], first)
             }
             Kind::OtherCheckpoint => {
-                // Of that size, the last bundle and tile of the log would have another name.
-                let note = self.files[1 + nth]["checkpoint"].clone();
-                let first = size_of(&note).min(self.entries.len() as u64) / 256 * 256;
+                // Of another size, the right edge is in files of another name: the tile above, or the last bundle.
+                let (size, here) = (size_of(&note), self.entries.len() as u64);
+                let first = if size / 256 == here / 256 { here / 256 * 256 } else { 0 };
                 (vec![self.whole("checkpoint".to_owned(), note)], Some(first))
             }
             Kind::OtherFolder => {
