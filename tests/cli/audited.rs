@@ -88,7 +88,7 @@ async fn history(vault: &TestVault, from: u64, calls: u64) {
     let (support, auditor) = (vault.caller(Role::Support).await, vault.caller(Role::Auditor).await);
     let tokens = vault.give("email", (from..from + 10).map(email)).await;
     for n in from..from + calls {
-        let token = tokens[usize::try_from(n % 10).unwrap()].clone();
+        let token = tokens.get(usize::try_from(n % 10).unwrap()).unwrap().clone();
         match n % 8 {
             0 => drop(loader.tokenize(tokenize("card_number", [card(n)])).await.unwrap()),
             1 => drop(loader.tokenize(tokenize("customer_id", [customer(n), "x".to_owned()])).await.unwrap()),
