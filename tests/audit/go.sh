@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds verify.go from Debian's packages alone (golang-go, golang-golang-x-mod-dev; .ci/setup.sh installs them), and runs
-# it. Nothing is fetched.
+# Builds verify.go from Debian's packages alone (golang-go, golang-golang-x-mod-dev; .ci/setup.sh installs them), and
+# runs it. Nothing is fetched.
 set -euo pipefail
 cd "$(dirname "$0")"
 sources=/usr/share/gocode

@@ -1,5 +1,6 @@
-"""Runs docs/audit/verify.py over many damaged logs in one process: python.py VERIFY.PY, jobs and answers as verify.go has
-them. What is verified and how is that file's alone; here, files are changed and hashes of the same bytes are remembered.
+"""Runs docs/audit/verify.py over many damaged logs in one process: python.py VERIFY.PY, jobs and answers as verify.go
+has them. What is verified and how is that file's alone; here, files are changed and hashes of the same bytes are
+remembered.
 """
 
 import base64

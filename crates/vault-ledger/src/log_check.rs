@@ -1,7 +1,7 @@
 //! A whole log held against what its signer said of it: every entry, every tile, every known head.
 //!
-//! One pass from the first entry to the last, in bundles of 256. Each leaf hash, and each node that stands in a tile, is
-//! compared with the tile as soon as it is known, so that what is found first is the first thing wrong. The check
+//! One pass from the first entry to the last, in bundles of 256. Each leaf hash, and each node that stands in a tile,
+//! is compared with the tile as soon as it is known, so that what is found first is the first thing wrong. The check
 //! never believes a tile: roots are made of entries alone. Memory: one bundle and one tile of each level.
 //!
 //! What it shows: the entries are those whose root is in every head that it was given, no more was added between or

@@ -6,8 +6,8 @@
 //! that this one does not know) are not missed.
 //!
 //! Not seen here, for want of keys or of traces in the log: a changed byte within a record (it does not open any more:
-//! docs/CRYPTO.md section 5), rows of `tokens` and `values`, and a record that was exchanged for one that the same vault
-//! sealed under the same number within [`CREATED_SLACK`]; for that, somebody must have run a copy of it.
+//! docs/CRYPTO.md section 5), rows of `tokens` and `values`, and a record that was exchanged for one that the same
+//! vault sealed under the same number within [`CREATED_SLACK`]; for that, somebody must have run a copy of it.
 
 use std::{collections::BTreeMap, time::Duration};
 
