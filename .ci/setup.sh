@@ -3,7 +3,8 @@
 #
 #   .ci/setup.sh build   what the build needs: g++, libclang (for bindgen), python3 (for the scripts beside this one)
 #   .ci/setup.sh demo    build, and python's venv, without which there is no pip to fetch the demo's data with
-#   .ci/setup.sh test    demo, and what tests drive the system with: strace, fuse3, e2fsprogs, curl, nodejs, npm
+#   .ci/setup.sh test    demo, and what tests drive the system with: strace, fuse3, e2fsprogs, curl, nodejs, npm, and Go
+#                        with its sumdb packages, by which others verify the access log
 #   .ci/setup.sh bench   build, and PostgreSQL, which a benchmark compares the vault with
 #
 # Rust (by rustup), git and make must be there already. Every package is named with version and size before it is
@@ -13,6 +14,7 @@ profile=${1:-build}
 
 have_libclang() { [ -n "${LIBCLANG_PATH:-}" ] || compgen -G '/usr/lib/llvm-*/lib/libclang.so' >/dev/null; }
 have_postgres() { command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
+have_sumdb() { [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ]; }
 have_pip() { command -v pip3 >/dev/null || python3 -c 'import ensurepip' 2>/dev/null; }
 
 missing=()
@@ -29,6 +31,8 @@ tests() {
   command -v fusermount3 >/dev/null || missing+=(fuse3)
   command -v node >/dev/null || missing+=(nodejs)
   command -v npm >/dev/null || missing+=(npm)
+  command -v go >/dev/null || missing+=(golang-go)
+  have_sumdb || missing+=(golang-golang-x-mod-dev)
   [ -x /sbin/mkfs.ext4 ] || command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
 }
 bench() { build; have_postgres || missing+=(postgresql); }

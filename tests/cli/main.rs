@@ -5,6 +5,9 @@
 mod access;
 mod apply;
 mod audit;
+mod audit_log;
+mod audit_tamper;
+mod audited;
 mod bulk;
 mod completions;
 mod config;

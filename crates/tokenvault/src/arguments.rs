@@ -10,6 +10,8 @@ use clap::{
 use crate::{
     admin::{DeniedArguments, DenyArguments},
     audit::{CheckpointArguments, ProveArguments, QueryArguments, TailArguments},
+    audit_export::ExportLogArguments,
+    audit_verify::VerifyArguments,
     bulk::{BulkArguments, RevealArguments},
     config_apply::{ApplyArguments, PlanArguments, RollbackArguments},
     config_check::CheckArguments,
@@ -157,6 +159,10 @@ pub(crate) enum AuditCommand {
     Checkpoint(Box<CheckpointArguments>),
     /// Have the log prove that it holds the entries of receipts, and keep the proofs as files
     Prove(Box<ProveArguments>),
+    /// Write a log of a stopped vault as files that other tools can verify: the layout of c2sp.org/tlog-tiles
+    ExportLog(ExportLogArguments),
+    /// Verify logs offline: an exported folder, or the data directory of a stopped vault
+    Verify(VerifyArguments),
 }
 
 #[cfg(test)]

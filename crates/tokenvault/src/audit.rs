@@ -287,7 +287,7 @@ fn parse_decision(text: &str) -> Result<Decision, String> {
     Decision::parse(text).ok_or_else(|| "must be allowed, denied or failed".to_owned())
 }
 
-fn parse_log(text: &str) -> Result<LogName, vault_domain::IdError> {
+pub(crate) fn parse_log(text: &str) -> Result<LogName, vault_domain::IdError> {
     if text == LogName::Node.to_string() { Ok(LogName::Node) } else { Region::parse(text).map(LogName::Region) }
 }
 

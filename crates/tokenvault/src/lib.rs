@@ -8,6 +8,8 @@
 mod admin;
 mod arguments;
 mod audit;
+mod audit_export;
+mod audit_verify;
 mod bulk;
 mod config_apply;
 mod config_changes;
@@ -36,6 +38,7 @@ mod timestamp;
 mod token;
 mod tokenize;
 
+pub use audit_verify::verify_files;
 pub use bulk::{ReadBack, read_back};
 
 use std::{process::ExitCode, time::Duration};
@@ -92,6 +95,8 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Audit(AuditCommand::Tail(arguments)) => audit::tail(*arguments).await,
         Command::Audit(AuditCommand::Checkpoint(arguments)) => audit::checkpoint(*arguments).await,
         Command::Audit(AuditCommand::Prove(arguments)) => audit::prove(*arguments).await,
+        Command::Audit(AuditCommand::ExportLog(arguments)) => audit_export::export_log(&arguments),
+        Command::Audit(AuditCommand::Verify(arguments)) => audit_verify::verify(&arguments),
         Command::Token(TokenCommand::Describe(arguments)) => describe::run(*arguments).await,
         Command::Token(TokenCommand::Explain(arguments)) => explain::run(*arguments).await,
         Command::Token(TokenCommand::Inspect(arguments)) => token::inspect(&arguments),

@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 #![allow(missing_debug_implementations, reason = "requests and answers hold values and tokens")]
 
+mod at_rest;
 mod authorize;
 mod call;
 mod classes;
@@ -47,6 +48,7 @@ use crate::{
     versions::Versions,
 };
 
+pub use at_rest::{CREATED_SLACK, EntryAbsent, LogAtRest, RecordCheck, RecordFault, RecordsChecked};
 pub use authorize::{LogPermit, Permit};
 pub use call::Call;
 pub use deny::{AccessTokenName, Denial};
@@ -69,7 +71,7 @@ pub use vault_journal::{Receipt, SignedCheckpoint};
 pub use vault_keys::{CheckKeys, Checked, KeysError, Passphrase, RootKey};
 pub use vault_ledger::{CertificateSha256, Entry, Group, Issuer, Matter, Outcome, People, TraceId, TreeHash};
 pub use vault_policy::{PolicyError, PolicySet, PolicySource};
-pub use vault_store::{Memory, Statistics, is_store};
+pub use vault_store::{Memory, ReadError, Statistics, is_store};
 pub use versions::{PolicyFile, PolicyVersion, RuleTexts, RulesError, VersionsError};
 
 pub use tokenize::{Issued, TokenizeItem, TokenizeRequest, Tokenized};

@@ -17,7 +17,7 @@ use vault_store::{
 };
 
 use crate::{
-    Engine,
+    Engine, at_rest,
     classes::ClassesInUse,
     deny::DenyList,
     error::Error as EngineError,
@@ -400,7 +400,8 @@ fn open_log(
     let checkpoint_file = outside::path(&config.checkpoint_directory, name);
     let known_outside = outside::read(&checkpoint_file)
         .map_err(|source| OpenError::Folder { path: checkpoint_file.clone(), source })?;
-    let Store { reader, writer, summaries, .. } = store;
+    let Store { reader, mut writer, summaries, .. } = store;
+    at_rest::state_verifier_key(&reader, &mut writer, &origin, &*signer)?;
     if known_outside.is_none() && wait(reader.snapshot().last_key(Entries))?.is_some() {
         let file = checkpoint_file.display();
         tracing::warn!(%file, "there is no checkpoint outside the store: an old copy of it could not be told from it");

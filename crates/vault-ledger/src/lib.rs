@@ -10,6 +10,8 @@
 //! | `entry` | one attempt as bytes: [`Entry`], [`EntryBuilder`], [`People`] |
 //! | `tree` | [`leaf_hash`], [`Frontier`], proofs and their verification |
 //! | `note`, `checkpoint`, `proof` | signed text: [`VerifierKey`], [`Checkpoint`], [`LogProof`] |
+//! | `log_files` | a log as files of c2sp.org/tlog-tiles: [`LogFiles`] writes them |
+//! | `log_check` | [`LogCheck`] holds every entry and tile of a log against signed heads, from a [`LogSource`] |
 //! | `query`, `summary` | which entries are asked for ([`Query`]), and which runs of entries need not be read |
 #![deny(missing_docs)]
 
@@ -17,6 +19,8 @@ mod bytes;
 mod checkpoint;
 mod entry;
 mod error;
+mod log_check;
+mod log_files;
 mod note;
 mod proof;
 mod query;
@@ -31,14 +35,16 @@ pub use entry::{
     TokenHash, TraceId, log_time, patch_log_time,
 };
 pub use error::LedgerError;
+pub use log_check::{Fault, KnownHead, LogCheck, LogPosition, LogSource, Problem, Stopped};
+pub use log_files::{CHECKPOINT_FILE, LogFiles, VERIFIER_KEY_FILE, put_bundle_entry};
 pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, ORIGIN_BYTES_MAX, Origin, Signer, VerifierKey, sign_note};
 pub use proof::{LogProof, PROOF_TEXT_BYTES_MAX};
 pub use query::{ItemFilter, Query};
 pub use summary::{SUMMARY_BYTES_MAX, SUMMARY_ENTRIES, Summary, SummaryBuilder};
 pub use tree::{
     EMPTY_ROOT, Frontier, FullTile, PROOF_HASHES_MAX, TILE_BYTES, TILE_HASHES, TileId, TileMap, TileSource, TreeHash,
-    TreeHead, TreeSize, consistency_tiles, inclusion_tiles, leaf_hash, node_hash, prove_consistency, prove_inclusion,
-    verify_consistency, verify_inclusion,
+    TreeHead, TreeSize, bundle_path, consistency_tiles, inclusion_tiles, leaf_hash, node_hash, prove_consistency,
+    prove_inclusion, verify_consistency, verify_inclusion,
 };
 
 #[cfg(test)]

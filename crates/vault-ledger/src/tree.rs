@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 
 pub use frontier::{Frontier, FullTile};
 pub use prove::{consistency_tiles, inclusion_tiles, prove_consistency, prove_inclusion};
-pub use tile::{TILE_BYTES, TILE_HASHES, TileId, TileMap, TileSource};
+pub(crate) use tile::hashes;
+pub use tile::{TILE_BYTES, TILE_HASHES, TileId, TileMap, TileSource, bundle_path};
 pub use verify::{verify_consistency, verify_inclusion};
 
 /// Hashes that a proof of either kind can have: the height of a tree of 2^64 leaves.
@@ -73,15 +74,15 @@ pub fn node_hash(left: &TreeHash, right: &TreeHash) -> TreeHash {
 }
 
 /// The roots of the perfect trees that a tree consists of, from left (largest) to right: one for each bit of its size.
-#[derive(Clone, Debug, Default)]
-struct Peaks {
-    count: u64,
-    hashes: Vec<TreeHash>,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Peaks {
+    pub(crate) count: u64,
+    pub(crate) hashes: Vec<TreeHash>,
 }
 
 impl Peaks {
     /// Appends a hash. `on_node` is told of each node that this completes, with its height above the hashes.
-    fn push(&mut self, hash: TreeHash, mut on_node: impl FnMut(u32, TreeHash)) {
+    pub(crate) fn push(&mut self, hash: TreeHash, mut on_node: impl FnMut(u32, TreeHash)) {
         let mut node = hash;
         for height in 1..=self.count.trailing_ones() {
             let Some(left) = self.hashes.pop() else { break };
@@ -93,14 +94,14 @@ impl Peaks {
     }
 
     /// The root of the tree over all hashes that were pushed.
-    fn root(&self) -> TreeHash {
+    pub(crate) fn root(&self) -> TreeHash {
         let root = self.hashes.iter().rev().copied().reduce(|right, left| node_hash(&left, &right));
         root.unwrap_or(EMPTY_ROOT)
     }
 }
 
 /// The root of the tree over `hashes`.
-fn root_over(hashes: impl Iterator<Item = TreeHash>) -> TreeHash {
+pub(crate) fn root_over(hashes: impl Iterator<Item = TreeHash>) -> TreeHash {
     let mut peaks = Peaks::default();
     hashes.for_each(|hash| peaks.push(hash, |_, _| ()));
     peaks.root()

@@ -72,6 +72,33 @@ impl Claim {
         }
     }
 
+    /// Takes a store that exists, for reading: nobody may write to it meanwhile, others may read it too. Changes
+    /// nothing, and needs no right to.
+    pub(crate) fn share(path: &Path) -> Result<Self, OpenError> {
+        let path = path.to_owned();
+        let mut marker = match File::open(path.join(MARKER)) {
+            Ok(marker) => marker,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !path.exists() => {
+                return Err(OpenError::Missing { path });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(OpenError::NotAStore { path, detail: "it holds no file STORE" });
+            }
+            Err(error) => return Err(from_io(&path, error)),
+        };
+        match marker.try_lock_shared() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path }),
+            Err(TryLockError::Error(error)) => return Err(from_io(&path, error)),
+        }
+        let text = read_marker(&mut marker).map_err(|error| from_io(&path, error))?;
+        match parse_marker(&text) {
+            Some(found) if found > FORMAT => Err(OpenError::NewerFormat { path, found, supported: FORMAT }),
+            Some(_) => Ok(Self { path, marker, complete: true }),
+            None => Err(OpenError::NotAStore { path, detail: "its file STORE is not a vault's" }),
+        }
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path

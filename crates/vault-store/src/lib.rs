@@ -46,7 +46,7 @@ pub use limits::{
 pub use read::{Direction, Reader, Sequence, Snapshot};
 pub use space::Space;
 pub use statistics::{Statistics, TableStatistics};
-pub use store::{Options, Recovery, Store};
+pub use store::{Options, Recovery, Store, StoreAtRest};
 pub use table::{Table, TableId};
 pub use wait::wait;
 pub use write::{SummaryWriter, Writer};

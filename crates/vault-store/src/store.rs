@@ -10,13 +10,14 @@ use rocksdb::{
     ColumnFamily, DB, DBRecoveryMode, ErrorKind, WriteBatch, WriteBatchIteratorCf, properties::PropName,
     statistics::Ticker,
 };
+use vault_domain::{Region, VaultId};
 
 use crate::{
     FORMAT,
     directory::{Claim, from_io},
     engine::{self, Memory},
     error::OpenError,
-    identity::{FORMAT_ROW, Identity, REGION_ROW, VAULT_ROW},
+    identity::{FORMAT_ROW, Identity, REGION_ROW, Scope, VAULT_ROW},
     read::Reader,
     space,
     table::TableId,
@@ -90,6 +91,39 @@ impl Store {
     }
 }
 
+/// A store that nobody serves from, opened for reading alone: nothing in its directory is changed, not even repaired.
+#[derive(Debug)]
+pub struct StoreAtRest {
+    /// For reading.
+    pub reader: Reader,
+    /// Whose it is.
+    pub identity: Identity,
+    /// What was found in the write-ahead log.
+    pub recovery: Recovery,
+}
+
+impl StoreAtRest {
+    /// Opens the store in `path`, of whichever vault and region. Others may read it meanwhile, nobody can write.
+    ///
+    /// # Errors
+    /// Each with its cause and what to do; see [`OpenError`].
+    pub fn open(path: &Path, memory: &Memory) -> Result<Self, OpenError> {
+        let claim = Claim::share(path)?;
+        // A store of before the newest tables has none of them, and gets none.
+        let there = DB::list_cf(&rocksdb::Options::default(), path).map_err(|error| from_engine(path, error))?;
+        let open = |mode| {
+            let options = engine::store_options(memory, false, mode);
+            let mut tables = engine::table_descriptors(memory);
+            tables.retain(|table| there.iter().any(|name| name == table.name()));
+            DB::open_cf_descriptors_read_only(&options, path, tables, false).map(|db| (db, options))
+        };
+        let (db, options, recovery) = by_the_log(path, open)?;
+        let shared = Shared { db, options, memory: memory.clone(), path: path.to_owned() };
+        let identity = stored_identity(&shared)?;
+        Ok(Self { reader: Reader::new(Arc::new(Held { shared, _claim: claim })), identity, recovery })
+    }
+}
+
 /// The open engine and what is asked of it.
 pub(crate) struct Shared {
     db: DB,
@@ -157,7 +191,7 @@ impl Shared {
     }
 }
 
-/// Starts RocksDB. The log is first read as if no damage were allowed; only if there is some, up to the damage.
+/// Starts RocksDB.
 fn start_engine(claim: &Claim, memory: &Memory) -> Result<(DB, rocksdb::Options, Recovery), OpenError> {
     let path = claim.path();
     let adds_tables = !claim.is_complete() || lacks_later_tables_alone(path);
@@ -166,6 +200,14 @@ fn start_engine(claim: &Claim, memory: &Memory) -> Result<(DB, rocksdb::Options,
         options.create_missing_column_families(adds_tables);
         DB::open_cf_descriptors(&options, path, engine::table_descriptors(memory)).map(|db| (db, options))
     };
+    by_the_log(path, open)
+}
+
+/// Opens the engine with the log as if no damage were allowed; only if there is some, up to the damage.
+fn by_the_log(
+    path: &Path,
+    open: impl Fn(DBRecoveryMode) -> Result<(DB, rocksdb::Options), rocksdb::Error>,
+) -> Result<(DB, rocksdb::Options, Recovery), OpenError> {
     match open(DBRecoveryMode::AbsoluteConsistency) {
         Ok((db, options)) => Ok((db, options, Recovery::Whole)),
         Err(error) if error.kind() == ErrorKind::Corruption => {
@@ -238,14 +280,30 @@ fn write_identity(shared: &Shared, identity: &Identity) -> Result<(), OpenError>
     written.map_err(|error| from_engine(&shared.path, error))
 }
 
-/// Compares the rows of the first commit with what is expected now.
-fn check_identity(shared: &Shared, expected: &Identity) -> Result<(), OpenError> {
+/// The rows of the first commit: the format's is checked, vault and region are given.
+fn stored_owner(shared: &Shared) -> Result<(String, String), OpenError> {
     let row = |name| shared.meta_row(name)?.ok_or_else(|| shared.damaged("it does not say whose it is"));
     let format = row(FORMAT_ROW)?.parse().map_err(|_| shared.damaged("its format is no number"))?;
     if format > FORMAT {
         return Err(OpenError::NewerFormat { path: shared.path.clone(), found: format, supported: FORMAT });
     }
-    let (vault, region) = (row(VAULT_ROW)?, row(REGION_ROW)?);
+    Ok((row(VAULT_ROW)?, row(REGION_ROW)?))
+}
+
+/// Whose store it says that it is.
+fn stored_identity(shared: &Shared) -> Result<Identity, OpenError> {
+    let (vault, region) = stored_owner(shared)?;
+    let damaged = || shared.damaged("what it says of whose it is has no valid form");
+    let scope = match region.as_str() {
+        "node" => Scope::Node,
+        region => Scope::Region(Region::parse(region).map_err(|_| damaged())?),
+    };
+    Ok(Identity { vault: VaultId::parse(&vault).map_err(|_| damaged())?, scope })
+}
+
+/// Compares the rows of the first commit with what is expected now.
+fn check_identity(shared: &Shared, expected: &Identity) -> Result<(), OpenError> {
+    let (vault, region) = stored_owner(shared)?;
     if vault != expected.vault.as_str() || region != expected.scope.as_str() {
         return Err(OpenError::OtherIdentity {
             path: shared.path.clone(),

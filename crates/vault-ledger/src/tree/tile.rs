@@ -29,20 +29,30 @@ impl TileId {
     /// index is cut into groups of three digits, all but the last with an `x` before them: `x001/x234/067`.
     #[must_use]
     pub fn path(&self) -> String {
-        let mut groups = vec![format!("{:03}", self.index % 1000)];
-        let mut rest = self.index / 1000;
-        while rest > 0 {
-            groups.push(format!("x{:03}", rest % 1000));
-            rest /= 1000;
-        }
-        groups.reverse();
-        let mut path = format!("tile/{}/{}", self.level, groups.join("/"));
-        if self.width < TILE_HASHES {
-            // Writing to a String can't fail.
-            let _ = write!(path, ".p/{}", self.width);
-        }
-        path
+        path(&self.level.to_string(), self.index, self.width)
     }
+}
+
+/// The path of the entries whose leaf hashes are in a tile of level 0: `tile/entries/<index>`, as for [`TileId::path`].
+#[must_use]
+pub fn bundle_path(index: u64, width: u16) -> String {
+    path("entries", index, width)
+}
+
+fn path(kind: &str, index: u64, width: u16) -> String {
+    let mut groups = vec![format!("{:03}", index % 1000)];
+    let mut rest = index / 1000;
+    while rest > 0 {
+        groups.push(format!("x{:03}", rest % 1000));
+        rest /= 1000;
+    }
+    groups.reverse();
+    let mut path = format!("tile/{kind}/{}", groups.join("/"));
+    if width < TILE_HASHES {
+        // Writing to a String can't fail.
+        let _ = write!(path, ".p/{width}");
+    }
+    path
 }
 
 /// Where tiles come from. Asynchronous stores ask [`super::inclusion_tiles`] or [`super::consistency_tiles`] first what
@@ -78,7 +88,7 @@ impl TileSource for TileMap {
 }
 
 /// The hashes in `bytes`.
-pub(super) fn hashes(bytes: &[u8]) -> impl Iterator<Item = TreeHash> {
+pub(crate) fn hashes(bytes: &[u8]) -> impl Iterator<Item = TreeHash> {
     let (hashes, _) = bytes.as_chunks();
     hashes.iter().copied().map(TreeHash)
 }

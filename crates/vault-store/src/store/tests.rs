@@ -122,3 +122,64 @@ fn a_store_with_a_table_that_this_build_does_not_know_is_refused() {
     let error = reopened(directory.path());
     assert!(matches!(&error, OpenError::Damaged { detail, .. } if detail.contains("subjects")), "{error}");
 }
+
+/// Every file of a folder with its bytes and its time of change.
+fn files(path: &Path) -> Vec<(PathBuf, Vec<u8>, std::time::SystemTime)> {
+    let read = |path: PathBuf| {
+        let changed = path.metadata().unwrap().modified().unwrap();
+        (path.clone(), std::fs::read(&path).unwrap(), changed)
+    };
+    let mut files: Vec<_> = std::fs::read_dir(path).unwrap().map(|name| read(name.unwrap().path())).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_store_at_rest_is_read_and_nothing_in_it_changes() {
+    use crate::{Batch, table::Entries, wait};
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    for older in [false, true] {
+        let path = directory.path().join(if older { "older" } else { "newest" });
+        let index = vault_domain::LogIndex(1);
+        if older {
+            std::fs::create_dir(&path).unwrap();
+            before_nonces(&path);
+        } else {
+            let mut store = Store::open(&path, &options()).unwrap();
+            let mut batch = Batch::default();
+            batch.put(Entries, &index, b"entry");
+            store.writer.commit([&batch]).unwrap();
+        }
+        let before = files(&path);
+        // Nobody may write there; root may all the same, so the bytes are compared too.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o500)).unwrap();
+        let memory = Memory::new(1 << 20, 1 << 20);
+        let store = StoreAtRest::open(&path, &memory).unwrap();
+        let again = StoreAtRest::open(&path, &memory).unwrap();
+        assert_eq!((store.identity.clone(), &store.recovery), (options().identity, &Recovery::Whole));
+        let found = wait(again.reader.snapshot().get(Entries, &index)).unwrap();
+        assert_eq!(found.as_deref(), (!older).then_some(b"entry".as_slice()));
+        drop((store, again));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(files(&path), before);
+    }
+}
+
+#[test]
+fn a_store_that_is_written_to_is_not_at_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Memory::new(1 << 20, 1 << 20);
+    let open = |path: &Path| StoreAtRest::open(path, &memory).map(drop).unwrap_err();
+    assert!(matches!(open(&directory.path().join("nowhere")), OpenError::Missing { .. }));
+    assert!(matches!(open(directory.path()), OpenError::NotAStore { .. }));
+    let path = directory.path().join("eu");
+    let store = Store::open(&path, &options()).unwrap();
+    assert!(matches!(open(&path), OpenError::InUse { .. }));
+    drop(store);
+    let at_rest = StoreAtRest::open(&path, &memory).unwrap();
+    assert!(matches!(reopened(&path), OpenError::InUse { .. }));
+    drop(at_rest);
+    set_meta_row(&path, FORMAT_ROW, "2");
+    assert!(matches!(open(&path), OpenError::NewerFormat { found: 2, .. }));
+}

@@ -1,0 +1,112 @@
+//! How far a verification came, in a file of the auditor's own.
+//!
+//! The file is believed for one thing alone: that the entries before the position were read once and were in order.
+//! Which entries they were is part of the hashes, and these are part of every root behind them: a false or foreign
+//! state can't make another log pass. The checkpoint in it has to be met too, so that a log that was rolled back since
+//! is told.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use serde_json::{Value, json};
+use vault_domain::Millis;
+use vault_ledger::{Checkpoint, LogPosition, TILE_HASHES, TreeHash, VerifierKey};
+
+use crate::{
+    exit::{Exit, Failure},
+    items::hex,
+};
+
+const FORMAT: &str = "tokenvault audit state 1";
+/// The longest file that is read: far above any that is written.
+const BYTES_MAX: u64 = 512 << 10;
+
+/// What a state file holds.
+pub(crate) struct State {
+    pub(crate) position: LogPosition,
+    /// The signed note that the log had when this was written.
+    pub(crate) checkpoint: String,
+}
+
+impl State {
+    /// Reads the file, if there is one.
+    pub(crate) fn read(path: &Path, key: &VerifierKey) -> Result<Option<Self>, Failure> {
+        let text = match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Ok(metadata) if metadata.len() > BYTES_MAX => return Err(refuse(path, "it is too long")),
+            _ => fs::read_to_string(path).map_err(|error| Failure::file(path, error))?,
+        };
+        let state = parse(&text).ok_or_else(|| refuse(path, "it is none, or damaged"))?;
+        let (stated, state) = state;
+        if stated != key.to_string() {
+            return Err(refuse(path, "it is of another log, or of another key"));
+        }
+        let checkpoint = Checkpoint::open(&state.checkpoint, key)
+            .map_err(|error| Failure::new(Exit::NotVerified, format!("{}: its checkpoint: {error}", path.display())))?;
+        if checkpoint.head.size.0 < state.position.entries {
+            return Err(refuse(path, "its checkpoint does not reach its position"));
+        }
+        Ok(Some(state))
+    }
+
+    /// Replaces the file whole.
+    pub(crate) fn write(
+        path: &Path,
+        key: &VerifierKey,
+        position: &LogPosition,
+        checkpoint: &str,
+    ) -> Result<(), Failure> {
+        let text = json!({
+            "format": FORMAT,
+            "verifier_key": key.to_string(),
+            "checkpoint": checkpoint,
+            "entries": position.entries,
+            "log_time_ms": position.log_time.0,
+            "hashes": position.hashes.iter().map(|hash| hex(&hash.0)).collect::<Vec<_>>(),
+        });
+        let mut fresh = path.as_os_str().to_owned();
+        fresh.push(".new");
+        let written = || {
+            let mut file = File::create(&fresh)?;
+            writeln!(file, "{text:#}")?;
+            file.sync_all()?;
+            fs::rename(&fresh, path)
+        };
+        written().map_err(|error| Failure::file(path, error))
+    }
+}
+
+fn refuse(path: &Path, problem: &str) -> Failure {
+    Failure::usage(format!("{}: the state can't be used: {problem}; name another file to begin anew", path.display()))
+}
+
+/// The key's text, and the rest.
+fn parse(text: &str) -> Option<(String, State)> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let field = |name: &str| value.get(name);
+    if field("format")?.as_str()? != FORMAT {
+        return None;
+    }
+    let entries = field("entries")?.as_u64()?;
+    let hashes: Vec<_> =
+        field("hashes")?.as_array()?.iter().map(|hash| parse_hash(hash.as_str()?)).collect::<Option<_>>()?;
+    let fits = entries.is_multiple_of(TILE_HASHES.into()) && hashes.len() == entries.count_ones() as usize;
+    let position = LogPosition { entries, hashes, log_time: Millis(field("log_time_ms")?.as_u64()?) };
+    let state = State { position, checkpoint: field("checkpoint")?.as_str()?.to_owned() };
+    fits.then_some((field("verifier_key")?.as_str()?.to_owned(), state))
+}
+
+fn parse_hash(text: &str) -> Option<TreeHash> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let mut hash = [0; 32];
+    if !rest.is_empty() || pairs.len() != hash.len() {
+        return None;
+    }
+    for (byte, pair) in hash.iter_mut().zip(pairs) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(TreeHash(hash))
+}

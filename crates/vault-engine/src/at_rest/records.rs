@@ -1,0 +1,220 @@
+//! The records of a store held against its log: what was removed, put in or exchanged behind the log's back.
+//!
+//! No method of this version deletes a record or writes it anew, and a record is in the commit of the entry that made
+//! it. So each record that an allowed `tokenize` names must have a row, and each row must be named by one; the time
+//! in the row's header lies close to that of the first such entry. Names that later versions may take away (an action
+//! that this one does not know) are not missed.
+//!
+//! Not seen here, for want of keys or of traces in the log: a changed byte within a record (it does not open any more:
+//! docs/CRYPTO.md section 5), rows of `tokens` and `values`, and a record that was exchanged for one that the same
+//! vault sealed under the same number within [`CREATED_SLACK`]; for that, somebody must have run a copy of it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use vault_domain::{Action, Millis, RecordNumber};
+use vault_keys::Record;
+use vault_ledger::Entry;
+use vault_store::{
+    Direction, ReadError, Reader, Table,
+    table::{Records, States},
+    wait,
+};
+
+use super::LogAtRest;
+
+/// How far the time in a record may lie from the log time of the entry that made it: no call takes longer, and a clock
+/// may be set in between.
+pub const CREATED_SLACK: Duration = Duration::from_secs(60);
+/// Rows of records that are read at once: each has up to 128 KiB.
+const ROWS_AT_ONCE: usize = 64;
+/// Numbers in a word of a set.
+const WORD_BITS: u64 = 64;
+
+/// A check of records under way: to be shown every entry of the log, from the first on. Memory: up to
+/// four bits for each record number in use, which are numbers without large gaps, and some bytes for each 64 of them.
+#[derive(Debug, Default)]
+pub struct RecordCheck {
+    /// Named by an allowed `tokenize`.
+    made: NumberSet,
+    /// Named by an entry of something else.
+    used: NumberSet,
+    /// Named by an action that may have taken them away.
+    changed: NumberSet,
+    first: Option<RecordFault>,
+    faults: u64,
+}
+
+/// What is wrong with a record.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum RecordFault {
+    /// The log says that it was made, and it is not there.
+    #[error("record {number} is gone: the log names it, and no entry took it away")]
+    Removed {
+        /// Its number.
+        number: u64,
+    },
+    /// It is there, and no entry made it.
+    #[error("record {number} was put into the store: no entry made it")]
+    Planted {
+        /// Its number.
+        number: u64,
+    },
+    /// It is another one than the entry made.
+    #[error("record {number} is not the one that entry {index} made: it was made at another time")]
+    Exchanged {
+        /// Its number.
+        number: u64,
+        /// The entry.
+        index: u64,
+    },
+    /// Its row is no record of a version that this build knows.
+    #[error("record {number} is no record of this version")]
+    Unreadable {
+        /// Its number.
+        number: u64,
+    },
+    /// Its state was changed, and nothing was done with it.
+    #[error("the state of record {number} was changed behind the log: no entry but the one that made it names it")]
+    StateUnexplained {
+        /// Its number.
+        number: u64,
+    },
+}
+
+/// What a check of records came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordsChecked {
+    /// Records in the store.
+    pub records: u64,
+    /// Rows of states in the store.
+    pub states: u64,
+    /// How many things are wrong.
+    pub faults: u64,
+    /// The first of them.
+    pub first: Option<RecordFault>,
+}
+
+impl RecordCheck {
+    /// Takes an entry into account.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn entry(&mut self, log: &LogAtRest, index: u64, entry: &Entry) -> Result<(), ReadError> {
+        let mut new = Vec::new();
+        for group in entry.groups.iter().filter(|group| group.outcome.refused().is_none()) {
+            for number in group.numbers.numbers() {
+                match entry.head.action {
+                    Action::Tokenize if self.made.insert(number) => new.push(number),
+                    Action::Tokenize => {}
+                    Action::Detokenize | Action::Describe | Action::ExplainAccess => drop(self.used.insert(number)),
+                    _ => drop((self.used.insert(number), self.changed.insert(number))),
+                }
+            }
+        }
+        for numbers in new.chunks(ROWS_AT_ONCE) {
+            let rows = wait(log.store.reader.snapshot().get_many(Records, numbers))?;
+            for (number, row) in numbers.iter().zip(rows.iter()) {
+                if let Some(fault) = row.and_then(|row| made_elsewhere(*number, row, index, entry.log_time)) {
+                    self.fault(fault);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes through the store's rows, once all entries were seen.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn finish(mut self, log: &LogAtRest) -> Result<RecordsChecked, ReadError> {
+        let reader = &log.store.reader;
+        let (mut records, mut states) = (0, 0);
+        let mut there = NumberSet::default();
+        each_number::<Records>(reader, Records, |number| {
+            records += 1;
+            there.insert(number);
+            if !self.made.contains(number) {
+                self.fault(RecordFault::Planted { number: number.get() });
+            }
+        })?;
+        let gone: Vec<_> = self.made.without(&there, &self.changed).collect();
+        for number in gone {
+            self.fault(RecordFault::Removed { number });
+        }
+        each_number::<States>(reader, States, |number| {
+            states += 1;
+            if !self.used.contains(number) {
+                self.fault(RecordFault::StateUnexplained { number: number.get() });
+            }
+        })?;
+        Ok(RecordsChecked { records, states, faults: self.faults, first: self.first })
+    }
+
+    fn fault(&mut self, fault: RecordFault) {
+        self.faults += 1;
+        self.first.get_or_insert(fault);
+    }
+}
+
+/// Whether a row is not the record that the entry made.
+fn made_elsewhere(number: RecordNumber, row: &[u8], index: u64, log_time: Millis) -> Option<RecordFault> {
+    let Some(record) = Record::parse(number, row) else {
+        return Some(RecordFault::Unreadable { number: number.get() });
+    };
+    let slack = u64::try_from(CREATED_SLACK.as_millis()).unwrap_or(u64::MAX);
+    let exchanged = record.created().0.abs_diff(log_time.0) > slack;
+    exchanged.then_some(RecordFault::Exchanged { number: number.get(), index })
+}
+
+/// Shows every key of a table to `each`, in order.
+fn each_number<T: Table<Key = RecordNumber>>(
+    reader: &Reader,
+    table: T,
+    mut each: impl FnMut(RecordNumber),
+) -> Result<(), ReadError> {
+    let mut from = RecordNumber::new(0);
+    while let Some(first) = from {
+        let rows = wait(reader.snapshot().scan(table, first.., Direction::Forward, usize::MAX))?;
+        rows.iter().for_each(|(number, _)| each(*number));
+        let last = rows.last_key().filter(|_| rows.more());
+        from = last.and_then(|last| RecordNumber::new(last.get() + 1));
+    }
+    Ok(())
+}
+
+/// A set of record numbers.
+#[derive(Debug, Default)]
+struct NumberSet(BTreeMap<u64, u64>);
+
+impl NumberSet {
+    /// Adds a number; whether it is new.
+    fn insert(&mut self, number: RecordNumber) -> bool {
+        let (at, bit) = place(number);
+        let word = self.0.entry(at).or_default();
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    fn contains(&self, number: RecordNumber) -> bool {
+        let (at, bit) = place(number);
+        self.word(at) & bit != 0
+    }
+
+    fn word(&self, at: u64) -> u64 {
+        self.0.get(&at).copied().unwrap_or_default()
+    }
+
+    /// The numbers that are in neither of two others, in order.
+    fn without(&self, other: &Self, another: &Self) -> impl Iterator<Item = u64> {
+        self.0.iter().flat_map(move |(at, word)| {
+            let left = word & !other.word(*at) & !another.word(*at);
+            (0..WORD_BITS).filter(move |bit| left & 1 << bit != 0).map(move |bit| at * WORD_BITS + bit)
+        })
+    }
+}
+
+/// Where a number stands in a set.
+fn place(number: RecordNumber) -> (u64, u64) {
+    (number.get() / WORD_BITS, 1 << (number.get() % WORD_BITS))
+}
