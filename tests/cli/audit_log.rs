@@ -6,8 +6,8 @@ use std::{fs, path::Path, process::Command};
 use serde_json::{Value, json};
 use vault_domain::RecordNumber;
 use vault_store::{
-    Batch,
-    table::{Records, States},
+    Batch, Direction,
+    table::{Checkpoints, Records, States},
     wait,
 };
 use vault_tests::{stored_log, vault::VAULT};
@@ -176,6 +176,28 @@ async fn a_verification_goes_on_from_its_state_and_believes_no_false_one() {
     let line =
         verify(&data, &[&words[..], &["--checkpoint", note.to_str().unwrap()]].concat()).with(0).lines().remove(0);
     assert_eq!(line["resumed_from"], 0);
+    audited.vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_whose_checkpoints_were_taken_away_vouches_for_nothing() {
+    let audited = Audited::after(20).await;
+    let eu = audited.vault.data_directory().join("eu");
+    verify(&eu, &[]).with(0);
+    let mut store = stored_log::open(&eu, VAULT, "eu").unwrap();
+    let mut batch = Batch::default();
+    let rows = wait(store.reader.snapshot().scan(Checkpoints, .., Direction::Forward, 1000)).unwrap();
+    rows.iter().for_each(|row| batch.delete(Checkpoints, row.0));
+    assert!(!batch.is_empty());
+    store.writer.commit([&batch]).unwrap();
+    drop(store);
+    let line = verify(&eu, &[]).with(4).lines().remove(0);
+    assert!(line["problem"].as_str().unwrap().contains("nobody has signed this log"), "{line}");
+    // A folder of pipes holds nobody up, and a key that never ends fills no memory.
+    let folder = audited.path("pipes");
+    fs::create_dir_all(&folder).unwrap();
+    nix::unistd::mkfifo(&folder.join("checkpoint"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+    assert_ne!(verify(&folder, &["--verifier-key", "/dev/zero"]).code, Some(0));
     audited.vault.finish().await;
 }
 

@@ -186,10 +186,10 @@ fn what_is_no_regular_file_is_refused_by_name_and_holds_nobody_up() {
         ("TOKENVAULT_TLS_CERTIFICATE", fifo),
         ("TOKENVAULT_TLS_CLIENT_CA", fifo),
     ] {
-        let refused = check(&config, &[(variable, value)]).with(1);
+        let refused = check(&config, &[(variable, value)]).with(2);
         assert!(refused.out.contains("no regular file") && refused.out.contains(fifo), "{variable}: {refused:?}");
     }
-    let refused = check(Path::new(fifo), &[]).with(1);
+    let refused = check(Path::new(fifo), &[]).with(2);
     assert!(refused.out.contains("no regular file") && refused.out.contains(fifo), "{refused:?}");
     // A link to a file is one, as Kubernetes has it.
     let [catalog, real] = ["catalog.toml", "real.toml"].map(|name| place.join(name));

@@ -180,6 +180,7 @@ pub(crate) fn entry_json(entry: &AccessLogEntry) -> Value {
             "origin": receipt.origin,
             "index": receipt.index,
             "leaf_hash": hex(&receipt.leaf_hash),
+            "log_id": hex(&receipt.log_id),
         })),
         "request_id": entry.request_id,
         "tenant": entry.tenant,

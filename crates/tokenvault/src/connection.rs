@@ -62,7 +62,7 @@ pub(crate) struct Connection {
     /// How often a call is attempted while the vault is busy or away, 1 to 10
     #[arg(long, value_name = "NUMBER", default_value_t = ATTEMPTS_DEFAULT, value_parser = parse_attempts)]
     pub(crate) attempts: u32,
-    /// Keep the newest checkpoint of each log here, and refuse a log that does not go on from what was seen of it
+    /// Keep the newest checkpoint of each log of this vault here, and refuse one that does not go on from what was seen
     #[arg(long, env = "TOKENVAULT_CHECKPOINTS", value_name = "FOLDER")]
     pub(crate) checkpoints: Option<PathBuf>,
     /// Follow the vault to this endpoint when a region is served there; may be given several times

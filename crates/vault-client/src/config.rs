@@ -141,8 +141,8 @@ impl ClientConfig {
         Self { tokens: Some(tokens), ..self }
     }
 
-    /// Keeps the newest checkpoint of each log in this folder, beside memory: a log that does not go on from what another
-    /// run has seen is refused, too.
+    /// Keeps the newest checkpoint of each log in this folder, one for each vault, beside memory: a log that does not
+    /// go on from what another run has seen is refused, too.
     #[must_use]
     pub fn keeping_checkpoints(self, folder: PathBuf) -> Self {
         Self { checkpoints: Some(folder), ..self }

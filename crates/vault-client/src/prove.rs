@@ -71,7 +71,7 @@ impl Client {
         });
         let answer = made.await.outcome?;
         let leaf = hash(&answer.leaf_hash)?;
-        let shown = answer.entry.map(|entry| (entry, answer.bytes));
+        let shown = answer.entry.map(|entry| (entry, answer.entry_bytes));
         if shown.as_ref().is_some_and(|(_, bytes)| leaf_hash(bytes) != leaf) {
             return Err(ClientError::AnswerMalformed("the entry's bytes are not those of its hash"));
         }
@@ -95,7 +95,11 @@ impl Client {
         let made = self.unary(&region, message, true, |channel, request| async move {
             AuditServiceClient::new(channel).get_inclusion_proof(request).await
         });
-        let answer = made.await.outcome?;
+        let answer = made.await.outcome.map_err(|error| match leaf {
+            // A log that gave a receipt had an entry there.
+            Some(_) if is_out_of_tree(&error) => ClientError::ProofRefuted(LedgerError::OutOfTree),
+            _ => error,
+        })?;
         let checkpoint = verified(&region, answer.checkpoint, &answer.verifier_key, pinned)?;
         let stated = hash(&answer.leaf_hash)?;
         if leaf.is_some_and(|leaf| *leaf != stated) {
@@ -147,6 +151,12 @@ pub(crate) struct Grown {
     pub(crate) hashes: Vec<TreeHash>,
     checkpoint: String,
     verifier_key: String,
+}
+
+/// Whether a log says that it is shorter than a question takes it to be.
+pub(crate) fn is_out_of_tree(error: &ClientError) -> bool {
+    let fields = error.refusal().map(|refusal| refusal.violations.as_slice()).unwrap_or_default();
+    fields.iter().any(|violation| ["index", "old_size"].contains(&violation.field.as_str()))
 }
 
 fn hash(bytes: &[u8]) -> Result<TreeHash, ClientError> {

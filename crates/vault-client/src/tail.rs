@@ -33,8 +33,8 @@ pub struct AccessLogTail {
 }
 
 impl Client {
-    /// Follows the log of a region: entries that match, from an index on, or those that come from now on. Bounds of time
-    /// and pages are not looked at.
+    /// Follows the log of a region: entries that match, from an index on, or those that come from now on. Bounds of
+    /// time and pages are not looked at.
     #[must_use]
     pub fn tail_access_log(&self, query: AccessLogQuery, from_index: Option<u64>) -> AccessLogTail {
         AccessLogTail { client: self.clone(), query, next: from_index, stream: None, failures: 0 }
@@ -48,8 +48,8 @@ impl AccessLogTail {
         self.next
     }
 
-    /// The next part: entries, or how far the vault has looked. Resolves at least every 10 seconds or so. Can be dropped
-    /// and called again without a loss.
+    /// The next part: entries, or how far the vault has looked. Resolves at least every 10 seconds or so. Can be
+    /// dropped and called again without a loss.
     ///
     /// # Errors
     /// When the vault refuses, or can't be reached in as many attempts as the client makes.

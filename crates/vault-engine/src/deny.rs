@@ -125,7 +125,7 @@ impl Engine {
             if let Some(key) = key(&name) {
                 batch.put(Meta, &key, &encode(&name, &denial));
             }
-            operation.note(policy_set, Deed { reference: reference_to(&name), difference: None, batch }).await?;
+            operation.conclude(policy_set, Deed { reference: reference_to(&name), difference: None, batch }).await?;
             let mut list = self.denied.0.write().unwrap_or_else(PoisonError::into_inner);
             over.iter().for_each(|name| drop(list.remove(name)));
             list.insert(name, denial);
@@ -151,7 +151,7 @@ impl Engine {
             let rows = list.range((from, Bound::Unbounded)).filter(|(_, denial)| denial.until > now);
             rows.take(most).map(|(name, denial)| (name.clone(), denial.clone())).collect()
         });
-        operation.note(self.rules().policies.fingerprint(), Deed::default()).await?;
+        operation.conclude(self.rules().policies.fingerprint(), Deed::default()).await?;
         call.check_deadline(&*self.clock)?;
         Ok(listed)
     }

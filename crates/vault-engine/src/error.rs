@@ -188,7 +188,8 @@ impl From<ReadError> for Error {
 
 impl From<JournalError> for Error {
     fn from(error: JournalError) -> Self {
-        Self::because(Reason::Internal, error)
+        let reason = if matches!(error, JournalError::Busy) { Reason::Busy } else { Reason::Internal };
+        Self::because(reason, error)
     }
 }
 

@@ -252,7 +252,7 @@ impl Engine {
         let mut operation = self.admit_to_node(call, Action::ListPolicyVersions).await?;
         let rules = self.rules();
         let versions = self.versions.list(before, most);
-        operation.note(rules.policies.fingerprint(), Deed::default()).await?;
+        operation.conclude(rules.policies.fingerprint(), Deed::default()).await?;
         call.check_deadline(&*self.clock)?;
         Ok(VersionsPage { versions, serving: rules.version, fingerprint: rules.policies.rules_fingerprint() })
     }
@@ -273,7 +273,7 @@ impl Engine {
             Ok(found) => found,
             Err(error) => return Err(operation.refuse(error).await),
         };
-        operation.note(rules.policies.fingerprint(), Deed::default()).await?;
+        operation.conclude(rules.policies.fingerprint(), Deed::default()).await?;
         call.check_deadline(&*self.clock)?;
         Ok(found)
     }

@@ -66,13 +66,17 @@ impl Engine {
     /// When the caller may not; the node's log has the refusal.
     pub(crate) async fn admit_to_node<'a>(&'a self, call: &'a Call, action: Action) -> Result<Operation<'a>, Error> {
         let rules = self.rules();
-        let once = match account(&rules.policies, call).and_then(|_| self.claim_at_node(call, action)) {
+        // Who may not is one of those whose refusals are counted, and has used no nonce: nobody can fill the log by it.
+        let once = match self.may(call, action, &rules).and_then(|()| self.claim_at_node(call, action)) {
             Ok(once) => once,
             Err(error) => return Err(self.turn_away(call, action, error).await),
         };
         let operation = Operation { engine: self, call, action, once, is_spent: false };
-        let admitted = self.may(call, action, &rules).and_then(|()| call.check_deadline(&*self.clock));
-        match admitted {
+        let admitted = match &operation.once {
+            Some(once) => once.look(&self.node.reader.snapshot(), self.node.journal.now(self.clock.wall())).await,
+            None => Ok(()),
+        };
+        match admitted.and_then(|()| call.check_deadline(&*self.clock)) {
             Ok(()) => Ok(operation),
             Err(error) => Err(operation.refuse(error).await),
         }
@@ -92,6 +96,17 @@ impl Operation<'_> {
         match engine.node.record_once(call, *action, error.reason(), batch).await {
             Ok(()) => error,
             Err(unrecorded) => unrecorded,
+        }
+    }
+
+    /// The same as [`Operation::note`] where nothing follows: what keeps the entry out is an entry.
+    ///
+    /// # Errors
+    /// As of [`Operation::note`].
+    pub(crate) async fn conclude(&mut self, policy_set: [u8; 8], deed: Deed) -> Result<(), Error> {
+        match self.note(policy_set, deed).await {
+            Err(error) if !error.is_unrecorded() => Err(self.refuse(error).await),
+            concluded => concluded,
         }
     }
 

@@ -6,9 +6,9 @@
 //! looked for in all buckets of the window, for whoever sends a nonce again may state another time.
 //!
 //! Nearly every nonce is new, and a look-up would cost each of them more than its row. So a filter in memory, of a
-//! fixed size, tells which nonces were surely never used; a call with one of those needs no look-up and no condition,
-//! as no other call with its nonce gets past [`NonceBook::claim`] while it is under way. A start fills the filter from
-//! the rows. Where the filter is not sure, the rows decide: one in 50 new nonces at 10,000 calls a second.
+//! fixed size for each log, tells which nonces were surely never used; a call with one of those needs no look-up and no
+//! condition, as no other call with its nonce gets past [`NonceBook::claim`] while it is under way. A start fills the
+//! filter from the rows. Where the filter is not sure, the rows decide: one in 50 new nonces at 10,000 calls a second.
 //!
 //! The vault's time is its wall clock, but never before the newest entry: a clock that is set back makes no old call
 //! new.
@@ -25,6 +25,7 @@ use std::{
 
 use vault_crypto::sha256;
 use vault_domain::{Action, Freshness, Millis, Nonce, Reason, limits};
+use vault_journal::Journal;
 use vault_keys::Digest16;
 use vault_store::{
     Batch, Direction, ReadError, Reader, Snapshot,
@@ -33,7 +34,7 @@ use vault_store::{
 
 use crate::{Engine, call::Call, draft::Draft, enter::Scope, error::Error};
 
-/// Words of 64 bits in one generation of the filter: 4 MiB, and so much for every log. Five million nonces, those of
+/// Words of 64 bits in one generation of the filter: 4 MiB, so 8 MiB for every log. Five million nonces, those of
 /// four minutes at 20,000 calls a second, have seven bits each.
 const FILTER_WORDS: usize = 1 << 19;
 /// Bits that a nonce sets in its word.
@@ -114,7 +115,7 @@ impl Engine {
         if let Some((nonce, sent)) = self.freshness(call, action)? {
             let vault = scope.vault;
             let hash = vault.keys.nonce_name(scope.account.tenant(), &call.principal, &nonce);
-            scope.once = Some(vault.nonces.claim(hash, sent, vault.journal.now(self.clock.wall()))?);
+            scope.once = Some(vault.nonces.claim_at(&vault.journal, hash, sent, self.clock.wall())?);
         }
         Ok(())
     }
@@ -125,8 +126,7 @@ impl Engine {
         let Some((nonce, sent)) = self.freshness(call, action)? else { return Ok(None) };
         let digest = sha256(&[b"tokenvault/nonce/1\0", call.principal.as_str().as_bytes(), &nonce.0]);
         let hash = std::array::from_fn(|at| digest.get(at).copied().unwrap_or_default());
-        let now = self.node.journal.now(self.clock.wall());
-        self.node.nonces.claim(hash, sent, now).map(Some)
+        self.node.nonces.claim_at(&self.node.journal, hash, sent, self.clock.wall()).map(Some)
     }
 
     /// The nonce and the timestamp of a call.
@@ -144,16 +144,17 @@ impl Engine {
 }
 
 impl NonceBook {
-    /// Reads the nonces that still count.
+    /// Reads the nonces that are kept: all of them, for a clock that is wrong at the start may be put right behind it.
     pub(crate) async fn open(reader: &Reader, window: Duration, now: Millis) -> Result<Self, ReadError> {
         let mut memory = Memory::new(now);
         let snapshot = reader.snapshot();
-        let row = |bucket| NonceRow { bucket, hash: [0; 16] };
-        let mut from = Bound::Included(row(bucket(before(now, window))));
+        let mut from = Bound::Unbounded;
         loop {
             let rows = snapshot.scan(Nonces, (from, Bound::Unbounded), Direction::Forward, SCAN_ROWS).await?;
             for (row, _) in rows.iter() {
                 memory.note(&row.hash);
+                // A wider window than today's may have let it in from as far ahead as its bucket reaches.
+                memory.since = memory.since.max(end(row.bucket));
             }
             match rows.last_key() {
                 Some(last) if rows.more() => from = Bound::Excluded(*last),
@@ -163,17 +164,23 @@ impl NonceBook {
         Ok(Self { window, memory: Mutex::new(memory), kept: AtomicU32::default() })
     }
 
-    /// Takes the nonce for one call, until what is returned is dropped.
+    /// The same as [`NonceBook::claim`], in the journal's time.
+    fn claim_at(&self, journal: &Journal, hash: Digest16, sent: Millis, wall: Millis) -> Result<Once<'_>, Error> {
+        self.claim(hash, sent, journal.now(wall), journal.now(Millis::default()))
+    }
+
+    /// Takes the nonce for one call, until what is returned is dropped. `logged` is the time of the newest entry: by it
+    /// the filter forgets, for no call can be older than it, whatever the wall clock says later.
     ///
     /// # Errors
     /// When a call with this nonce is under way, or the timestamp is too far from now.
-    pub(crate) fn claim(&self, hash: Digest16, sent: Millis, now: Millis) -> Result<Once<'_>, Error> {
+    pub(crate) fn claim(&self, hash: Digest16, sent: Millis, now: Millis, logged: Millis) -> Result<Once<'_>, Error> {
         self.check_time(sent, now)?;
         let mut memory = self.memory();
         if !memory.under_way.insert(hash) {
             return Err(Error::new(Reason::NonceReplayed));
         }
-        memory.turn(now, self.window);
+        memory.turn(logged, self.window);
         let is_new = memory.note(&hash);
         Ok(Once { book: self, hash, sent, is_new })
     }
@@ -219,11 +226,11 @@ impl Memory {
     }
 
     /// Forgets the elder generation when the younger one has lasted two windows.
-    fn turn(&mut self, now: Millis, window: Duration) {
-        if now > self.since.saturating_add(2 * window) {
+    fn turn(&mut self, logged: Millis, window: Duration) {
+        if logged > self.since.saturating_add(2 * window) {
             self.used.swap(0, 1);
             self.used[0].fill(0);
-            self.since = now;
+            self.since = logged;
         }
     }
 
@@ -249,17 +256,33 @@ impl<'v> Once<'v> {
     /// [`Reason::NonceReplayed`] when it was used.
     pub(crate) async fn take(&self, snapshot: &Snapshot<'_>, draft: &mut Draft<'v>) -> Result<(), Error> {
         self.book.check_time(self.sent, draft.now)?;
+        self.look(snapshot, draft.now).await?;
         if !self.is_new {
-            let rows: Vec<NonceRow> = self.book.buckets(draft.now).map(|bucket| self.row(bucket)).collect();
-            if snapshot.get_many(Nonces, &rows).await?.iter().any(|row| row.is_some()) {
-                return Err(Error::new(Reason::NonceReplayed));
-            }
             // A call that was given up gives its claim back, and may have left its commit in the journal's queue.
-            rows.iter().for_each(|row| draft.must_stay(Nonces, row));
+            self.rows(draft.now).for_each(|row| draft.must_stay(Nonces, &row));
         }
         self.spend(&mut draft.batch);
         draft.let_go = Some(self.book.let_go(draft.now, &mut draft.batch));
         Ok(())
+    }
+
+    /// Looks whether the nonce was used, if that is not known.
+    ///
+    /// # Errors
+    /// [`Reason::NonceReplayed`] when it was.
+    pub(crate) async fn look(&self, snapshot: &Snapshot<'_>, now: Millis) -> Result<(), Error> {
+        if !self.is_new {
+            let rows: Vec<NonceRow> = self.rows(now).collect();
+            if snapshot.get_many(Nonces, &rows).await?.iter().any(|row| row.is_some()) {
+                return Err(Error::new(Reason::NonceReplayed));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the nonce can be by now.
+    fn rows(&self, now: Millis) -> impl Iterator<Item = NonceRow> {
+        self.book.buckets(now).map(|bucket| self.row(bucket))
     }
 
     /// Uses the nonce up, whatever becomes of the call.
@@ -296,6 +319,12 @@ impl Drop for LetGo<'_> {
 
 fn before(now: Millis, by: Duration) -> Millis {
     Millis(now.0.saturating_sub(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// The end of a bucket.
+fn end(bucket: u32) -> Millis {
+    let end = (u128::from(bucket) + 1).saturating_mul(limits::NONCE_BUCKET.as_millis());
+    Millis(u64::try_from(end).unwrap_or(u64::MAX)).min(Millis::MAX)
 }
 
 fn bucket(time: Millis) -> u32 {
@@ -360,12 +389,12 @@ mod tests {
     #[test]
     fn a_nonce_is_claimed_by_one_call_at_a_time_and_new_once() {
         let book = book(limits::REPLAY_WINDOW_DEFAULT);
-        let first = book.claim(hash(1), BEGIN, BEGIN).unwrap();
+        let first = book.claim(hash(1), BEGIN, BEGIN, BEGIN).unwrap();
         assert!(first.is_new);
-        assert_eq!(book.claim(hash(1), BEGIN, BEGIN).err().unwrap().reason(), Reason::NonceReplayed);
-        assert!(book.claim(hash(2), BEGIN, BEGIN).unwrap().is_new);
+        assert_eq!(book.claim(hash(1), BEGIN, BEGIN, BEGIN).err().unwrap().reason(), Reason::NonceReplayed);
+        assert!(book.claim(hash(2), BEGIN, BEGIN, BEGIN).unwrap().is_new);
         drop(first);
-        assert!(!book.claim(hash(1), BEGIN, BEGIN).unwrap().is_new);
+        assert!(!book.claim(hash(1), BEGIN, BEGIN, BEGIN).unwrap().is_new);
     }
 
     #[test]
@@ -376,14 +405,26 @@ mod tests {
         for used in (0..3600).step_by(7) {
             // As far ahead as it may be: it stays good for two windows.
             let sent = at(used).saturating_add(window);
-            assert!(book.claim(hash(used), sent, at(used)).unwrap().is_new);
+            assert!(book.claim(hash(used), sent, at(used), at(used)).unwrap().is_new);
             for before in (0..=used).step_by(7) {
                 if used - before <= 2 * window.as_secs() {
                     let sent = at(before).saturating_add(window);
-                    assert!(!book.claim(hash(before), sent, at(used)).unwrap().is_new, "{before} at {used}");
+                    assert!(!book.claim(hash(before), sent, at(used), at(used)).unwrap().is_new, "{before} at {used}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_clock_that_runs_ahead_for_a_moment_makes_the_filter_forget_nothing() {
+        let book = book(limits::REPLAY_WINDOW_DEFAULT);
+        assert!(book.claim(hash(1), BEGIN, BEGIN, BEGIN).unwrap().is_new);
+        for hours in 1..9 {
+            let ahead = BEGIN.saturating_add(Duration::from_secs(hours * 3600));
+            // Nothing is committed by that time.
+            assert!(book.claim(hash(hours + 1), ahead, ahead, BEGIN).unwrap().is_new);
+        }
+        assert!(!book.claim(hash(1), BEGIN, BEGIN, BEGIN).unwrap().is_new);
     }
 
     #[test]

@@ -16,9 +16,9 @@ const KEY_BYTES_MAX: usize = 20;
 /// A row's key, as short as those that can be a condition.
 pub(crate) type RowKey = ([u8; KEY_BYTES_MAX], u8);
 
-/// Rows that are remembered at once: what a vault at full speed changes in a tenth of a second, which is several times
-/// as long as a call looks back.
-const CHANGES_MAX: usize = 1 << 18;
+/// Rows that are remembered at once: more than the calls and streams that may be under way can change, so that none of
+/// them looks back beyond it on a slow disk.
+const CHANGES_MAX: usize = 1 << 20;
 
 /// The numbers of tables are below this one.
 const TABLES: usize = 32;

@@ -52,6 +52,9 @@ pub enum JournalError {
         /// Where.
         index: u64,
     },
+    /// The journal's queue is full: nothing can be asked of it now.
+    #[error("the journal has more to do than it takes on")]
+    Busy,
     /// A thread could not be started.
     #[error("a thread can't be started: {0}")]
     Thread(#[source] std::io::Error),

@@ -176,11 +176,14 @@ impl Journal {
         }
     }
 
-    /// The growing edge of the log, by the thread that has it in memory; `None` when the journal has ended or is busy.
-    pub(crate) async fn edge(&self) -> Option<Frontier> {
+    /// The growing edge of the log, by the thread that has it in memory; `None` when the journal has ended.
+    pub(crate) async fn edge(&self) -> Result<Option<Frontier>, JournalError> {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Message::Edge(reply)).ok()?;
-        answer.await.ok()
+        match self.enqueue(Message::Edge(reply)) {
+            Ok(()) => Ok(answer.await.ok()),
+            Err(CommitError::Busy) => Err(JournalError::Busy),
+            Err(_) => Ok(None),
+        }
     }
 
     fn enqueue(&self, message: Message) -> Result<(), CommitError> {

@@ -1,5 +1,5 @@
-//! Proofs about a log that goes on growing (RFC 6962 section 2.1): from the full tiles in the store, and the edge of the
-//! tree that the journal has in memory.
+//! Proofs about a log that goes on growing (RFC 6962 section 2.1): from the full tiles in the store, and the edge of
+//! the tree that the journal has in memory.
 
 use vault_domain::LogIndex;
 use vault_ledger::{
@@ -72,7 +72,7 @@ impl Journal {
         if size.0 > on_disk {
             return Err(LedgerError::OutOfTree.into());
         }
-        match self.edge().await {
+        match self.edge().await? {
             Some(edge) => Ok(edge),
             None => LogReader::new(reader, self.origin()).frontier(on_disk),
         }

@@ -109,6 +109,14 @@ pub enum Problem {
         /// Where it is known from.
         whose: String,
     },
+    /// A head is of fewer entries than the check began behind.
+    #[error("{whose} is of {size} entries, which were not read in this run: begin anew, without what was kept")]
+    HeadBefore {
+        /// The size of the head.
+        size: u64,
+        /// Where it is known from.
+        whose: String,
+    },
     /// The log is shorter than a head.
     #[error("the log was cut off or rolled back: {whose} is of {size} entries")]
     Behind {
@@ -154,9 +162,24 @@ impl LogCheck {
         Self { size: size.0, known: BTreeMap::new(), peaks, log_time, position: from, vouched, tiles: Vec::new() }
     }
 
-    /// Adds a head that the log has to meet, of more entries than were checked already.
+    /// Adds a head that the log has to meet, of as many entries as were checked already or more.
     pub fn expect(&mut self, known: KnownHead) {
         self.known.entry(known.head.size.0).or_default().push(known);
+    }
+
+    /// Holds the heads of as many entries as were checked by now against them, and refuses those of fewer: which root
+    /// the log had there is not known any more.
+    fn meet_here(&mut self) -> Option<Fault> {
+        let (size, root) = (self.peaks.count, self.peaks.root());
+        let behind = self.known.split_off(&size);
+        let earlier = std::mem::replace(&mut self.known, behind).into_values().flatten().next();
+        let forked = self.known.remove(&size).into_iter().flatten().find(|known| known.head.root != root);
+        let problem = match (earlier, forked) {
+            (Some(KnownHead { head, whose }), _) => Problem::HeadBefore { size: head.size.0, whose },
+            (None, Some(KnownHead { whose, .. })) => Problem::Forked { size, whose },
+            (None, None) => return None,
+        };
+        Some(Fault { first: 0, last: size.saturating_sub(1), problem })
     }
 
     /// Entries that were checked.
@@ -193,6 +216,9 @@ impl LogCheck {
         source: &S,
         mut each: impl FnMut(u64, &Entry),
     ) -> Result<bool, Stopped<S::Error>> {
+        if let Some(fault) = self.meet_here() {
+            return Err(Stopped::Fault(fault));
+        }
         let first = self.peaks.count;
         let Some(width) = self.size.checked_sub(first).filter(|rest| *rest > 0) else {
             return self.missing_heads().map_or(Ok(false), |fault| Err(Stopped::Fault(fault)));

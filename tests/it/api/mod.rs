@@ -18,7 +18,7 @@ mod proofs;
 mod query;
 mod randomness;
 mod reflection;
-mod replay;
+pub(crate) mod replay;
 mod restart;
 mod rules;
 mod stream;

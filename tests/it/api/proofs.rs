@@ -156,12 +156,12 @@ async fn an_entry_is_given_whole_to_its_tenant_and_as_a_hash_to_others() {
         .receipt;
     let shown = entry(&own, receipt.index).await.unwrap();
     assert_eq!(shown.leaf_hash, receipt.leaf_hash);
-    assert_eq!(leaf_hash(&shown.bytes).0.as_slice(), receipt.leaf_hash);
+    assert_eq!(leaf_hash(&shown.entry_bytes).0.as_slice(), receipt.leaf_hash);
     let said = shown.entry.unwrap();
     assert_eq!((said.action.as_str(), said.principal.as_str()), ("tokenize", Role::Loader.principal()));
     assert_eq!(said.receipt.unwrap().index, receipt.index);
     let hidden = entry(&other, receipt.index).await.unwrap();
-    assert!(hidden.entry.is_none() && hidden.bytes.is_empty());
+    assert!(hidden.entry.is_none() && hidden.entry_bytes.is_empty());
     assert_eq!(hidden.leaf_hash, receipt.leaf_hash);
     // The vault's own entries concern no tenant.
     for auditor in [&own, &other] {

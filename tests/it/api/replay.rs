@@ -3,12 +3,11 @@
 use std::{fs, time::Duration};
 
 use tonic::{Code, Request, metadata::MetadataMap};
-use vault_domain::{Action, Clock, Decision, ManualClock, Millis};
-use vault_ledger::Entry;
-use vault_proto::v1::{self, admin_service_client::AdminServiceClient};
+use vault_domain::{Clock, ManualClock, Millis};
+use vault_proto::v1;
 use vault_tests::{
     caller::Caller,
-    connection::{Connection, freshness_of},
+    connection::freshness_of,
     refusal::Refusal,
     requests::{describe, detokenize, detokenize_item, email, query, tokenize},
     roles::Role,
@@ -23,7 +22,7 @@ const WINDOW: Duration = Duration::from_secs(120);
 const MS: Duration = Duration::from_millis(1);
 
 /// A request that says of itself just this.
-fn said<T>(message: T, nonce: u128, sent: Millis) -> Request<T> {
+pub(crate) fn said<T>(message: T, nonce: u128, sent: Millis) -> Request<T> {
     said_as(message, &format!("{nonce:032x}"), &sent.to_string())
 }
 
@@ -42,12 +41,12 @@ async fn with_a_token() -> (TestVault, ManualClock, Caller, String) {
 }
 
 #[track_caller]
-fn assert_replayed(refusal: &Refusal) {
+pub(crate) fn assert_replayed(refusal: &Refusal) {
     refusal.is(Code::FailedPrecondition, "NONCE_REPLAYED");
 }
 
 #[track_caller]
-fn assert_late(refusal: &Refusal) {
+pub(crate) fn assert_late(refusal: &Refusal) {
     refusal.is(Code::FailedPrecondition, "TIMESTAMP_OUTSIDE_WINDOW");
 }
 
@@ -373,71 +372,4 @@ async fn which_calls_count_once_and_how_old_they_may_be_is_configured() {
     }
     fs::write(&file, before).unwrap();
     vault.finish().await;
-}
-
-type Operator = AdminServiceClient<Connection>;
-
-fn operator_on(connection: Connection) -> Operator {
-    let origin = connection.origin().clone();
-    AdminServiceClient::with_origin(connection, origin)
-}
-
-/// Denies an access token, in a call that says this of itself.
-async fn deny(operator: &Operator, jti: &str, nonce: u128, sent: Millis) -> Result<(), Refusal> {
-    let token = v1::DeniedAccessToken { issuer: "idp".to_owned(), jti: jti.to_owned(), ..Default::default() };
-    let request = said(v1::DenyAccessTokensRequest { tokens: vec![token] }, nonce, sent);
-    let denied = operator.clone().deny_access_tokens(request).await;
-    denied.map(drop).map_err(|status| Refusal::of_call(&status))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_call_of_an_operator_counts_once_whatever_becomes_of_it_and_across_a_restart() {
-    let (mut vault, clock) = vault_and_clock().await;
-    let operator = operator_on(vault.caller(Role::Regional).await.connection().clone());
-    let now = clock.wall();
-    deny(&operator, "stolen", 1, now).await.unwrap();
-    assert_replayed(&deny(&operator, "stolen", 1, now).await.unwrap_err());
-    assert_replayed(&deny(&operator, "another", 1, Millis(now.0 + 60_000)).await.unwrap_err());
-    let list = said(v1::ListDeniedAccessTokensRequest::default(), 1, now);
-    let listed = operator.clone().list_denied_access_tokens(list).await.unwrap_err();
-    assert_replayed(&Refusal::of_call(&listed));
-    // A call that is refused, by what it says or by who makes it, has used its nonce up.
-    deny(&operator, "", 2, now).await.unwrap_err().is(Code::InvalidArgument, "FIELD_INVALID");
-    assert_replayed(&deny(&operator, "stolen", 2, now).await.unwrap_err());
-    let payments = operator_on(vault.caller(Role::Payments).await.connection().clone());
-    deny(&payments, "stolen", 2, now).await.unwrap_err().is(Code::PermissionDenied, "ACCESS_DENIED");
-    assert_replayed(&deny(&payments, "stolen", 2, now).await.unwrap_err());
-    let bare = operator_on(vault.try_connect(Role::Regional).await.unwrap().without_nonces());
-    let without = bare.clone().list_denied_access_tokens(v1::ListDeniedAccessTokensRequest::default()).await;
-    Refusal::of_call(&without.unwrap_err()).is(Code::InvalidArgument, "NONCE_REQUIRED");
-    let late = deny(&operator, "stolen", 3, Millis(now.0 - 120_001)).await.unwrap_err();
-    assert_late(&late);
-    // Of many at once one passes.
-    let calls: Vec<_> = (0..32)
-        .map(|_| {
-            let operator = operator.clone();
-            tokio::spawn(async move { deny(&operator, "raced", 4, now).await })
-        })
-        .collect();
-    let mut passed = 0;
-    for call in calls {
-        match call.await.unwrap() {
-            Ok(()) => passed += 1,
-            Err(refused) => assert_replayed(&refused),
-        }
-    }
-    assert_eq!(passed, 1);
-    drop((operator, payments, bare));
-    vault.stop().await;
-    vault.start_again().await;
-    let operator = operator_on(vault.caller(Role::Regional).await.connection().clone());
-    for used in [1, 2, 4] {
-        assert_replayed(&deny(&operator, "stolen", used, now).await.unwrap_err());
-    }
-    deny(&operator, "stolen", 5, now).await.unwrap();
-    vault.stop().await;
-    let log = vault.stored_log("node").decoded();
-    let allowed =
-        |entry: &&Entry| entry.head.action == Action::DenyAccessToken && entry.head.decision == Decision::Allowed;
-    assert_eq!(log.iter().filter(allowed).count(), 3);
 }

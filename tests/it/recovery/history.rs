@@ -172,7 +172,7 @@ async fn who_kept_a_checkpoint_notices_a_log_that_was_rolled_back_with_all_that_
     }
     contradicted.dedup();
     assert!(contradicted.len() > 1, "{contradicted:?}");
-    let kept = fs::read_to_string(vault.directory().join("seen/vault.test-audit-eu-1.checkpoint")).unwrap();
+    let kept = fs::read_to_string(vault.directory().join("seen/eu.checkpoint")).unwrap();
     assert_eq!(kept, newest.note, "the evidence stays");
     vault.finish().await;
 }

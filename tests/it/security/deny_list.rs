@@ -4,21 +4,24 @@ use std::time::Duration;
 
 use serde_json::json;
 use tonic::{Code, Request};
-use vault_domain::Action;
+use vault_domain::{Action, Clock, Decision, Millis};
 use vault_ledger::Entry;
 use vault_proto::v1::{
     DeniedAccessToken, DenyAccessTokensRequest, ListDeniedAccessTokensRequest, admin_service_client::AdminServiceClient,
 };
-use vault_tests::{refusal::Refusal, roles::Role, stored_log::people};
+use vault_tests::{connection::Connection, refusal::Refusal, roles::Role, stored_log::people};
 
 use super::access_token::Scene;
-use crate::bad_input::Refusals;
+use crate::{
+    api::replay::{assert_late, assert_replayed, said},
+    bad_input::Refusals,
+};
 
 /// The operator of the tests' catalog.
 const OPERATOR: Role = Role::Regional;
 
 impl Scene {
-    async fn admin(&self, role: Role) -> AdminServiceClient<vault_tests::connection::Connection> {
+    async fn admin(&self, role: Role) -> AdminServiceClient<Connection> {
         let connection = self.vault.caller(role).await.connection().clone();
         let origin = connection.origin().clone();
         AdminServiceClient::with_origin(connection, origin)
@@ -117,4 +120,72 @@ async fn the_deny_list_is_for_those_who_were_granted_it() {
     assert!(scene.denied(OPERATOR, "").await.unwrap().is_empty());
     assert!(scene.bring(&scene.token(|claims| claims["jti"] = json!("mine"))).await.is_ok());
     scene.finish(refusals).await;
+}
+
+type Operator = AdminServiceClient<Connection>;
+
+fn operator_on(connection: Connection) -> Operator {
+    let origin = connection.origin().clone();
+    AdminServiceClient::with_origin(connection, origin)
+}
+
+/// Denies an access token, in a call that says this of itself.
+async fn deny_saying(operator: &Operator, jti: &str, nonce: u128, sent: Millis) -> Result<(), Refusal> {
+    let token = DeniedAccessToken { issuer: "idp".to_owned(), jti: jti.to_owned(), ..Default::default() };
+    let request = said(DenyAccessTokensRequest { tokens: vec![token] }, nonce, sent);
+    let denied = operator.clone().deny_access_tokens(request).await;
+    denied.map(drop).map_err(|status| Refusal::of_call(&status))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_of_an_operator_counts_once_whatever_becomes_of_it_and_across_a_restart() {
+    let Scene { mut vault, clock, .. } = Scene::start().await;
+    let operator = operator_on(vault.caller(OPERATOR).await.connection().clone());
+    let now = clock.wall();
+    deny_saying(&operator, "stolen", 1, now).await.unwrap();
+    assert_replayed(&deny_saying(&operator, "stolen", 1, now).await.unwrap_err());
+    assert_replayed(&deny_saying(&operator, "another", 1, Millis(now.0 + 60_000)).await.unwrap_err());
+    let list = said(ListDeniedAccessTokensRequest::default(), 1, now);
+    let listed = operator.clone().list_denied_access_tokens(list).await.unwrap_err();
+    assert_replayed(&Refusal::of_call(&listed));
+    // A call that is refused for what it says has used its nonce up.
+    deny_saying(&operator, "", 2, now).await.unwrap_err().is(Code::InvalidArgument, "FIELD_INVALID");
+    assert_replayed(&deny_saying(&operator, "stolen", 2, now).await.unwrap_err());
+    let payments = operator_on(vault.caller(Role::Payments).await.connection().clone());
+    for _ in 0..2 {
+        deny_saying(&payments, "stolen", 2, now).await.unwrap_err().is(Code::PermissionDenied, "ACCESS_DENIED");
+    }
+    let bare = operator_on(vault.try_connect(OPERATOR).await.unwrap().without_nonces());
+    let without = bare.clone().list_denied_access_tokens(ListDeniedAccessTokensRequest::default()).await;
+    Refusal::of_call(&without.unwrap_err()).is(Code::InvalidArgument, "NONCE_REQUIRED");
+    let late = deny_saying(&operator, "stolen", 3, Millis(now.0 - 120_001)).await.unwrap_err();
+    assert_late(&late);
+    // Of many at once one passes.
+    let calls: Vec<_> = (0..32)
+        .map(|_| {
+            let operator = operator.clone();
+            tokio::spawn(async move { deny_saying(&operator, "raced", 4, now).await })
+        })
+        .collect();
+    let mut passed = 0;
+    for call in calls {
+        match call.await.unwrap() {
+            Ok(()) => passed += 1,
+            Err(refused) => assert_replayed(&refused),
+        }
+    }
+    assert_eq!(passed, 1);
+    drop((operator, payments, bare));
+    vault.stop().await;
+    vault.start_again().await;
+    let operator = operator_on(vault.caller(OPERATOR).await.connection().clone());
+    for used in [1, 2, 4] {
+        assert_replayed(&deny_saying(&operator, "stolen", used, now).await.unwrap_err());
+    }
+    deny_saying(&operator, "stolen", 5, now).await.unwrap();
+    vault.stop().await;
+    let log = vault.stored_log("node").decoded();
+    let allowed =
+        |entry: &&Entry| entry.head.action == Action::DenyAccessToken && entry.head.decision == Decision::Allowed;
+    assert_eq!(log.iter().filter(allowed).count(), 3);
 }

@@ -84,5 +84,7 @@ async fn follow(tail: &mut AccessLogTail, form: Output, until_end: bool) -> Resu
 fn line(record: &Value) -> String {
     let cell =
         |(_, pointer): &(_, &str)| record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    COLUMNS.iter().map(cell).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("  ")
+    let line = COLUMNS.iter().map(cell).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("  ");
+    // The vault's words, which a terminal must not take for commands.
+    line.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

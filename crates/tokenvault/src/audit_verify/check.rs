@@ -1,5 +1,7 @@
 //! The check itself, of either kind of source, and how it ends.
 
+use std::time::Duration;
+
 use vault_engine::LogAtRest;
 use vault_ledger::{
     Checkpoint, Entry, KnownHead, LogCheck, LogPosition, LogSource, Stopped, TILE_HASHES, TreeHash, TreeHead, TreeSize,
@@ -58,6 +60,9 @@ pub(crate) enum Ended {
     Good(Checked),
     Bad(Bad),
 }
+
+/// For how long entries may run on behind the newest checkpoint: ten times the interval of signing.
+const UNSIGNED_MAX: Duration = Duration::from_secs(10);
 
 /// Why it ended before its end.
 enum Halt {
@@ -124,9 +129,13 @@ pub(crate) fn check_store(
             if is_its_own { Ok((stored, head)) } else { Err(bad(&format!("{} is of another size", stored.whose))) }
         };
         // The newest one tells first whether the log was cut off; the others are met on the way.
-        if let Some(newest) = log.newest_checkpoint().map_err(Failure::from)? {
-            let (stored, head) = open_stored(newest.size, &newest.note)?;
-            run.expect(&stored.whose, head, &stored.note);
+        match log.newest_checkpoint().map_err(Failure::from)? {
+            Some(newest) => {
+                let (stored, head) = open_stored(newest.size, &newest.note)?;
+                run.expect(&stored.whose, head, &stored.note);
+            }
+            None if size > 0 => return Err(bad("no checkpoint is stored: nobody has signed this log")),
+            None => {}
         }
         let newest = run.newest.as_ref().map_or(0, |(size, _)| *size);
         let stored = |checked: u64| {
@@ -183,11 +192,16 @@ impl Run {
         mut each: impl FnMut(u64, &Entry) -> Result<(), Failure>,
     ) -> Result<Checked, Halt> {
         let mut failed = None;
+        let signed = self.newest.as_ref().map_or(0, |(size, _)| *size);
+        let mut signed_time = self.check.log_time();
         for bundles in 1_u64.. {
             for (known, head) in stored(self.check.checked())? {
                 self.expect(&known.whose, head, &known.note);
             }
             let goes_on = self.check.step(source, |index, entry| {
+                if index < signed {
+                    signed_time = entry.log_time;
+                }
                 if failed.is_none() {
                     failed = each(index, entry).err();
                 }
@@ -203,7 +217,14 @@ impl Run {
             }
         }
         self.tell(watch)?;
-        let signed = self.newest.as_ref().map_or(0, |(size, _)| *size);
+        // A vault signs every second. What runs on for longer was not written by one, or what covered it was taken
+        // away.
+        let unsigned = Duration::from_millis(self.check.log_time().0.saturating_sub(signed_time.0));
+        if self.size > signed && unsigned > UNSIGNED_MAX {
+            let problem = "no checkpoint covers these entries, and a vault signs one every second";
+            let (first, last) = (Some(signed), self.size.checked_sub(1));
+            return Err(Halt::Bad(Bad { first, last, problem: problem.to_owned() }));
+        }
         Ok(Checked { entries: self.size, signed, checkpoints: self.heads, root: self.check.root() })
     }
 

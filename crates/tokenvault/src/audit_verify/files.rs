@@ -1,7 +1,6 @@
 //! A log as files: a folder on the disk, or whatever else gives bytes for a path.
 
 use std::{
-    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -9,7 +8,7 @@ use std::{
 use vault_domain::limits;
 use vault_ledger::{CHECKPOINT_FILE, LogSource, TILE_BYTES, TILE_HASHES, TileId, bundle_path};
 
-use crate::exit::Failure;
+use crate::{audit_export::open_regular, exit::Failure};
 
 /// The longest bundle of entries, and one byte more, so that a longer one is seen to be too long.
 const BUNDLE_BYTES_MAX: u64 = (TILE_HASHES as u64) * (2 + limits::ENTRY_BYTES_MAX as u64) + 1;
@@ -48,7 +47,7 @@ impl LogFilesSource for FolderFiles {
         let path = self.path.join(path);
         let read = || {
             let mut bytes = Vec::new();
-            File::open(&path)?.take(limit).read_to_end(&mut bytes).map(|_| bytes)
+            open_regular(&path)?.take(limit).read_to_end(&mut bytes).map(|_| bytes)
         };
         match read() {
             Ok(bytes) => Ok(Some(bytes)),

@@ -11,7 +11,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use vault_domain::{Action, Millis, RecordNumber};
+use vault_domain::{Action, Millis, RecordNumber, limits};
 use vault_keys::Record;
 use vault_ledger::Entry;
 use vault_store::{
@@ -52,6 +52,12 @@ pub enum RecordFault {
     Removed {
         /// Its number.
         number: u64,
+    },
+    /// An entry names more records than any call has.
+    #[error("entry {index} names more records than a call can have")]
+    TooMany {
+        /// The entry.
+        index: u64,
     },
     /// It is there, and no entry made it.
     #[error("record {number} was put into the store: no entry made it")]
@@ -102,6 +108,11 @@ impl RecordCheck {
     pub fn entry(&mut self, log: &LogAtRest, index: u64, entry: &Entry) -> Result<(), ReadError> {
         let mut new = Vec::new();
         for group in entry.groups.iter().filter(|group| group.outcome.refused().is_none()) {
+            if group.numbers.total() > limits::BATCH_ITEMS_MAX as u64 {
+                // No call has so many items; to list them could take all memory there is.
+                self.fault(RecordFault::TooMany { index });
+                continue;
+            }
             for number in group.numbers.numbers() {
                 match entry.head.action {
                     Action::Tokenize if self.made.insert(number) => new.push(number),

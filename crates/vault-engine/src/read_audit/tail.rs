@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use vault_domain::{Action, LogIndex, Purpose, Reason, Reference, Region, Tenant, limits};
+use vault_domain::{Action, LogIndex, Purpose, Reason, Reference, Region, Tenant};
 use vault_journal::{Receipt, SignedCheckpoint};
 use vault_keys::RegionKeys;
 use vault_ledger::{Entry, Query, SUMMARY_ENTRIES, Summary};
@@ -21,6 +21,9 @@ use crate::{Engine, authorize::authorize_log, call::Call, error::Error};
 
 /// Entries that a step gives at most.
 const STEP_ENTRIES_MAX: usize = 256;
+/// Entries, and summaries of runs, that a step looks at: some tens of milliseconds, so that those who only look do not
+/// hold up those who ask.
+const STEP_LOOKS_MAX: u64 = 16_384;
 
 /// A log that is followed.
 pub struct Tail {
@@ -88,8 +91,8 @@ impl Engine {
         Ok((Tail { region, purpose, reference, search, next, checkpoints }, receipt))
     }
 
-    /// Goes on with a log that is followed, until entries are found, as many as one step may be are looked at, or its end
-    /// is reached.
+    /// Goes on with a log that is followed, until entries are found, as many as one step may be are looked at, or its
+    /// end is reached.
     ///
     /// # Errors
     /// When the caller may not see the log any more, which is in the log, or it can't be read.
@@ -147,7 +150,7 @@ impl Follow {
     fn step(&self, from: u64, size: u64, indexed: u64) -> Result<TailStep, Error> {
         let run = u64::from(SUMMARY_ENTRIES);
         let (mut entries, mut next, mut looked_at) = (Vec::new(), from, 0_u64);
-        while next < size && entries.is_empty() && looked_at < limits::QUERY_SCAN_ENTRIES_MAX {
+        while next < size && entries.is_empty() && looked_at < STEP_LOOKS_MAX {
             let end = (next / run + 1).saturating_mul(run);
             if end <= indexed && self.skip(next / run)? {
                 (next, looked_at) = (end, looked_at + 1);

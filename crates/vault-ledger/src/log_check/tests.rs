@@ -237,3 +237,32 @@ fn a_check_goes_on_from_its_position_and_a_false_position_passes_nothing() {
 fn source_of(size: u64) -> Memory {
     Memory { files: log(size).1 }
 }
+
+#[test]
+fn a_head_of_just_what_was_read_before_is_met_and_one_of_less_is_not_believed() {
+    let (head, files) = log(512);
+    let source = Memory { files };
+    let mut first = LogCheck::new(TreeSize(512), LogPosition::default());
+    while first.step(&source, |_, _| ()).unwrap() {}
+    let position = first.position().clone();
+    assert_eq!(position.entries, 512);
+    let go_on = |heads: &[TreeHead]| {
+        let mut check = LogCheck::new(TreeSize(512), position.clone());
+        heads.iter().for_each(|head| check.expect(KnownHead { head: *head, whose: "head".to_owned() }));
+        match check.step(&source, |_, _| ()) {
+            Ok(goes_on) => Ok(goes_on),
+            Err(Stopped::Fault(fault)) => Err(fault.problem),
+        }
+    };
+    assert_eq!(go_on(&[head]), Ok(false));
+    // The vault wrote its history anew, to just this size, and signed it.
+    let forked = TreeHead { root: leaf_hash(b"another history"), ..head };
+    for heads in [[forked, head], [head, forked]] {
+        assert_eq!(go_on(&heads), Err(Problem::Forked { size: 512, whose: "head".to_owned() }));
+    }
+    let (earlier, _) = log(300);
+    assert_eq!(go_on(&[earlier]), Err(Problem::HeadBefore { size: 300, whose: "head".to_owned() }));
+    let mut empty = LogCheck::new(TreeSize(0), LogPosition::default());
+    empty.expect(KnownHead { head: TreeHead { size: TreeSize(0), root: head.root }, whose: "head".to_owned() });
+    assert!(empty.step(&source, |_, _| ()).is_err());
+}

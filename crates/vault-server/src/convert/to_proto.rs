@@ -120,7 +120,7 @@ pub(crate) fn single(answer: EntryAnswer, origin: &str) -> v1::GetEntryResponse 
     let (found, bytes) = answer.entry.unzip();
     v1::GetEntryResponse {
         entry: found.map(|found| entry(found, origin, &answer.receipt.log_id)),
-        bytes: bytes.unwrap_or_default(),
+        entry_bytes: bytes.unwrap_or_default(),
         leaf_hash: answer.leaf.0.to_vec(),
         receipt: Some(receipt(&answer.receipt, origin)),
     }

@@ -11,7 +11,7 @@ use std::{
     collections::{HashMap, VecDeque},
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -179,21 +179,36 @@ where
 pub(crate) struct Streams(Arc<Open>);
 
 struct Open {
-    of_principals: Mutex<HashMap<PrincipalId, usize>>,
+    of_principals: Mutex<Places>,
+    tails: Mutex<Places>,
     tasks: TaskTracker,
     stopping: watch::Receiver<bool>,
+}
+
+/// How many streams each principal has.
+type Places = HashMap<PrincipalId, usize>;
+
+/// What a stream is for: the ones take no place from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Values and tokens.
+    Data,
+    /// The log as it grows.
+    Tail,
 }
 
 /// The place of one stream among those that are open.
 pub(crate) struct Place {
     open: Arc<Open>,
+    purpose: Purpose,
     principal: PrincipalId,
 }
 
 impl Streams {
     /// None yet. All end when `stopping` says so.
     pub(crate) fn new(stopping: watch::Receiver<bool>) -> Self {
-        Self(Arc::new(Open { of_principals: Mutex::default(), tasks: TaskTracker::new(), stopping }))
+        let (of_principals, tails) = Default::default();
+        Self(Arc::new(Open { of_principals, tails, tasks: TaskTracker::new(), stopping }))
     }
 
     /// Waits until the last one has ended.
@@ -203,8 +218,8 @@ impl Streams {
     }
 
     /// A place among the open streams, if there is one for this principal.
-    pub(crate) fn place(&self, principal: &PrincipalId) -> Option<Place> {
-        Place::take(&self.0, principal)
+    pub(crate) fn place(&self, purpose: Purpose, principal: &PrincipalId) -> Option<Place> {
+        Place::take(&self.0, purpose, principal)
     }
 
     /// Runs a stream among the tasks that the stop waits for.
@@ -235,7 +250,7 @@ impl Streams {
         let standing = standing(&request)?;
         let shown = request.extensions().get::<Shown>().cloned().unwrap_or_default();
         engine.admit(&call, V::ACTION).await.map_err(|error| status::status(&error, call.request_id))?;
-        let Some(place) = self.place(&call.principal) else {
+        let Some(place) = self.place(Purpose::Data, &call.principal) else {
             // No region is known yet: the node's log has it.
             let error = engine.refuse_unread(&call, V::ACTION, "", Error::new(Reason::Busy)).await;
             return Err(status::status(&error, call.request_id));
@@ -266,21 +281,31 @@ impl Streams {
     }
 }
 
+impl Open {
+    fn places(&self, purpose: Purpose) -> MutexGuard<'_, Places> {
+        let places = match purpose {
+            Purpose::Data => &self.of_principals,
+            Purpose::Tail => &self.tails,
+        };
+        places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Place {
-    fn take(open: &Arc<Open>, principal: &PrincipalId) -> Option<Self> {
-        let mut counts = open.of_principals.lock().unwrap_or_else(PoisonError::into_inner);
+    fn take(open: &Arc<Open>, purpose: Purpose, principal: &PrincipalId) -> Option<Self> {
+        let mut counts = open.places(purpose);
         let own = counts.get(principal).copied().unwrap_or_default();
         if own >= limits::PRINCIPAL_STREAMS_MAX || counts.values().sum::<usize>() >= limits::STREAMS_MAX {
             return None;
         }
         counts.insert(principal.clone(), own + 1);
-        Some(Self { open: open.clone(), principal: principal.clone() })
+        Some(Self { open: open.clone(), purpose, principal: principal.clone() })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.open.of_principals.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.open.places(self.purpose);
         if let Some(count) = counts.get_mut(&self.principal) {
             *count -= 1;
             if *count == 0 {

@@ -5,11 +5,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
-use vault_domain::{Action, Reason};
+use vault_domain::{Action, Reason, limits};
 use vault_engine::{Call, Engine, Error, Receipt, Tail};
 use vault_proto::v1::{TailAccessLogRequest, TailAccessLogResponse};
 
-use super::{Shown, call, in_time, origin, standing, stream::Streams};
+use super::{
+    Shown, call, in_time, origin, standing,
+    stream::{Purpose, Streams},
+};
 use crate::{
     convert::{from_proto, to_proto},
     status,
@@ -53,7 +56,7 @@ pub(crate) async fn open(
         Ok(query) => query,
         Err(error) => return Err(refuse(&message.region, error).await),
     };
-    let Some(place) = streams.place(&call.principal) else {
+    let Some(place) = streams.place(Purpose::Tail, &call.principal) else {
         return Err(refuse(&message.region, Error::new(Reason::Busy)).await);
     };
     let begun = in_time(engine, &call, engine.tail_access_log(&call, query, from)).await;
@@ -98,8 +101,11 @@ impl Following {
             if !step.entries.is_empty() || receipt.is_some() || silent_since.elapsed() >= SILENCE_MAX {
                 let origin = origin(&self.engine, self.tail.region());
                 let answer = to_proto::tail(step, receipt.take().as_ref(), (origin, &log_id));
-                if self.answers.send(Ok(answer)).await.is_err() {
-                    return Error::new(Reason::Cancelled);
+                match tokio::time::timeout(limits::STREAM_IDLE, self.answers.send(Ok(answer))).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Error::new(Reason::Cancelled),
+                    // Who takes nothing leaves the place to others, and goes on later where it was.
+                    Err(_) => return Error::new(Reason::DeadlineExceeded),
                 }
                 silent_since = Instant::now();
             }

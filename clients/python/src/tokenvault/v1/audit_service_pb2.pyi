@@ -145,16 +145,16 @@ class GetEntryRequest(_message.Message):
     def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., index: _Optional[int] = ...) -> None: ...
 
 class GetEntryResponse(_message.Message):
-    __slots__ = ("entry", "bytes", "leaf_hash", "receipt")
+    __slots__ = ("entry", "entry_bytes", "leaf_hash", "receipt")
     ENTRY_FIELD_NUMBER: _ClassVar[int]
-    BYTES_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_BYTES_FIELD_NUMBER: _ClassVar[int]
     LEAF_HASH_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     entry: AccessLogEntry
-    bytes: bytes
+    entry_bytes: bytes
     leaf_hash: bytes
     receipt: Receipt
-    def __init__(self, entry: _Optional[_Union[AccessLogEntry, _Mapping[str, object]]] = ..., bytes: _Optional[bytes] = ..., leaf_hash: _Optional[bytes] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ...) -> None: ...
+    def __init__(self, entry: _Optional[_Union[AccessLogEntry, _Mapping[str, object]]] = ..., entry_bytes: _Optional[bytes] = ..., leaf_hash: _Optional[bytes] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ...) -> None: ...
 
 class GetInclusionProofRequest(_message.Message):
     __slots__ = ("region", "index", "tree_size")

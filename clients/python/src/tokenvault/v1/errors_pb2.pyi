@@ -59,6 +59,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RULES_NOT_SERVABLE: _ClassVar[Reason]
     POLICY_VERSION_UNKNOWN: _ClassVar[Reason]
     RULES_LOCK_OUT: _ClassVar[Reason]
+    ENTRY_NOT_FOUND: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 FIELD_INVALID: Reason
 BATCH_EMPTY: Reason
@@ -112,3 +113,4 @@ RULES_MOVED_ON: Reason
 RULES_NOT_SERVABLE: Reason
 POLICY_VERSION_UNKNOWN: Reason
 RULES_LOCK_OUT: Reason
+ENTRY_NOT_FOUND: Reason
