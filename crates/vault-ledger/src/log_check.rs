@@ -173,6 +173,10 @@ impl LogCheck {
         let (size, root) = (self.peaks.count, self.peaks.root());
         let behind = self.known.split_off(&size);
         let earlier = std::mem::replace(&mut self.known, behind).into_values().flatten().next();
+        if let (Some(_), Some(fault)) = (&earlier, self.missing_heads()) {
+            // It is shorter than it was known to be: that says more.
+            return Some(fault);
+        }
         let forked = self.known.remove(&size).into_iter().flatten().find(|known| known.head.root != root);
         let problem = match (earlier, forked) {
             (Some(KnownHead { head, whose }), _) => Problem::HeadBefore { size: head.size.0, whose },
