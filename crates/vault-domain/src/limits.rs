@@ -105,8 +105,8 @@ pub const STREAM_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 pub const STREAMS_MAX: usize = 64;
 /// Streams of one principal that are open at once.
 pub const PRINCIPAL_STREAMS_MAX: usize = 16;
-/// Commits of one stream that are under way at once.
-pub const STREAM_COMMITS_MAX: usize = 4;
+/// Commits of one stream that are under way at once, and those done that wait for an older one's answer.
+pub const STREAM_COMMITS_MAX: usize = 6;
 /// How long a TLS handshake may take.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// Handshakes that run at once.
