@@ -197,7 +197,14 @@ async fn a_store_whose_checkpoints_were_taken_away_vouches_for_nothing() {
     let folder = audited.path("pipes");
     fs::create_dir_all(&folder).unwrap();
     nix::unistd::mkfifo(&folder.join("checkpoint"), nix::sys::stat::Mode::S_IRUSR).unwrap();
-    assert_ne!(verify(&folder, &["--verifier-key", "/dev/zero"]).code, Some(0));
+    let fifo = folder.join("checkpoint");
+    for option in ["--verifier-key", "--checkpoint", "--state"] {
+        for file in [fifo.to_str().unwrap(), "/dev/zero"] {
+            let refused = verify(&eu, &[option, file]);
+            assert!([Some(1), Some(2)].contains(&refused.code) && refused.err.contains("no regular file"), "{refused:?}");
+        }
+    }
+    assert_eq!(verify(&folder, &[]).code, Some(1));
     audited.vault.finish().await;
 }
 

@@ -3,7 +3,7 @@
 mod prove;
 mod tail;
 
-use std::{fs, io::Write, path::PathBuf};
+use std::{io::Write, path::PathBuf};
 
 use serde_json::{Value, json};
 use vault_client::{AccessLogEntry, AccessLogQuery, ClientError, LogName};
@@ -17,7 +17,7 @@ use crate::{
     exit::{Exit, Failure},
     items::hex,
     output::{self, Column, Output, OutputArguments, Records},
-    timestamp,
+    small_file, timestamp,
 };
 
 pub(crate) use prove::{ProveArguments, prove};
@@ -241,7 +241,8 @@ pub(crate) async fn checkpoint(arguments: CheckpointArguments) -> Result<Exit, F
     let verified = match &arguments.since {
         None => client.checkpoint(&arguments.region, pinned).await?,
         Some(path) => {
-            let note = fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+            let note = small_file::read(path, small_file::CHECKPOINT_BYTES_MAX);
+            let note = note.map_err(|error| Failure::file(path, error))?;
             let stated = client.checkpoint(&arguments.region, pinned).await?.verifier_key;
             let since = Checkpoint::open(&note, &stated).map_err(ClientError::CheckpointRefuted)?;
             client.prove_growth(&arguments.region, &since, Some(&stated)).await?

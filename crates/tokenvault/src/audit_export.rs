@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, DirBuilder, File},
-    io::{self, Read, Write},
+    io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
@@ -17,6 +17,7 @@ use crate::{
     exit::{Exit, Failure},
     items::hex,
     output::{self, OutputArguments, write_summary},
+    small_file,
 };
 
 /// Memory for the blocks of a store that is read from end to end.
@@ -167,30 +168,12 @@ pub(crate) fn stated_key(log: &LogAtRest) -> Result<VerifierKey, Failure> {
 /// The longest file with a verifier key that is read.
 const KEY_BYTES_MAX: u64 = 4096;
 
-/// The text of a small regular file. A pipe would hold the reader up for ever, and a device never ends.
-pub(crate) fn read_bounded(path: &Path, limit: u64) -> io::Result<String> {
-    let mut text = String::new();
-    open_regular(path)?.take(limit + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > limit {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("is longer than {limit} bytes")));
-    }
-    Ok(text)
-}
-
-/// Opens a file that is one.
-pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no regular file"));
-    }
-    File::open(path)
-}
-
 /// A verifier key, or the file that it stands in.
 pub(crate) fn read_key(given: &str) -> Result<VerifierKey, Failure> {
     let text = if given.contains('+') {
         given.to_owned()
     } else {
-        read_bounded(Path::new(given), KEY_BYTES_MAX).map_err(|error| {
+        small_file::read(Path::new(given), KEY_BYTES_MAX).map_err(|error| {
             Failure::usage(format!("--verifier-key is neither a verifier key nor a file with one: {given}: {error}"))
         })?
     };

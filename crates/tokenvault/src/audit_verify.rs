@@ -28,6 +28,7 @@ use crate::{
     exit::{Exit, Failure},
     items::hex,
     output::{self, Column, OutputArguments, Records, add},
+    small_file::{self, CHECKPOINT_BYTES_MAX},
 };
 
 pub use check::verify_files;
@@ -42,8 +43,6 @@ const COLUMNS: &[Column] = &[
     ("first bad entry", "/first_bad_entry"),
     ("problem", "/problem"),
 ];
-/// The longest checkpoint file that is read.
-const CHECKPOINT_BYTES_MAX: u64 = 256 << 10;
 
 /// What to verify, and by what.
 #[derive(Clone, Debug, clap::Args)]
@@ -191,12 +190,8 @@ fn stores_in(path: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn read_outside(path: &Path) -> Result<Outside, Failure> {
-    let refuse = |problem: String| Failure::usage(format!("{}: {problem}", path.display()));
-    let length = fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
-    if length > CHECKPOINT_BYTES_MAX {
-        return Err(refuse("a checkpoint has at most 256 KiB".to_owned()));
-    }
-    let note = fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    let note = small_file::read(path, CHECKPOINT_BYTES_MAX);
+    let note = note.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
     Ok(Outside { whose: path.display().to_string(), note })
 }
 

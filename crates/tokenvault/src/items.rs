@@ -238,6 +238,20 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// So many bytes of hex digits of either case, and nothing else: no sign, as numbers may have.
+pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let mut bytes = [0; N];
+    if !rest.is_empty() || pairs.len() != N {
+        return None;
+    }
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(bytes)
+}
+
 /// A file that receipts are appended to, if one was asked for.
 pub(crate) struct Receipts(Option<(PathBuf, File)>);
 
@@ -264,6 +278,14 @@ impl Receipts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hex_digits_are_read_as_they_are_written_and_nothing_else_is() {
+        assert_eq!(unhex(&hex(&[0, 0xab, 255])), Some([0, 0xab, 255]));
+        for bad in ["", "0", "+a", "0x", "abcd", "é"] {
+            assert_eq!(unhex::<1>(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn lines_lose_their_ends_and_nothing_else() {

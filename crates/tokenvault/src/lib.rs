@@ -34,6 +34,7 @@ mod process;
 mod scan;
 mod serve;
 mod shell;
+mod small_file;
 mod timestamp;
 mod token;
 mod tokenize;

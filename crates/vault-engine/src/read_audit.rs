@@ -272,7 +272,7 @@ impl Search {
                 return Err(Error::new(Reason::DeadlineExceeded));
             }
             let low = (upper - 1) / run * run;
-            if upper <= self.indexed && self.skip(low / run)? {
+            if upper <= self.indexed && skips(&self.reader, &self.query, low / run)? {
                 (upper, looked_at) = (low, looked_at + 1);
                 continue;
             }
@@ -281,13 +281,6 @@ impl Search {
         }
         let next_page_token = (upper > 0).then(|| PageToken::new(upper, self.fingerprint).to_string());
         Ok(Page { entries, next_page_token, log_size: self.size })
-    }
-
-    /// Whether the summary of a run says that nothing in it is asked for.
-    fn skip(&self, run: u64) -> Result<bool, Error> {
-        let summary = wait(self.reader.snapshot().get(Summaries, &RunNumber(run)))?;
-        // The index is derived: what is missing or does not decode is read from the entries themselves.
-        Ok(summary.and_then(|row| Summary::decode(&row).ok()).is_some_and(|summary| !summary.may_match(&self.query)))
     }
 
     /// Reads the entries from `low` to `upper`, newest first; returns where to go on, zero when nothing older can
@@ -312,6 +305,13 @@ impl Search {
         }
         Ok(if rows.is_empty() { low } else { next })
     }
+}
+
+/// Whether the summary of a run says that nothing in it is asked for.
+fn skips(reader: &Reader, query: &Query, run: u64) -> Result<bool, Error> {
+    let summary = wait(reader.snapshot().get(Summaries, &RunNumber(run)))?;
+    // The index is derived: what is missing or does not decode is read from the entries themselves.
+    Ok(summary.and_then(|row| Summary::decode(&row).ok()).is_some_and(|summary| !summary.may_match(query)))
 }
 
 /// What a token can stand as in the log: the number of its record, or its keyed hash.

@@ -54,22 +54,6 @@ pub struct ReplayRules {
 impl ReplayRules {
     /// The actions that must count once wherever values are real: those that show one, and those that change who may.
     pub const PRIVILEGED: [Action; 3] = [Action::Detokenize, Action::DenyAccessToken, Action::ApplyPolicies];
-    /// The actions that need a nonce unless the configuration says otherwise: these, and all others of operators.
-    pub const DEFAULT: [Action; 7] = [
-        Action::Detokenize,
-        Action::DenyAccessToken,
-        Action::ListDenied,
-        Action::ApplyPolicies,
-        Action::PlanPolicies,
-        Action::ListPolicyVersions,
-        Action::GetPolicyVersion,
-    ];
-}
-
-impl Default for ReplayRules {
-    fn default() -> Self {
-        Self { required_for: Self::DEFAULT.to_vec(), window: limits::REPLAY_WINDOW_DEFAULT }
-    }
 }
 
 /// The nonces of one log: of calls under way, and of those before.

@@ -72,7 +72,7 @@ fn open(path: &Path, clock: Arc<ManualClock>) -> (Arc<Engine>, Running) {
         regions: vec![region("eu"), region("us")],
         policies: PolicySet::load(&[PolicySource::DEFAULT], &catalog).unwrap(),
         rules_from: RulesFrom::Files,
-        replay: ReplayRules { required_for: Vec::new(), ..ReplayRules::default() },
+        replay: ReplayRules { required_for: Vec::new(), window: vault_domain::limits::REPLAY_WINDOW_DEFAULT },
         memory: Memory::default(),
         ballast_bytes: 0,
         free_bytes_min: 0,

@@ -26,6 +26,7 @@ pub use config::{
 };
 pub use convert::from_proto;
 pub use identity::{Naming, Peer};
+pub use regular_file::check as check_regular_file;
 pub use server::{Server, StartError};
 pub use telemetry::start_telemetry;
 pub use tls::THROWAWAY_ORGANIZATION;

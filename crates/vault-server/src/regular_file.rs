@@ -10,7 +10,10 @@ pub(crate) fn read_text(path: &Path) -> io::Result<String> {
 }
 
 /// Refuses a pipe, a socket, a device or a folder.
-pub(crate) fn check(path: &Path) -> io::Result<fs::Metadata> {
+///
+/// # Errors
+/// When it is one of these, or is not there.
+pub fn check(path: &Path) -> io::Result<fs::Metadata> {
     let metadata = fs::metadata(path)?;
     if metadata.is_file() {
         return Ok(metadata);

@@ -15,6 +15,7 @@ use super::parse_log;
 use crate::{
     connection::Connection,
     exit::{Exit, Failure},
+    items::unhex,
     output::{self, Column, OutputArguments, Records},
 };
 
@@ -141,12 +142,8 @@ impl Kept {
     fn parse(line: &str) -> Option<Self> {
         let kept: Value = serde_json::from_str(line).ok()?;
         let origin = Origin::parse(kept.get("origin")?.as_str()?).ok()?;
-        let hex = kept.get("leaf_hash")?.as_str().filter(|hex| hex.len() == 64 && hex.is_ascii())?;
-        let mut leaf = [0; 32];
-        for (byte, at) in leaf.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()?;
-        }
-        Some(Self { origin, index: LogIndex(kept.get("index")?.as_u64()?), leaf: TreeHash(leaf) })
+        let leaf = unhex(kept.get("leaf_hash")?.as_str()?).map(TreeHash)?;
+        Some(Self { origin, index: LogIndex(kept.get("index")?.as_u64()?), leaf })
     }
 
     /// `<vault>/audit/<log>/<life or node>`.

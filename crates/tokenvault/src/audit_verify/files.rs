@@ -8,7 +8,7 @@ use std::{
 use vault_domain::limits;
 use vault_ledger::{CHECKPOINT_FILE, LogSource, TILE_BYTES, TILE_HASHES, TileId, bundle_path};
 
-use crate::{audit_export::open_regular, exit::Failure};
+use crate::{exit::Failure, small_file};
 
 /// The longest bundle of entries, and one byte more, so that a longer one is seen to be too long.
 const BUNDLE_BYTES_MAX: u64 = (TILE_HASHES as u64) * (2 + limits::ENTRY_BYTES_MAX as u64) + 1;
@@ -19,7 +19,7 @@ pub(crate) trait LogFilesSource {
 
     /// The signed checkpoint.
     fn checkpoint(&self) -> Result<Option<String>, Failure> {
-        let note = self.file(CHECKPOINT_FILE, super::CHECKPOINT_BYTES_MAX + 1)?;
+        let note = self.file(CHECKPOINT_FILE, small_file::CHECKPOINT_BYTES_MAX + 1)?;
         // What is no text is no signed note either, and is refused as one.
         Ok(note.map(|note| String::from_utf8_lossy(&note).into_owned()))
     }
@@ -47,7 +47,7 @@ impl LogFilesSource for FolderFiles {
         let path = self.path.join(path);
         let read = || {
             let mut bytes = Vec::new();
-            open_regular(&path)?.take(limit).read_to_end(&mut bytes).map(|_| bytes)
+            small_file::open(&path)?.take(limit).read_to_end(&mut bytes).map(|_| bytes)
         };
         match read() {
             Ok(bytes) => Ok(Some(bytes)),

@@ -17,7 +17,8 @@ use vault_ledger::{Checkpoint, LogPosition, TILE_HASHES, TreeHash, VerifierKey};
 
 use crate::{
     exit::{Exit, Failure},
-    items::hex,
+    items::{hex, unhex},
+    small_file,
 };
 
 const FORMAT: &str = "tokenvault audit state 1";
@@ -34,10 +35,9 @@ pub(crate) struct State {
 impl State {
     /// Reads the file, if there is one.
     pub(crate) fn read(path: &Path, key: &VerifierKey) -> Result<Option<Self>, Failure> {
-        let text = match fs::metadata(path) {
+        let text = match small_file::read(path, BYTES_MAX) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Ok(metadata) if metadata.len() > BYTES_MAX => return Err(refuse(path, "it is too long")),
-            _ => fs::read_to_string(path).map_err(|error| Failure::file(path, error))?,
+            read => read.map_err(|error| Failure::file(path, error))?,
         };
         let state = parse(&text).ok_or_else(|| refuse(path, "it is none, or damaged"))?;
         let (stated, state) = state;
@@ -92,21 +92,9 @@ fn parse(text: &str) -> Option<(String, State)> {
     }
     let entries = field("entries")?.as_u64()?;
     let hashes: Vec<_> =
-        field("hashes")?.as_array()?.iter().map(|hash| parse_hash(hash.as_str()?)).collect::<Option<_>>()?;
+        field("hashes")?.as_array()?.iter().map(|hash| unhex(hash.as_str()?).map(TreeHash)).collect::<Option<_>>()?;
     let fits = entries.is_multiple_of(TILE_HASHES.into()) && hashes.len() == entries.count_ones() as usize;
     let position = LogPosition { entries, hashes, log_time: Millis(field("log_time_ms")?.as_u64()?) };
     let state = State { position, checkpoint: field("checkpoint")?.as_str()?.to_owned() };
     fits.then_some((field("verifier_key")?.as_str()?.to_owned(), state))
-}
-
-fn parse_hash(text: &str) -> Option<TreeHash> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let mut hash = [0; 32];
-    if !rest.is_empty() || pairs.len() != hash.len() {
-        return None;
-    }
-    for (byte, pair) in hash.iter_mut().zip(pairs) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(TreeHash(hash))
 }

@@ -8,15 +8,11 @@ use tokio::sync::watch;
 use vault_domain::{Action, LogIndex, Purpose, Reason, Reference, Region, Tenant};
 use vault_journal::{Receipt, SignedCheckpoint};
 use vault_keys::RegionKeys;
-use vault_ledger::{Entry, Query, SUMMARY_ENTRIES, Summary};
+use vault_ledger::{Entry, Query, SUMMARY_ENTRIES};
 use vault_policy::Log;
-use vault_store::{
-    Direction, Reader,
-    table::{Entries, RunNumber, Summaries},
-    wait,
-};
+use vault_store::{Direction, Reader, table::Entries, wait};
 
-use super::{AccessLogQuery, FoundEntry, Search};
+use super::{AccessLogQuery, FoundEntry, Search, skips};
 use crate::{Engine, authorize::authorize_log, call::Call, error::Error};
 
 /// Entries that a step gives at most.
@@ -152,7 +148,7 @@ impl Follow {
         let (mut entries, mut next, mut looked_at) = (Vec::new(), from, 0_u64);
         while next < size && entries.is_empty() && looked_at < STEP_LOOKS_MAX {
             let end = (next / run + 1).saturating_mul(run);
-            if end <= indexed && self.skip(next / run)? {
+            if end <= indexed && skips(&self.reader, &self.query, next / run)? {
                 (next, looked_at) = (end, looked_at + 1);
                 continue;
             }
@@ -175,11 +171,5 @@ impl Follow {
             }
         }
         Ok(TailStep { entries, next_index: next, log_size: size })
-    }
-
-    /// Whether the summary of a run says that nothing in it is asked for.
-    fn skip(&self, run: u64) -> Result<bool, Error> {
-        let summary = wait(self.reader.snapshot().get(Summaries, &RunNumber(run)))?;
-        Ok(summary.and_then(|row| Summary::decode(&row).ok()).is_some_and(|summary| !summary.may_match(&self.query)))
     }
 }
