@@ -201,7 +201,10 @@ async fn a_store_whose_checkpoints_were_taken_away_vouches_for_nothing() {
     for option in ["--verifier-key", "--checkpoint", "--state"] {
         for file in [fifo.to_str().unwrap(), "/dev/zero"] {
             let refused = verify(&eu, &[option, file]);
-            assert!([Some(1), Some(2)].contains(&refused.code) && refused.err.contains("no regular file"), "{refused:?}");
+            assert!(
+                [Some(1), Some(2)].contains(&refused.code) && refused.err.contains("no regular file"),
+                "{refused:?}"
+            );
         }
     }
     assert_eq!(verify(&folder, &[]).code, Some(1));
