@@ -184,6 +184,7 @@ async fn a_store_whose_checkpoints_were_taken_away_vouches_for_nothing() {
     let audited = Audited::after(20).await;
     let eu = audited.vault.data_directory().join("eu");
     verify(&eu, &[]).with(0);
+    let key = audited.export("eu", "exported")["verifier_key"].as_str().unwrap().to_owned();
     let mut store = stored_log::open(&eu, VAULT, "eu").unwrap();
     let mut batch = Batch::default();
     let rows = wait(store.reader.snapshot().scan(Checkpoints, .., Direction::Forward, 1000)).unwrap();
@@ -207,7 +208,8 @@ async fn a_store_whose_checkpoints_were_taken_away_vouches_for_nothing() {
             );
         }
     }
-    assert_eq!(verify(&folder, &[]).code, Some(1));
+    let refused = verify(&folder, &["--verifier-key", &key]).with(1);
+    assert!(refused.err.contains("no regular file"), "{refused:?}");
     audited.vault.finish().await;
 }
 

@@ -1,5 +1,5 @@
-//! Small files that somebody names: a key, a checkpoint, a state. A pipe would hold the reader up for ever, a device never
-//! ends, and neither is one.
+//! Small files that somebody names: a key, a checkpoint, a state. A pipe would hold the reader up for ever, a device
+//! never ends, and neither is one.
 
 use std::{
     fs::File,

@@ -250,8 +250,11 @@ impl Engine {
     /// When the caller may not, which is in the node's log, or when the log takes no entries.
     pub async fn policy_versions(&self, call: &Call, before: Option<u64>, most: usize) -> Result<VersionsPage, Error> {
         let mut operation = self.admit_to_node(call, Action::ListPolicyVersions).await?;
-        let rules = self.rules();
-        let versions = self.versions.list(before, most);
+        // Between the commit of a version and the swap to it, what is kept and what serves are not the same.
+        let (rules, versions) = {
+            let _settled = self.applying.lock().await;
+            (self.rules(), self.versions.list(before, most))
+        };
         operation.conclude(rules.policies.fingerprint(), Deed::default()).await?;
         call.check_deadline(&*self.clock)?;
         Ok(VersionsPage { versions, serving: rules.version, fingerprint: rules.policies.rules_fingerprint() })
