@@ -14,7 +14,7 @@ use vault_benches::{
     Failure,
     arguments::Arguments,
     floor,
-    load::{Class, Connections, Load, Outcome, Shape, Stock, Verb},
+    load::{Bearing, Class, Connections, Load, Outcome, Shape, Stock, Verb},
     machine::refuse_memory_disk,
     measure::{Latencies, Spread, micros_each, ratio},
     report::{Figure, Report},
@@ -56,6 +56,8 @@ const HEADLINE: [CallShape; 6] = [
 const STREAMED: [(usize, usize, Option<f64>); 3] = [(1, 8000, None), (100, 80, Some(1.0)), (1000, 8, Some(1.0))];
 /// The batches that streams are held against: items in a call, calls in flight.
 const BATCHES: (usize, usize) = (1000, 4);
+/// The part of the rate of calls with a certificate alone that calls with nonces and bound access tokens should reach.
+const BORNE: f64 = 0.90;
 const BESIDE: [CallShape; 3] = [(1, 64, None), (100, 8, None), (1000, 4, None)];
 
 fn main() -> Result<(), Failure> {
@@ -115,9 +117,11 @@ struct Case {
     items: usize,
     in_flight: usize,
     streams: usize,
+    bearing: Bearing,
     goal: Option<f64>,
-    /// What the vault itself does that this is held against, where that is not the echo.
-    beside: Option<(usize, usize)>,
+    /// What the vault itself does that this is held against, where that is not the echo: calls of so many items, so many
+    /// in flight, with this.
+    beside: Option<(usize, usize, Bearing)>,
 }
 
 /// One run against one server.
@@ -144,7 +148,8 @@ impl Bench {
     }
 
     fn run_all(&mut self, report: &mut Report) -> Result<(), Failure> {
-        for case in cases() {
+        let usual = if self.arguments.bound { Bearing::BoundToken } else { Bearing::Nonce };
+        for case in cases(usual) {
             if self.arguments.wants(&case.name) {
                 report.add(self.case(&case)?);
             }
@@ -160,8 +165,8 @@ impl Bench {
         for _ in 0..self.arguments.rounds(ROUNDS) {
             let floor = match case.beside {
                 _ if self.arguments.alone => None,
-                Some((items, in_flight)) => {
-                    let calls = Case { name: String::new(), items, in_flight, streams: 0, ..*case };
+                Some((items, in_flight, bearing)) => {
+                    let calls = Case { name: String::new(), items, in_flight, bearing, streams: 0, ..*case };
                     Some(self.vault.run(&calls, time, settle, &self.runtime)?)
                 }
                 None => Some(self.floor.run(case, time, settle, &self.runtime)?),
@@ -185,7 +190,7 @@ impl Side {
     ) -> Result<Self, Failure> {
         let site = Site::create(folder)?;
         let server = ServerProcess::start_of(build, Kind::Vault, &site)?;
-        let filling = runtime.block_on(Connections::open(&site, server.address()))?;
+        let filling = runtime.block_on(Connections::open(&site, server.address(), Bearing::Nothing))?;
         let count = u64::try_from(arguments.size(STOCK, 3000))?;
         let beside = u64::try_from(arguments.size(STOCK_BESIDE, 1000))?;
         let opaque = Loads::new(OPAQUE, runtime.block_on(filling.fill(OPAQUE, count))?);
@@ -196,7 +201,7 @@ impl Side {
         if let Some(report) = report {
             report.add(on_disk(&server.counters()?, count));
         }
-        let connections = runtime.block_on(Connections::open(&site, server.address()))?;
+        let connections = runtime.block_on(Connections::open(&site, server.address(), Bearing::Nothing))?;
         let joined = Loads::new(JOINED, runtime.block_on(connections.fill(JOINED, beside))?);
         let card = Loads::new(CARD, runtime.block_on(connections.fill(CARD, beside))?);
         Ok(Self { site, server, is_vault: true, opaque, joined, card })
@@ -219,9 +224,9 @@ impl Side {
     /// rounds. CPU time counts until the server is quiet again: what it put off is part of what the calls cost.
     fn run(&mut self, case: &Case, time: Duration, settle: bool, runtime: &Runtime) -> Result<Run, Failure> {
         let Loads { class, stock, fresh } = (case.of)(self).clone();
-        let Case { verb, items, in_flight, streams, .. } = *case;
+        let Case { verb, items, in_flight, streams, bearing, .. } = *case;
         let load = Load { verb, class, items, in_flight, streams, stock, fresh, checked: self.is_vault };
-        let connections = runtime.block_on(Connections::open(&self.site, self.server.address()))?;
+        let connections = runtime.block_on(Connections::open(&self.site, self.server.address(), bearing))?;
         let before = self.server.counters()?;
         let outcome = runtime.block_on(connections.run(&load, time))?;
         let mut now = self.server.counters()?;
@@ -254,7 +259,7 @@ fn on_disk(counters: &Counters, tokens: u64) -> Figure {
         .with("entries", each(counters.table_bytes("entries")), "B")
 }
 
-fn cases() -> Vec<Case> {
+fn cases(usual: Bearing) -> Vec<Case> {
     let mut cases = Vec::new();
     let mut add = |of: Of, what: &str, verb, shapes: &[CallShape]| {
         for (items, in_flight, goals) in shapes {
@@ -265,6 +270,7 @@ fn cases() -> Vec<Case> {
                 items: *items,
                 in_flight: *in_flight,
                 streams: 0,
+                bearing: usual,
                 beside: None,
                 goal: goals.map(|(tokenize, detokenize)| match verb {
                     Verb::TokenizeFresh | Verb::TokenizeKnown => tokenize,
@@ -289,8 +295,27 @@ fn cases() -> Vec<Case> {
                 items,
                 in_flight,
                 streams: 1,
+                bearing: usual,
                 goal,
-                beside: Some(BATCHES),
+                beside: Some((BATCHES.0, BATCHES.1, usual)),
+            });
+        }
+    }
+    let borne = [("nonces", Bearing::Nonce), ("nonces and bound tokens", Bearing::BoundToken)];
+    for (what, verb) in [("tokenize", Verb::TokenizeFresh), ("detokenize", Verb::Detokenize)] {
+        for ((items, in_flight, goal), (with, bearing)) in
+            HEADLINE.iter().flat_map(|shape| borne.map(|with| (*shape, with)))
+        {
+            cases.push(Case {
+                name: format!("{what} with {with}, {items} a call, {in_flight} in flight"),
+                of: |side| &side.opaque,
+                verb,
+                items,
+                in_flight,
+                streams: 0,
+                bearing,
+                goal: goal.map(|_| BORNE),
+                beside: Some((items, in_flight, Bearing::Nothing)),
             });
         }
     }

@@ -15,7 +15,7 @@ use vault_benches::{
     Failure,
     arguments::Arguments,
     by_hand::{Job, Run, postgres::Postgres, rocks::Rocks},
-    load::{Class, Connections, Load, Shape, Stock, Verb},
+    load::{Bearing, Class, Connections, Load, Shape, Stock, Verb},
     machine::{cpu_time, refuse_memory_disk},
     measure::{Latencies, Spread, micros_each, ratio},
     postgres::keep_if_asked,
@@ -152,7 +152,7 @@ impl Vault {
     fn start(folder: &Path, count: u64, runtime: &Runtime) -> Result<Self, Failure> {
         let site = Site::create(folder)?;
         let server = ServerProcess::start(Kind::Vault, &site)?;
-        let filling = runtime.block_on(Connections::open(&site, server.address()))?;
+        let filling = runtime.block_on(Connections::open(&site, server.address(), Bearing::Nothing))?;
         let stock = Arc::new(runtime.block_on(filling.fill(OPAQUE, count))?);
         drop(filling);
         server.stop()?;
@@ -164,7 +164,7 @@ impl Vault {
         let Job { verb, items, in_flight, time } = job;
         let (stock, fresh) = (Arc::clone(&self.stock), Arc::clone(&self.fresh));
         let load = Load { verb, class: OPAQUE, items, in_flight, streams: 0, stock, fresh, checked: true };
-        let connections = runtime.block_on(Connections::open(&self.site, self.server.address()))?;
+        let connections = runtime.block_on(Connections::open(&self.site, self.server.address(), Bearing::Nonce))?;
         let before = self.server.counters()?;
         let outcome = runtime.block_on(connections.run(&load, time))?;
         Ok(Run { outcome, counters: self.server.counters()?.since(&before) })

@@ -19,6 +19,8 @@ pub struct Arguments {
     pub run: Option<Duration>,
     /// Runs the vault alone, without its floor: for profiling.
     pub alone: bool,
+    /// Sends a bound access token with every call, and not a certificate alone.
+    pub bound: bool,
     /// Another build of the same benchmark, whose vault takes the floor's place: two builds compared within one run.
     pub against: Option<PathBuf>,
     /// Parts of names, or beginnings behind a `=`; a case is run if its name has one of them, or if there are none.
@@ -38,6 +40,7 @@ impl Arguments {
             match argument.as_str() {
                 "--bench" => read.measured = true,
                 "--alone" => read.alone = true,
+                "--bound" => read.bound = true,
                 "--against" => read.against = Some(value()?.into()),
                 "--rounds" => read.rounds = Some(value()?.parse()?),
                 "--seconds" => read.run = Some(Duration::try_from_secs_f64(value()?.parse()?)?),

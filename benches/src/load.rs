@@ -17,8 +17,8 @@ use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Request, Status,
-    metadata::MetadataValue,
-    service::interceptor::InterceptedService,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint, Uri},
 };
 use vault_domain::{Clock, Entropy, Nonce, SystemClock, SystemEntropy};
@@ -174,32 +174,69 @@ impl Outcome {
     }
 }
 
+/// What calls bear beside their certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearing {
+    /// Nothing.
+    Nothing,
+    /// As vault-client has it: a nonce that was never used, and the time.
+    Nonce,
+    /// As vault-client has it with a source of tokens: an access token that is bound to the certificate, too.
+    BoundToken,
+}
+
 /// Open connections to one server.
 #[derive(Clone)]
 pub struct Connections(Vec<Stub>);
 
-/// A generated client, each of whose requests counts once.
-type Stub = TokenServiceClient<InterceptedService<Channel, fn(Request<()>) -> Result<Request<()>, Status>>>;
+/// A generated client that adds what its calls bear.
+type Stub = TokenServiceClient<InterceptedService<Channel, Adds>>;
 
-/// Adds what vault-client adds: a nonce that was never used, and the time, outside of the table of headers.
-fn fresh(mut request: Request<()>) -> Result<Request<()>, Status> {
-    let mut nonce = Nonce([0; 16]);
-    SystemEntropy.fill(&mut nonce.0).map_err(|error| Status::internal(error.to_string()))?;
-    let said = [(NONCE_METADATA, nonce.to_string()), (TIMESTAMP_METADATA, SystemClock::new().wall().to_string())];
-    for (name, text) in said {
-        let mut value = MetadataValue::try_from(text).map_err(|error| Status::internal(error.to_string()))?;
-        value.set_sensitive(true);
-        request.metadata_mut().insert(name, value);
+/// Adds what calls bear, outside of the table of headers.
+#[derive(Clone)]
+struct Adds {
+    nonce: bool,
+    authorization: Option<MetadataValue<Ascii>>,
+}
+
+impl Adds {
+    fn new(bearing: Bearing, site: &Site) -> Result<Self, Failure> {
+        let token = (bearing == Bearing::BoundToken).then(|| site.access_token()).transpose()?;
+        let authorization = token.map(|token| sensitive(format!("Bearer {token}"))).transpose()?;
+        Ok(Self { nonce: bearing != Bearing::Nothing, authorization })
     }
-    Ok(request)
+}
+
+impl Interceptor for Adds {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if self.nonce {
+            let mut nonce = Nonce([0; 16]);
+            SystemEntropy.fill(&mut nonce.0).map_err(|error| Status::internal(error.to_string()))?;
+            let now = SystemClock::new().wall();
+            for (name, text) in [(NONCE_METADATA, nonce.to_string()), (TIMESTAMP_METADATA, now.to_string())] {
+                request.metadata_mut().insert(name, sensitive(text)?);
+            }
+        }
+        if let Some(authorization) = &self.authorization {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
+        Ok(request)
+    }
+}
+
+fn sensitive(text: String) -> Result<MetadataValue<Ascii>, Status> {
+    let mut value = MetadataValue::try_from(text).map_err(|error| Status::internal(error.to_string()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 impl Connections {
     /// Connects [`CONNECTIONS`] times.
     ///
     /// # Errors
-    /// When the server does not accept.
-    pub async fn open(site: &Site, address: SocketAddr) -> Result<Self, Failure> {
+    /// When the server does not accept, or a token can't be made.
+    pub async fn open(site: &Site, address: SocketAddr, bearing: Bearing) -> Result<Self, Failure> {
+        let adds = Adds::new(bearing, site)?;
         let tls = TlsConnector::from(Arc::new(site.client_tls()?));
         let name = ServerName::try_from(SERVER_NAME)?;
         let mut clients = Vec::with_capacity(CONNECTIONS);
@@ -217,7 +254,7 @@ impl Connections {
             // tonic is told `http`, for it would ask for TLS of its own otherwise.
             let endpoint = Endpoint::from_shared(format!("http://{address}"))?.origin(origin);
             let channel = endpoint.connect_with_connector(connector).await?;
-            clients.push(TokenServiceClient::with_interceptor(channel, fresh as _));
+            clients.push(TokenServiceClient::with_interceptor(channel, adds.clone()));
         }
         Ok(Self(clients))
     }

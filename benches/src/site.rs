@@ -15,8 +15,9 @@ use tokio_rustls::rustls::{
     server::{NoServerSessionStorage, WebPkiClientVerifier},
     version::TLS13,
 };
-use vault_domain::SystemEntropy;
+use vault_domain::{Clock, SystemClock, SystemEntropy};
 use vault_keys::RootKey;
+use vault_tests::issuer::{ISSUER, SigningKey, VAULT_AUDIENCE, claims, jwks};
 
 use crate::Failure;
 
@@ -64,6 +65,15 @@ grants = [
     { actions = ["tokenize", "detokenize"], classes = ["customer_id", "customer_join_id", "card_number"],
       purposes = ["settlement"] },
 ]
+
+[accounts."idp:orders"]
+tenant = "acme"
+audiences = ["payments"]
+regions = ["eu"]
+grants = [
+    { actions = ["tokenize", "detokenize"], classes = ["customer_id", "customer_join_id", "card_number"],
+      purposes = ["settlement"] },
+]
 "#;
 
 const CONFIGURATION: &str = r#"
@@ -86,6 +96,12 @@ client_ca = ["ca.pem"]
 provider = "file"
 path = "root.key"
 
+[identity]
+issuers = "issuers.toml"
+
+[replay]
+required_for = []
+
 [store]
 ballast_bytes = 0
 
@@ -94,10 +110,15 @@ level = "warn"
 format = "text"
 "#;
 
+/// What tokens have in `sub`.
+const SUBJECT: &str = "orders";
+
 /// The folder of a vault's files.
 #[derive(Clone, Debug)]
 pub struct Site {
     folder: PathBuf,
+    /// The key of an issuer that the vault believes; of a site that was written before, none.
+    issuer: Option<Arc<SigningKey>>,
 }
 
 impl Site {
@@ -107,7 +128,8 @@ impl Site {
     /// When a file can't be written or a certificate can't be made.
     pub fn create(folder: &Path) -> Result<Self, Failure> {
         fs::create_dir(folder)?;
-        let site = Self { folder: folder.to_owned() };
+        let signing_key = SigningKey::ec("bench");
+        let site = Self { folder: folder.to_owned(), issuer: Some(Arc::new(signing_key)) };
         let ca_key = KeyPair::generate()?;
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -122,6 +144,12 @@ impl Site {
             site.write(&format!("{name}.pem"), parameters.signed_by(&key, &issuer)?.pem())?;
             site.write(&format!("{name}.key"), key.serialize_pem())?;
         }
+        site.write("issuers.json", jwks(&site.issuer.iter().map(|key| &**key).collect::<Vec<_>>()))?;
+        let issuers = format!(
+            "[issuers.idp]\nissuer = \"{ISSUER}\"\naudiences = [\"{VAULT_AUDIENCE}\"]\nalgorithms = [\"ES256\"]\n\
+             jwks_file = \"issuers.json\"\n"
+        );
+        site.write("issuers.toml", issuers)?;
         site.write("catalog.toml", CATALOG)?;
         site.write("vault.toml", CONFIGURATION)?;
         RootKey::create_file(&site.file("root.key"), &SystemEntropy)?;
@@ -131,7 +159,18 @@ impl Site {
     /// A folder that was written before.
     #[must_use]
     pub fn at(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self { folder: folder.to_owned(), issuer: None }
+    }
+
+    /// A new access token that is bound to the client's certificate (RFC 8705), good for five minutes.
+    ///
+    /// # Errors
+    /// When the site was not created here, or its certificate can't be read.
+    pub fn access_token(&self) -> Result<String, Failure> {
+        let key = self.issuer.as_ref().ok_or("the issuer's key is with the process that made the site")?;
+        let chain = self.chain("client")?;
+        let certificate = chain.first().ok_or("a client without a certificate")?;
+        Ok(key.token(&claims(SUBJECT, certificate, SystemClock::new().wall())))
     }
 
     /// The folder.
