@@ -210,6 +210,9 @@ async fn a_store_whose_checkpoints_were_taken_away_vouches_for_nothing() {
     }
     let refused = verify(&folder, &["--verifier-key", &key]).with(1);
     assert!(refused.err.contains("no regular file"), "{refused:?}");
+    fs::rename(&fifo, folder.join("STORE")).unwrap();
+    let refused = verify(&folder, &[]);
+    assert!(refused.code != Some(0) && refused.err.contains("no regular file"), "{refused:?}");
     audited.vault.finish().await;
 }
 

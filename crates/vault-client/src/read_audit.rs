@@ -160,8 +160,7 @@ impl Client {
         });
         let answer = made.await.outcome?;
         let newest = verified(&region, answer.checkpoint, &answer.verifier_key, pinned)?;
-        self.seen().agree(self, &region, &newest).await?;
-        Ok(newest)
+        self.seen().agree(self, &region, &newest).await
     }
 }
 

@@ -52,6 +52,7 @@ impl Claim {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::Missing { path }),
             Err(error) => return Err(from_io(&path, error)),
         }
+        check_marker(&path)?;
         let mut marker = open_marker(&path, create)?;
         match marker.try_lock() {
             Ok(()) => {}
@@ -76,6 +77,7 @@ impl Claim {
     /// nothing, and needs no right to.
     pub(crate) fn share(path: &Path) -> Result<Self, OpenError> {
         let path = path.to_owned();
+        check_marker(&path)?;
         let mut marker = match File::open(path.join(MARKER)) {
             Ok(marker) => marker,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !path.exists() => {
@@ -140,6 +142,17 @@ pub(crate) fn from_io(path: &Path, error: io::Error) -> OpenError {
 /// Makes the names in a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+/// A pipe in the marker's place would hold us up for ever.
+fn check_marker(path: &Path) -> Result<(), OpenError> {
+    match fs::metadata(path.join(MARKER)) {
+        Ok(found) if !found.is_file() => {
+            Err(OpenError::NotAStore { path: path.to_owned(), detail: "its STORE is no regular file" })
+        }
+        // What is missing or can't be looked at is told by whoever opens it.
+        _ => Ok(()),
+    }
 }
 
 /// Opens the marker; makes an empty one where a store may be created.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use vault_client::{Client, ClientError, LogName};
+use vault_client::{Client, ClientError, LogName, VerifiedCheckpoint};
 use vault_domain::Region;
 use vault_tests::{requests::email, roles::Role, vault::TestVault};
 
@@ -175,4 +175,45 @@ async fn who_kept_a_checkpoint_notices_a_log_that_was_rolled_back_with_all_that_
     let kept = fs::read_to_string(vault.directory().join("seen/eu.checkpoint")).unwrap();
     assert_eq!(kept, newest.note, "the evidence stays");
     vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_share_a_folder_of_checkpoints_agree_with_what_each_of_them_saw() {
+    let vault = vault().await;
+    let eu = LogName::Region(Region::parse("eu").unwrap());
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(attentive(&vault).await);
+    }
+    let kept = || {
+        let note = fs::read_to_string(vault.directory().join("seen/eu.checkpoint")).unwrap();
+        note.lines().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let mut least = 0;
+    for n in 0..12 {
+        vault.give("email", [email(n)]).await;
+        let all = all_at_once(&clients, &eu).await;
+        let largest = all.iter().map(|seen| seen.checkpoint.head.size.0).max().unwrap();
+        assert!(all.iter().all(|seen| seen.checkpoint.head.size.0 >= least), "nobody is given an older one");
+        assert!(kept() >= largest, "a smaller one was written over a larger one");
+        least = largest;
+    }
+    // Who has seen nothing since the beginning still holds the vault to what the others saw.
+    let file = vault.directory().join("seen/eu.checkpoint");
+    let damaged = fs::read_to_string(&file).unwrap().replacen('\n', "x\n", 1);
+    fs::write(&file, damaged).unwrap();
+    for client in &clients {
+        client.checkpoint(&eu, None).await.unwrap_err();
+    }
+    vault.finish().await;
+}
+
+/// The newest checkpoint as all of them see it, asked for at once.
+async fn all_at_once(clients: &[Client], log: &LogName) -> Vec<VerifiedCheckpoint> {
+    let mut asked = tokio::task::JoinSet::new();
+    for client in clients {
+        let (client, log) = (client.clone(), log.clone());
+        asked.spawn(async move { client.checkpoint(&log, None).await.unwrap() });
+    }
+    asked.join_all().await
 }
