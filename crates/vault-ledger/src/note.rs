@@ -198,7 +198,8 @@ impl<'a> Note<'a> {
     }
 
     /// The text, whoever signed it.
-    pub(crate) fn text(&self) -> &'a str {
+    #[must_use]
+    pub fn text(&self) -> &'a str {
         self.text
     }
 
@@ -215,6 +216,19 @@ impl<'a> Note<'a> {
         id: [u8; KEY_ID_BYTES],
     ) -> impl Iterator<Item = &'n SignatureLine<'a>> {
         self.signatures.iter().filter(move |line| line.origin == name.as_str() && line.key_id == id)
+    }
+
+    /// The note with the signature lines of `key` alone, once it is known that they are good.
+    ///
+    /// # Errors
+    /// As [`Note::verify`].
+    pub fn signed_by_alone(&self, key: &VerifierKey) -> Result<String, LedgerError> {
+        let mut note = format!("{}\n", self.verify(key)?);
+        for line in self.lines_of(&key.origin, key.id) {
+            note.push_str(&line.text());
+            note.push('\n');
+        }
+        Ok(note)
     }
 
     /// Checks that `key` has signed the text, and returns the text.
