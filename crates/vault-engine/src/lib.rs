@@ -60,7 +60,7 @@ pub use idempotency::{Part, RequestName};
 pub use node::{REPEATS_WINDOW, Refusal};
 pub use offline::{check_keys, go_by_applied, has_started};
 pub use open::{EngineConfig, OpenError, RulesFrom, Running};
-pub use outside::{Measured, OutsideLog, Standing};
+pub use outside::{Measured, OutsideLog, Standing, read as read_note, write as write_note};
 pub use read_audit::{
     AccessLogPage, AccessLogQuery, EntryAnswer, EntryQuery, FoundEntry, Newest, PageToken, ProvedConsistency,
     ProvedInclusion, Tail, TailStep,

@@ -30,7 +30,10 @@ pub(crate) fn path(directory: &Path, log: &str) -> PathBuf {
 }
 
 /// The note in the file, if there is one.
-pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
+///
+/// # Errors
+/// When it can't be read, or is longer than any note that a vault writes.
+pub fn read(path: &Path) -> io::Result<Option<String>> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.len() > NOTE_BYTES_MAX => Err(io::ErrorKind::FileTooLarge.into()),
         Ok(_) => fs::read_to_string(path).map(Some),
@@ -40,8 +43,11 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
 }
 
 /// Replaces the file whole: a reader sees the old note or the new one.
-pub(crate) fn write(path: &Path, note: &str) -> io::Result<()> {
-    let new = path.with_extension("checkpoint.new");
+///
+/// # Errors
+/// When it can't be written.
+pub fn write(path: &Path, note: &str) -> io::Result<()> {
+    let new = path.with_added_extension("new");
     let mut file = File::create(&new)?;
     file.write_all(note.as_bytes())?;
     file.sync_all()?;
