@@ -60,6 +60,7 @@ pub use idempotency::{Part, RequestName};
 pub use node::{REPEATS_WINDOW, Refusal};
 pub use offline::{check_keys, go_by_applied, has_started};
 pub use open::{EngineConfig, OpenError, RulesFrom, Running};
+pub use outside::{Measured, OutsideLog, Standing, read as read_note, write as write_note};
 pub use read_audit::{
     AccessLogPage, AccessLogQuery, EntryAnswer, EntryQuery, FoundEntry, Newest, PageToken, ProvedConsistency,
     ProvedInclusion, Tail, TailStep,
@@ -69,7 +70,10 @@ pub use reveal::Revealed;
 pub use rules::{Applied, ApplyError};
 pub use vault_journal::{Receipt, SignedCheckpoint};
 pub use vault_keys::{CheckKeys, Checked, KeysError, Passphrase, RootKey};
-pub use vault_ledger::{CertificateSha256, Entry, Group, Issuer, Matter, Outcome, People, TraceId, TreeHash};
+pub use vault_ledger::{
+    AddCheckpoint, CertificateSha256, Checkpoint, Entry, Group, Issuer, Matter, Note, Outcome, People, PolicyFault,
+    PolicyWitness, TraceId, TreeHash, TreeSize, VerifierKey, WITNESS_POLICY_BYTES_MAX, WitnessKey, WitnessPolicy,
+};
 pub use vault_policy::{PolicyError, PolicySet, PolicySource};
 pub use vault_store::{Memory, ReadError, Statistics, is_store};
 pub use versions::{PolicyFile, PolicyVersion, RuleTexts, RulesError, VersionsError};
@@ -84,6 +88,8 @@ pub struct Engine {
     versions: Versions,
     regions: HashMap<Region, RegionVault>,
     node: Node,
+    /// How it stands with the files that checkpoints go to.
+    checkpoint_files: Vec<Arc<Standing>>,
     denied: DenyList,
     /// Searches of a log that may run at once.
     searches: Arc<Semaphore>,

@@ -22,7 +22,7 @@ use crate::{
     deny::DenyList,
     error::Error as EngineError,
     node::{Node, plain_entry},
-    outside,
+    outside::{self, OutsideLog, Standing},
     region::RegionVault,
     replay::{NonceBook, ReplayRules},
     rules::{Rules, Settled},
@@ -145,6 +145,9 @@ pub enum OpenError {
     /// A name does not fit its place in the log.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// What is known outside speaks against the stores.
+    #[error("the start is refused: {0}")]
+    KnownOutside(String),
     /// The first entry could not be written.
     #[error("the start could not be written into the log: {0}")]
     Start(EngineError),
@@ -166,6 +169,7 @@ struct RunningLog {
     running: vault_journal::Running,
     checkpoint_file: PathBuf,
     follower: JoinHandle<()>,
+    standing: Arc<Standing>,
 }
 
 impl Engine {
@@ -175,10 +179,26 @@ impl Engine {
     /// # Errors
     /// When anything is not as it must be; nothing is served then.
     pub fn open(
+        config: EngineConfig,
+        root: &RootKey,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<(Arc<Self>, Running), OpenError> {
+        Self::open_unless(config, root, clock, entropy, |_| Ok(()))
+    }
+
+    /// The same, unless `speaks_against` knows of something outside that speaks against the stores as they are: it is
+    /// asked when all logs are open and no entry was written yet, so that an old copy of a log does not go on as a second
+    /// history of it.
+    ///
+    /// # Errors
+    /// When anything is not as it must be; with what `speaks_against` says.
+    pub fn open_unless(
         mut config: EngineConfig,
         root: &RootKey,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        speaks_against: impl FnOnce(&[OutsideLog]) -> Result<(), String>,
     ) -> Result<(Arc<Self>, Running), OpenError> {
         for path in [&config.data_directory, &config.checkpoint_directory] {
             fs::create_dir_all(path).map_err(|source| OpenError::Folder { path: path.clone(), source })?;
@@ -197,36 +217,13 @@ impl Engine {
             }
             _ => None,
         };
-        let vault = &config.vault;
-        let mut logs = Vec::new();
-        let (mut regions, mut classes) = (HashMap::new(), HashMap::new());
-        // A root key that is not this vault's is told by what it can't unwrap, before anything is made under it.
-        let is_there = |region: &&Region| config.data_directory.join(region.as_str()).exists();
-        let (there, new): (Vec<&Region>, Vec<&Region>) = config.regions.iter().partition(is_there);
-        for region in there.into_iter().chain(new) {
-            let store = open_store(&config, Scope::Region(region.clone()), || {
-                RegionKeys::create(root, vault, region, &*clock, &*entropy)
-            })?;
-            let keys = RegionKeys::open(root, vault, region, &store.reader, clock.clone(), entropy.clone());
-            let keys = Arc::new(wait(keys)?);
-            if let Some(names) = keys.colliding_names(names(&config.policies)) {
-                return Err(OpenError::NamesCollide(names));
-            }
-            let reader = store.reader.clone();
-            let in_use = wait(ClassesInUse::open(&reader, config.policies.catalog(), region))?;
-            classes.insert(region.clone(), in_use);
-            let origin = Origin::of_region(vault, region, FIRST_LIFE);
-            let log = open_log(&config, store, region.as_str(), origin, keys.clone(), &clock)?;
-            let journal = log.journal.clone();
-            logs.push(log);
-            regions.insert(region.clone(), RegionVault::open(reader, keys, journal, config.replay.window, &*clock)?);
-        }
+        let OpenRegions { mut logs, regions, classes } = open_regions(&config, root, &clock, &entropy)?;
         let store = match node {
             Some(store) => store,
             None => open_node(&config, root, &clock, &entropy)?,
         };
-        let keys = Arc::new(wait(NodeKeys::open(root, vault, &store.reader))?);
-        let origin = Origin::of_node(vault, &config.node)?;
+        let keys = Arc::new(wait(NodeKeys::open(root, &config.vault, &store.reader))?);
+        let origin = Origin::of_node(&config.vault, &config.node)?;
         let (denied, reader) = (wait(DenyList::open(&store.reader))?, store.reader.clone());
         let log = open_log(&config, store, "node", origin, keys, &clock)?;
         let nonces = wait(NonceBook::open(&reader, config.replay.window, log.journal.now(clock.wall())))?;
@@ -241,8 +238,22 @@ impl Engine {
         };
         let version = serving.or(first.is_some().then_some(FIRST_VERSION));
         let rules = ArcSwap::from_pointee(Rules { policies: config.policies, classes, version, since: clock.wall() });
-        let engine = Self { rules, applying, versions, denied, regions, node, searches, replay, clock, entropy };
+        let checkpoint_files = logs.iter().map(|log| log.standing.clone()).collect();
+        let engine = Self {
+            rules,
+            applying,
+            versions,
+            denied,
+            regions,
+            node,
+            checkpoint_files,
+            searches,
+            replay,
+            clock,
+            entropy,
+        };
         let engine = Arc::new(engine);
+        speaks_against(&engine.outside_logs()).map_err(OpenError::KnownOutside)?;
         if let Some(texts) = first {
             wait(engine.begin_versions(&texts)).map_err(|error| match error.reason() {
                 Reason::RulesTooLarge => OpenError::FilesTooLarge,
@@ -295,7 +306,7 @@ impl Running {
 impl RunningLog {
     /// Ends the threads, then the follower of the checkpoints, which ends with them, then writes the last one.
     async fn stop(self) {
-        let Self { journal, running, checkpoint_file, follower } = self;
+        let Self { journal, running, checkpoint_file, follower, .. } = self;
         let stopped = tokio::task::spawn_blocking(move || running.stop()).await;
         if stopped.is_err() || follower.await.is_err() {
             tracing::error!("a journal did not end in good order");
@@ -343,6 +354,47 @@ fn open_store(
         store.writer.commit([&new_keys()?])?;
     }
     Ok(store)
+}
+
+/// The regions of an engine that is being opened.
+#[derive(Default)]
+struct OpenRegions {
+    logs: Vec<RunningLog>,
+    regions: HashMap<Region, RegionVault>,
+    classes: HashMap<Region, ClassesInUse>,
+}
+
+fn open_regions(
+    config: &EngineConfig,
+    root: &RootKey,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<OpenRegions, OpenError> {
+    let vault = &config.vault;
+    let mut open = OpenRegions::default();
+    // A root key that is not this vault's is told by what it can't unwrap, before anything is made under it.
+    let is_there = |region: &&Region| config.data_directory.join(region.as_str()).exists();
+    let (there, new): (Vec<&Region>, Vec<&Region>) = config.regions.iter().partition(is_there);
+    for region in there.into_iter().chain(new) {
+        let store = open_store(config, Scope::Region(region.clone()), || {
+            RegionKeys::create(root, vault, region, &**clock, &**entropy)
+        })?;
+        let keys = RegionKeys::open(root, vault, region, &store.reader, clock.clone(), entropy.clone());
+        let keys = Arc::new(wait(keys)?);
+        if let Some(names) = keys.colliding_names(names(&config.policies)) {
+            return Err(OpenError::NamesCollide(names));
+        }
+        let reader = store.reader.clone();
+        let in_use = wait(ClassesInUse::open(&reader, config.policies.catalog(), region))?;
+        open.classes.insert(region.clone(), in_use);
+        let origin = Origin::of_region(vault, region, FIRST_LIFE);
+        let log = open_log(config, store, region.as_str(), origin, keys.clone(), clock)?;
+        let journal = log.journal.clone();
+        open.logs.push(log);
+        let vault = RegionVault::open(reader, keys, journal, config.replay.window, &**clock)?;
+        open.regions.insert(region.clone(), vault);
+    }
+    Ok(open)
 }
 
 fn open_node(
@@ -407,10 +459,11 @@ fn open_log(
         tracing::warn!(%file, "there is no checkpoint outside the store: an old copy of it could not be told from it");
     }
     let free_bytes_min = config.free_bytes_min;
-    let clock = clock.clone();
+    let (clock, file_clock) = (clock.clone(), clock.clone());
     let parts = Parts { writer, free_bytes_min, summaries, reader, origin, signer, clock, known_outside };
     let (journal, running) =
         Journal::open(parts).map_err(|source| OpenError::Journal { name: name.to_owned(), source })?;
-    let follower = outside::follow(checkpoint_file.clone(), journal.checkpoints());
-    Ok(RunningLog { journal, running, checkpoint_file, follower })
+    let standing = Arc::new(Standing::new("file", "checkpoint_directory", name, file_clock));
+    let follower = outside::follow(checkpoint_file.clone(), journal.checkpoints(), standing.clone());
+    Ok(RunningLog { journal, running, checkpoint_file, follower, standing })
 }

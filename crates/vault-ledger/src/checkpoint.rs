@@ -67,7 +67,7 @@ impl Checkpoint {
         let size = parse_decimal(size).map(TreeSize).ok_or(malformed("the size must be a plain decimal number"))?;
         let root = parse_hash(root).ok_or(malformed("the root must be 32 bytes in base64"))?;
         if size.0 == 0 && root != EMPTY_ROOT {
-            return Err(malformed("an empty log has the empty root"));
+            return Err(LedgerError::EmptyRootRefuted);
         }
         Ok(Self { origin, head: TreeHead { size, root } })
     }

@@ -81,6 +81,12 @@ pub enum LedgerError {
     /// A note's text is no checkpoint.
     #[error("the checkpoint is malformed: {0}")]
     CheckpointMalformed(&'static str),
+    /// A checkpoint of an empty log has another root than that of the empty tree.
+    #[error("the checkpoint of an empty log must have the root of the empty tree")]
+    EmptyRootRefuted,
+    /// A text is no request of the protocol of witnesses.
+    #[error("the request to a witness is malformed: {0}")]
+    AddCheckpointMalformed(&'static str),
     /// A text is no proof file.
     #[error("the proof file is malformed: {0}")]
     ProofMalformed(&'static str),

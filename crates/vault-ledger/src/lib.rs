@@ -1,5 +1,5 @@
 //! The access log as a third party sees it: canonical entries, RFC 6962 hashes and proofs, and the C2SP formats around
-//! them (tlog-tiles, signed-note, tlog-checkpoint, tlog-proof).
+//! them (tlog-tiles, signed-note, tlog-checkpoint, tlog-proof, tlog-cosignature, tlog-witness, tlog-policy).
 //!
 //! Whoever distrusts the vault can check it with this crate alone: everything here is a pure function of its input. No
 //! I/O, no clock, no randomness, no secret key: signing, sealing and opening stand behind [`Signer`], [`EntrySealer`]
@@ -10,13 +10,16 @@
 //! | `entry` | one attempt as bytes: [`Entry`], [`EntryBuilder`], [`People`] |
 //! | `tree` | [`leaf_hash`], [`Frontier`], proofs and their verification |
 //! | `note`, `checkpoint`, `proof` | signed text: [`VerifierKey`], [`Checkpoint`], [`LogProof`] |
+//! | `cosignature`, `add_checkpoint`, `witness_policy` | what logs and witnesses say to each other, and whose word counts |
 //! | `log_files` | a log as files of c2sp.org/tlog-tiles: [`LogFiles`] writes them |
 //! | `log_check` | [`LogCheck`] holds every entry and tile of a log against signed heads, from a [`LogSource`] |
 //! | `query`, `summary` | which entries are asked for ([`Query`]), and which runs of entries need not be read |
 #![deny(missing_docs)]
 
+mod add_checkpoint;
 mod bytes;
 mod checkpoint;
+mod cosignature;
 mod entry;
 mod error;
 mod log_check;
@@ -26,8 +29,11 @@ mod proof;
 mod query;
 mod summary;
 mod tree;
+mod witness_policy;
 
+pub use add_checkpoint::{ADD_CHECKPOINT_BYTES_MAX, ADD_CHECKPOINT_HASHES_MAX, AddCheckpoint};
 pub use checkpoint::Checkpoint;
+pub use cosignature::{Cosignature, WitnessKey, cosign};
 pub use entry::{
     CIPHERTEXT_BYTES_MAX, CertificateSha256, ENTRY_VERSION, Entry, EntryBuilder, EntryHead, EntryOpener, EntrySalt,
     EntrySealer, GROUPS_ALWAYS_FIT, Group, Issuer, Matter, NumberRun, NumberRuns, Outcome, PEOPLE_BYTES_MAX,
@@ -46,6 +52,7 @@ pub use tree::{
     TreeHead, TreeSize, bundle_path, consistency_tiles, inclusion_tiles, leaf_hash, node_hash, prove_consistency,
     prove_inclusion, verify_consistency, verify_inclusion,
 };
+pub use witness_policy::{PolicyFault, PolicyWitness, WITNESS_POLICY_BYTES_MAX, WitnessPolicy};
 
 #[cfg(test)]
 mod goldens;

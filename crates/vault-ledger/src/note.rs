@@ -29,9 +29,9 @@ pub const NOTE_SIGNATURES_MAX: usize = 32;
 /// The signature type of Ed25519.
 const ED25519: u8 = 0x01;
 /// What every signature line begins with: an em dash (U+2014) and a space.
-const SIGNATURE_MARK: &str = "\u{2014} ";
+pub(crate) const SIGNATURE_MARK: &str = "\u{2014} ";
 /// Bytes of a key id.
-const KEY_ID_BYTES: usize = 4;
+pub(crate) const KEY_ID_BYTES: usize = 4;
 
 /// Signs checkpoints: the Ed25519 key of one log.
 pub trait Signer: Send + Sync {
@@ -111,7 +111,7 @@ impl VerifierKey {
     /// When `public_key` is no point of the curve.
     pub fn new(origin: Origin, public_key: &[u8; 32]) -> Result<Self, LedgerError> {
         let key = VerifyingKey::from_bytes(public_key).map_err(|_| LedgerError::KeyMalformed("no Ed25519 key"))?;
-        Ok(Self { id: key_id(&origin, public_key), origin, key })
+        Ok(Self { id: key_id(&origin, ED25519, public_key), origin, key })
     }
 
     /// The key of this signer, under this origin.
@@ -128,16 +128,12 @@ impl VerifierKey {
     /// When the text has another form, names another signature type, or its key id does not belong to its key.
     pub fn parse(text: &str) -> Result<Self, LedgerError> {
         let malformed = LedgerError::KeyMalformed;
-        let mut parts = text.splitn(3, '+');
-        let (Some(origin), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(malformed("it must be <origin>+<key id>+<key>"));
-        };
-        let key = STANDARD.decode(key).map_err(|_| malformed("the key must be base64"))?;
+        let (origin, id, key) = split_key(text)?;
         let [ED25519, key @ ..] = key.as_slice() else {
             return Err(malformed("the signature type must be Ed25519 (0x01)"));
         };
         let key: &[u8; 32] = key.try_into().map_err(|_| malformed("an Ed25519 key has 32 bytes"))?;
-        let parsed = Self::new(Origin::parse(origin)?, key)?;
+        let parsed = Self::new(origin, key)?;
         if parsed.id_text() == id { Ok(parsed) } else { Err(malformed("the key id must belong to the key")) }
     }
 
@@ -169,10 +165,10 @@ pub struct Note<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct SignatureLine<'a> {
+pub(crate) struct SignatureLine<'a> {
     origin: &'a str,
     key_id: [u8; KEY_ID_BYTES],
-    signature: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
 }
 
 impl<'a> Note<'a> {
@@ -201,12 +197,46 @@ impl<'a> Note<'a> {
         Ok(Self { text, signatures })
     }
 
+    /// The text, whoever signed it.
+    #[must_use]
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The first line of the text, which names the log of a checkpoint. Nobody is known to have signed it yet.
+    #[must_use]
+    pub fn claimed_origin(&self) -> &'a str {
+        self.text.split('\n').next().unwrap_or_default()
+    }
+
+    /// Signature lines under a name and a key id.
+    pub(crate) fn lines_of<'n>(
+        &'n self,
+        name: &'n Origin,
+        id: [u8; KEY_ID_BYTES],
+    ) -> impl Iterator<Item = &'n SignatureLine<'a>> {
+        self.signatures.iter().filter(move |line| line.origin == name.as_str() && line.key_id == id)
+    }
+
+    /// The note with the signature lines of `key` alone, once it is known that they are good.
+    ///
+    /// # Errors
+    /// As [`Note::verify`].
+    pub fn signed_by_alone(&self, key: &VerifierKey) -> Result<String, LedgerError> {
+        let mut note = format!("{}\n", self.verify(key)?);
+        for line in self.lines_of(&key.origin, key.id) {
+            note.push_str(&line.text());
+            note.push('\n');
+        }
+        Ok(note)
+    }
+
     /// Checks that `key` has signed the text, and returns the text.
     ///
     /// # Errors
     /// When no line is of this key, or one that claims to be is false.
     pub fn verify(&self, key: &VerifierKey) -> Result<&'a str, LedgerError> {
-        let mut own = self.signatures.iter().filter(|line| line.origin == key.origin.as_str() && line.key_id == key.id);
+        let mut own = self.lines_of(&key.origin, key.id);
         let first = own.next().ok_or(LedgerError::SignatureMissing)?;
         for line in std::iter::once(first).chain(own) {
             let signature = Signature::from_slice(&line.signature).map_err(|_| LedgerError::SignatureInvalid)?;
@@ -218,6 +248,12 @@ impl<'a> Note<'a> {
 }
 
 impl<'a> SignatureLine<'a> {
+    /// The line as it stands in the note, without its newline: base64 has one form alone.
+    pub(crate) fn text(&self) -> String {
+        let bytes = [self.key_id.as_slice(), &self.signature].concat();
+        format!("{SIGNATURE_MARK}{} {}", self.origin, STANDARD.encode(bytes))
+    }
+
     fn parse(line: &'a str) -> Result<Self, LedgerError> {
         let malformed = LedgerError::NoteMalformed("a signature line must be \u{2014} <origin> <base64>");
         let signed = line.strip_prefix(SIGNATURE_MARK).and_then(|rest| rest.split_once(' '));
@@ -240,14 +276,26 @@ pub fn sign_note(text: &str, origin: &Origin, signer: &dyn Signer) -> Result<Str
     if !text.ends_with('\n') || text.bytes().any(|byte| byte < 0x20 && byte != b'\n') {
         return Err(LedgerError::NoteMalformed("the text must end in a newline and hold no other control character"));
     }
-    let mut signature = key_id(origin, &signer.public_key()).to_vec();
+    let mut signature = key_id(origin, ED25519, &signer.public_key()).to_vec();
     signature.extend_from_slice(&signer.sign(text.as_bytes()));
     Ok(format!("{text}\n{SIGNATURE_MARK}{origin} {}\n", STANDARD.encode(signature)))
 }
 
+/// The parts of a verifier key: name, key id, and signature type with key.
+pub(crate) fn split_key(text: &str) -> Result<(Origin, &str, Vec<u8>), LedgerError> {
+    let malformed = LedgerError::KeyMalformed;
+    let mut parts = text.splitn(3, '+');
+    let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(malformed("it must be <origin>+<key id>+<key>"));
+    };
+    let key = STANDARD.decode(key).map_err(|_| malformed("the key must be base64"))?;
+    Ok((Origin::parse(name)?, id, key))
+}
+
 /// The first 4 bytes of SHA-256(origin ‖ newline ‖ type ‖ public key).
-fn key_id(origin: &Origin, public_key: &[u8; 32]) -> [u8; KEY_ID_BYTES] {
-    let hash = Sha256::new().chain_update(origin.as_str()).chain_update([b'\n', ED25519]).chain_update(public_key);
+pub(crate) fn key_id(origin: &Origin, signature_type: u8, public_key: &[u8; 32]) -> [u8; KEY_ID_BYTES] {
+    let hash =
+        Sha256::new().chain_update(origin.as_str()).chain_update([b'\n', signature_type]).chain_update(public_key);
     let [a, b, c, d, ..]: [u8; 32] = hash.finalize().into();
     [a, b, c, d]
 }

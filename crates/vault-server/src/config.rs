@@ -28,7 +28,7 @@ use vault_engine::{
 };
 use vault_identity::Issuers;
 
-use crate::{identity::Naming, regular_file, tls};
+use crate::{identity::Naming, outside::WitnessesConfig, regular_file, tls};
 use root_key::RootKeyProvider;
 
 pub use check::{Finding, Severity};
@@ -176,6 +176,7 @@ pub struct Config {
     ballast_bytes: u64,
     free_bytes_min: u64,
     replay: ReplayRules,
+    witnesses: Option<WitnessesConfig>,
     log_level: String,
     log_format: LogFormat,
     unknown_variables: Vec<String>,
@@ -245,6 +246,16 @@ impl Config {
     /// The file of access tokens that are not accepted any more.
     pub(crate) fn denied_file(&self) -> Option<&Path> {
         self.denied_file.as_deref()
+    }
+
+    /// The folder of the newest checkpoints, outside the stores.
+    pub(crate) fn checkpoint_directory(&self) -> &Path {
+        &self.checkpoint_directory
+    }
+
+    /// Which witnesses are asked, if any.
+    pub(crate) fn witnesses(&self) -> Option<&WitnessesConfig> {
+        self.witnesses.as_ref()
     }
 
     pub(crate) fn log_level(&self) -> &str {

@@ -26,6 +26,7 @@ use crate::{
     access_token::{self, AccessTokens},
     identity::Peer,
     intake::{Framing, Intake, Read},
+    outside::Outside,
     rpc::{Entered, Shown, admin::AdminRpc, audit::AuditRpc, stream::Streams, token::TokenRpc},
     status::{self, REQUEST_ID},
     tls::Standing,
@@ -73,6 +74,7 @@ impl<H: Health> Door<H> {
         health: HealthServer<H>,
         streams: Streams,
         reflects: bool,
+        outside: Arc<Outside>,
     ) -> Self {
         let access_tokens = access_tokens.map(Arc::new);
         if let Some(access_tokens) = &access_tokens {
@@ -82,7 +84,7 @@ impl<H: Health> Door<H> {
         let admin = AdminServiceServer::new(admin).max_decoding_message_size(limits::REQUEST_BYTES_MAX);
         let reflection = reflects.then(reflection).flatten();
         let most = limits::REQUEST_BYTES_MAX;
-        let audit = AuditRpc { engine: engine.clone(), streams: streams.clone() };
+        let audit = AuditRpc { engine: engine.clone(), streams: streams.clone(), outside };
         let audit = AuditServiceServer::new(audit).max_decoding_message_size(most);
         let rpc = Arc::new(TokenRpc { engine: engine.clone(), streams, access_tokens: access_tokens.clone() });
         let token = TokenServiceServer::from_arc(rpc.clone()).max_decoding_message_size(most);

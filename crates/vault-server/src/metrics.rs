@@ -22,10 +22,11 @@ use prometheus_client::{
     registry::Registry,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
-use vault_domain::Reason;
-use vault_engine::Engine;
+use vault_domain::{Millis, Reason};
+use vault_engine::{Engine, Measured};
 
 use crate::{
+    outside::Outside,
     reloads::ReloadCount,
     server::StartError,
     tls::{Dated, Tls},
@@ -45,6 +46,9 @@ type Labels = Vec<(&'static str, String)>;
 /// A measurement of each dated file: its name, its help, and how it is taken.
 type OfFile<'a> = (&'a str, &'a str, &'a dyn Fn(&Dated) -> u64);
 
+/// A measurement of each place that checkpoints go to; None: there is nothing to measure yet.
+type OfPlace<'a> = (&'a str, &'a str, &'a dyn Fn(&Measured) -> Option<u64>);
+
 /// All measurements of a server.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -62,7 +66,7 @@ impl Drop for Open {
 }
 
 impl Metrics {
-    pub(crate) fn new(tls: Arc<Tls>, engine: &Arc<Engine>, reloads: Arc<ReloadCount>) -> Self {
+    pub(crate) fn new(tls: Arc<Tls>, engine: &Arc<Engine>, reloads: Arc<ReloadCount>, outside: Arc<Outside>) -> Self {
         let mut registry = Registry::with_prefix("tokenvault");
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Which version this is", build);
@@ -73,6 +77,8 @@ impl Metrics {
         registry.register("handshakes_refused", help, handshakes_refused.clone());
         let rules = RulesCollector { engine: Arc::downgrade(engine), reloads, tls: tls.clone() };
         registry.register_collector(Box::new(rules));
+        let (engine, clock) = (Arc::downgrade(engine), tls.clone());
+        registry.register_collector(Box::new(OutsideCollector { engine, outside, tls: clock }));
         registry.register_collector(Box::new(TlsCollector(tls)));
         Self { registry, connections, handshakes_refused }
     }
@@ -176,6 +182,67 @@ impl Collector for RulesCollector {
         one(&mut encoder, "rules_reload_refused", help, refused)?;
         let help = "Times that catalog and policies were read anew since the start, by what became of them";
         counted(&mut encoder, "rules_reloads", help, [("done", told.done), ("refused", told.refusals)])
+    }
+}
+
+/// How it stands with the places that checkpoints go to.
+struct OutsideCollector {
+    engine: Weak<Engine>,
+    outside: Arc<Outside>,
+    /// Knows what time it is.
+    tls: Arc<Tls>,
+}
+
+impl fmt::Debug for OutsideCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OutsideCollector")
+    }
+}
+
+impl Collector for OutsideCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(engine) = self.engine.upgrade() else { return Ok(()) };
+        let mut standings = engine.checkpoint_files().to_vec();
+        drop(engine);
+        standings.extend(self.outside.standings());
+        let measured: Vec<(Labels, Measured)> = standings
+            .iter()
+            .map(|standing| {
+                let labels = [("kind", standing.kind()), ("place", standing.place()), ("log", standing.log())];
+                (labels.map(|(name, value)| (name, value.to_owned())).to_vec(), standing.measured())
+            })
+            .collect();
+        let now = self.tls.now().0;
+        let age = |at: Option<Millis>| at.map(|at| now.saturating_sub(at.0) / 1000);
+        let of_places: [OfPlace<'_>; 4] = [
+            ("outside_accepted_size", "Entries that the newest checkpoint covers which was taken outside", &|m| {
+                m.accepted_at.map(|_| m.accepted_size)
+            }),
+            ("outside_accepted_age_seconds", "How long ago a checkpoint was last taken outside", &|m| {
+                age(m.accepted_at)
+            }),
+            ("outside_waiting_seconds", "For how long a newer checkpoint waits to be taken outside", &|m| {
+                Some(age(m.waiting_since).unwrap_or(0))
+            }),
+            ("outside_failing", "1 while the last attempt to have a checkpoint taken outside failed", &|m| {
+                Some(u64::from(m.is_failing))
+            }),
+        ];
+        for (name, help, value) in of_places {
+            let family = Family::<Labels, Gauge>::default();
+            for (labels, measured) in &measured {
+                if let Some(value) = value(measured) {
+                    family.get_or_create(labels).set(gauge(value));
+                }
+            }
+            family.encode(encoder.encode_descriptor(name, help, None, family.metric_type())?)?;
+        }
+        let failures = Family::<Labels, Counter>::default();
+        for (labels, measured) in &measured {
+            failures.get_or_create(labels).inc_by(measured.failures);
+        }
+        let help = "Attempts since the start to have a checkpoint taken outside that failed";
+        failures.encode(encoder.encode_descriptor("outside_failures", help, None, failures.metric_type())?)
     }
 }
 

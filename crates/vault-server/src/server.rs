@@ -16,7 +16,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic_health::{ServingStatus, pb::health_server::Health, server::HealthReporter};
 use vault_domain::{Action, Clock, Entropy, Reason, RequestId, limits};
-use vault_engine::{Applied, ApplyError, Engine, PolicySet, Refusal, Running};
+use vault_engine::{Applied, ApplyError, Engine, OutsideLog, PolicySet, Refusal, Running};
 
 use crate::{
     access_token::AccessTokens,
@@ -24,6 +24,7 @@ use crate::{
     config::{Config, ConfigError},
     door::Door,
     metrics::{self, Metrics},
+    outside::Outside,
     reloads::ReloadCount,
     rpc::stream::Streams,
     tls::{self, Standing, Tls, TlsError, WorkloadApi},
@@ -108,21 +109,27 @@ impl Server {
         };
         let (reflection, age_max) = (config.reflection(), config.connection_age_max());
         let access_tokens = AccessTokens::open(&config, &clock)?;
+        let outside = Arc::new(Outside::open(&config, &clock)?);
+        let asked = outside.clone();
         let opening = move || {
             let engine_config = config.engine()?;
             let root = config.root_key(&*entropy)?;
-            Ok::<_, StartError>(Engine::open(engine_config, &root, clock, entropy)?)
+            let speaks_against = |logs: &[OutsideLog]| asked.speaks_against(logs);
+            Ok::<_, StartError>(Engine::open_unless(engine_config, &root, clock, entropy, speaks_against)?)
         };
         let (engine, running) = tokio::task::spawn_blocking(opening).await.map_err(|_| StartError::Interrupted)??;
         let (health, health_server) = tonic_health::server::health_reporter();
         report(&health, ServingStatus::Serving).await;
         let (stop, stopping) = watch::channel(false);
         let streams = Streams::new(stopping.clone());
-        let door = Arc::new(Door::new(engine.clone(), access_tokens, health_server, streams.clone(), reflection));
+        let mut background = outside.start(&engine);
+        let witnessed = outside.clone();
+        let door =
+            Arc::new(Door::new(engine.clone(), access_tokens, health_server, streams.clone(), reflection, witnessed));
         let reloads = Arc::new(ReloadCount::default());
-        let metrics = Arc::new(Metrics::new(tls.clone(), &engine, reloads.clone()));
+        let metrics = Arc::new(Metrics::new(tls.clone(), &engine, reloads.clone(), outside));
         let metrics_address = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        let mut background = vec![tokio::spawn(flush(engine.clone()))];
+        background.push(tokio::spawn(flush(engine.clone())));
         background.extend(metrics_listener.map(|listener| tokio::spawn(metrics::serve(listener, metrics.clone()))));
         let look = Arc::new(Notify::new());
         background.extend(workload.map(|workload| tokio::spawn(workload.follow(tls.clone(), look.clone()))));

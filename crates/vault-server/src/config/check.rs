@@ -12,6 +12,7 @@ use vault_engine::PolicySet;
 use super::{Config, OwnIdentity, check_issuers};
 use crate::{
     access_token::AccessTokens,
+    outside::Outside,
     tls::{self, Timing},
 };
 
@@ -74,6 +75,9 @@ impl Config {
         }
         if let Err(error) = AccessTokens::open(self, &(Arc::new(SystemClock::new()) as Arc<dyn Clock>)) {
             findings.push(finding(Severity::Error, "identity.issuers", error.to_string()));
+        }
+        if let Err(error) = Outside::open(self, &(Arc::new(SystemClock::new()) as Arc<dyn Clock>)) {
+            findings.push(finding(Severity::Error, "witnesses", error.to_string()));
         }
         match self.engine() {
             Err(error) => findings.push(finding(Severity::Error, "catalog", error.to_string())),

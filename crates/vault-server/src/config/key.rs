@@ -135,7 +135,7 @@ pub(crate) const PATH_BYTES_MAX: usize = 4096;
 const SECRET_CHARS_MIN: usize = 32;
 
 /// All keys, in the order of the documentation.
-pub(crate) static KEYS: [Key; 37] = [
+pub(crate) static KEYS: [Key; 40] = [
     Key {
         path: "mode",
         meaning: "What this vault is for. It has to be written out that it is for development.",
@@ -384,6 +384,26 @@ pub(crate) static KEYS: [Key; 37] = [
         meaning: "How far the timestamp of a call may be from the vault's time. Nonces are kept for twice as long.",
         kind: Kind::Seconds(limits::REPLAY_WINDOW_MIN.as_secs()..=limits::REPLAY_WINDOW_MAX.as_secs()),
         absent: Absent::Number(limits::REPLAY_WINDOW_DEFAULT.as_secs()),
+    },
+    Key {
+        path: "witnesses.policy",
+        meaning: "The file that names the witnesses of the logs, where they are, and how many of them suffice \
+                  (c2sp.org/tlog-policy). Without it, none is asked.",
+        kind: Kind::Path,
+        absent: Absent::Unset,
+    },
+    Key {
+        path: "witnesses.ca",
+        meaning: "The authorities that sign the certificates of the witnesses' servers (PEM).",
+        kind: Kind::Paths,
+        absent: Absent::None,
+    },
+    Key {
+        path: "witnesses.require_at_start",
+        meaning: "Whether a start is refused while a witness can't be asked how far the logs were. A witness that knows \
+                  a longer log refuses it in any case.",
+        kind: Kind::Word(&["on", "off"], ""),
+        absent: Absent::Word("off"),
     },
     Key {
         path: "log.level",

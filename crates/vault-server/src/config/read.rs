@@ -21,7 +21,7 @@ use super::{
     key::{Absent, KEYS, Key, Kind, SettingValue, Written, unix_socket},
     root_key::{PassphraseOrigin, RootKeyProvider},
 };
-use crate::{identity::Naming, regular_file};
+use crate::{identity::Naming, outside::WitnessesConfig, regular_file};
 
 /// A configuration as it was read, whether it can be used or not.
 #[derive(Debug)]
@@ -228,6 +228,7 @@ impl Reading {
             ballast_bytes: self.bytes("store.ballast_bytes")?,
             free_bytes_min: self.bytes("store.free_bytes_min")?,
             replay: self.replay()?,
+            witnesses: self.witnesses()?,
             log_level: self.text("log.level")?.to_owned(),
             log_format: if is_json { LogFormat::Json } else { LogFormat::Text },
             unknown_variables: self.unknown_variables.clone(),
@@ -258,6 +259,14 @@ impl Reading {
         let Some(SettingValue::Seconds(seconds)) = self.value(window) else { return Err(refuse(window, "is missing")) };
         let required_for = names.iter().filter_map(|name| Action::parse(name)).collect();
         Ok(ReplayRules { required_for, window: Duration::from_secs(*seconds) })
+    }
+
+    /// Which witnesses are asked, if any.
+    fn witnesses(&self) -> Result<Option<WitnessesConfig>, ConfigError> {
+        let Ok(policy) = self.path("witnesses.policy") else { return Ok(None) };
+        let authorities = self.paths("witnesses.ca")?;
+        let required_at_start = self.text("witnesses.require_at_start")? == "on";
+        Ok(Some(WitnessesConfig { policy, authorities, required_at_start }))
     }
 
     /// Where the server's own certificate comes from.

@@ -14,6 +14,7 @@ use vault_proto::v1::{
 use super::{call, origin, stream::Streams, tail, within_deadline};
 use crate::{
     convert::{from_proto, to_proto},
+    outside::Outside,
     status::status,
 };
 
@@ -24,6 +25,7 @@ const NODE: &str = "node";
 pub(crate) struct AuditRpc {
     pub(crate) engine: Arc<Engine>,
     pub(crate) streams: Streams,
+    pub(crate) outside: Arc<Outside>,
 }
 
 impl AuditRpc {
@@ -95,7 +97,9 @@ impl AuditService for AuditRpc {
         let log = self.log(&call, &request.into_inner().region).await?;
         let newest = within_deadline(&self.engine, &call, self.engine.checkpoint(&call, log.as_ref())).await?;
         let (checkpoint, verifier_key) = (newest.checkpoint.note.clone(), newest.verifier_key);
-        Ok(Response::new(GetCheckpointResponse { checkpoint, verifier_key }))
+        let witnessed = self.outside.witnessed(log.as_ref().map_or(NODE, Region::as_str));
+        let witnessed_checkpoint = witnessed.map(|note| note.to_string()).unwrap_or_default();
+        Ok(Response::new(GetCheckpointResponse { checkpoint, verifier_key, witnessed_checkpoint }))
     }
 
     async fn get_inclusion_proof(
