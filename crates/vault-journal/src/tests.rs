@@ -307,7 +307,9 @@ fn rows_of_an_older_version_are_built_again() {
     let fixture = Fixture::new();
     let (journal, running, reader) = fixture.open().unwrap();
     let commits: Vec<_> = (0..1100_u32).map(|_| journal.commit(submission(1))).collect();
-    commits.into_iter().for_each(|commit| drop(wait(commit).unwrap()));
+    for commit in commits {
+        wait(commit).unwrap();
+    }
     let caught_up = |journal: &Journal| {
         let waited = (0..1000).take_while(|_| journal.index_progress().entries() < 1024);
         waited.for_each(|_| std::thread::sleep(Duration::from_millis(10)));
