@@ -57,7 +57,7 @@ fn made(target: &str) -> Vec<(String, Vec<u8>)> {
             all.extend([("own".to_owned(), own.into_bytes()), ("witnessed".to_owned(), witnessed.into_bytes())]);
             all
         }
-        "page_token" => seeds(&[("first", &PageToken::new(4711, *b"question").to_string())]),
+        "page_token" => seeds(&[("first", &PageToken::new(0..4711, *b"question").to_string())]),
         "people" => goldens("vault-ledger", "people-"),
         "policy" => seeds(&[("default", PolicySource::DEFAULT.text)]),
         "proof" => {
@@ -110,6 +110,13 @@ fn requests() -> Vec<(String, Vec<u8>)> {
         decision: "allowed".to_owned(),
         data_class: "card_number".to_owned(),
         token: "tok_eu_00000000000000000000000000000".to_owned(),
+        audience: "payments".to_owned(),
+        entry_purpose: "settlement".to_owned(),
+        entry_reference: "CASE-4711".to_owned(),
+        reason: "TOKEN_UNKNOWN".to_owned(),
+        source: "192.0.2.0/24".to_owned(),
+        request_id: "0123456789abcdef0123456789abcdef".to_owned(),
+        oldest_first: true,
         page_size: 100,
         ..v1::QueryAccessLogRequest::default()
     };

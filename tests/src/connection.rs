@@ -3,7 +3,15 @@
 //!
 //! It keeps no deadline of its own: what a call's deadline does, the vault does.
 
-use std::{error::Error, future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, task, time::Duration};
+use std::{
+    error::Error,
+    future::poll_fn,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
@@ -14,7 +22,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
-use tokio::{net::TcpStream, sync::watch};
+use tokio::{net::TcpSocket, sync::watch};
 use tokio_rustls::TlsConnector;
 use tonic::{Code, Status, body::Body};
 use vault_domain::{Clock, Entropy, Nonce, SystemClock, SystemEntropy};
@@ -133,7 +141,17 @@ impl Connection {
     /// With the transport's own words. A vault that does not like the certificate says so only after the client's side
     /// of the handshake is done: then the first request fails.
     pub async fn open(address: SocketAddr, tls: Arc<ClientConfig>) -> Result<Self, String> {
-        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        Self::open_from(IpAddr::V4(Ipv4Addr::LOCALHOST), address, tls).await
+    }
+
+    /// Connects from an address of this machine.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn open_from(source: IpAddr, address: SocketAddr, tls: Arc<ClientConfig>) -> Result<Self, String> {
+        let socket = TcpSocket::new_v4().map_err(|error| error.to_string())?;
+        socket.bind((source, 0).into()).map_err(|error| error.to_string())?;
+        let stream = socket.connect(address).await.map_err(|error| error.to_string())?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         let name = ServerName::try_from("localhost").expect("a name");
         let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(|error| error.to_string())?;

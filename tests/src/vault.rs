@@ -305,6 +305,16 @@ impl TestVault {
         Ok(connection.with_clock(self.callers_clock.clone()))
     }
 
+    /// A caller of this role on a connection of its own, from an address of this machine.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn caller_from(&self, role: Role, source: IpAddr) -> Result<Caller, String> {
+        let config = tls(&self.authority, self.identities.get(&role));
+        let connection = Connection::open_from(source, self.address(), config).await?;
+        Ok(self.caller_on(role, connection.with_clock(self.callers_clock.clone())))
+    }
+
     /// The certificate of a role.
     #[must_use]
     pub fn identity(&self, role: Role) -> &Identity {

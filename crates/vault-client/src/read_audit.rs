@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use vault_domain::{Action, DataClass, Decision, Millis, PrincipalId, Purpose, Reference, Region, TokenText};
+use vault_domain::{
+    Action, Audience, DataClass, Decision, Millis, Network, PrincipalId, Purpose, Reason, Reference, Region, RequestId,
+    TokenText,
+};
 use vault_ledger::{Checkpoint, LedgerError, VerifierKey};
 use vault_proto::v1::{self, AccessLogEntry, audit_service_client::AuditServiceClient};
 
@@ -39,6 +42,20 @@ pub struct AccessLogQuery {
     pub data_class: Option<DataClass>,
     /// That concern this token; needs the data class.
     pub token: Option<TokenText>,
+    /// Of calls in the name of this audience.
+    pub audience: Option<Audience>,
+    /// Of calls that declared this purpose.
+    pub entry_purpose: Option<Purpose>,
+    /// Of calls that stated this reference.
+    pub entry_reference: Option<Reference>,
+    /// Of calls that were refused for this reason, or with an item that was.
+    pub reason: Option<Reason>,
+    /// Of calls from this address or network.
+    pub source: Option<Network>,
+    /// Of this request.
+    pub request_id: Option<RequestId>,
+    /// Whether the oldest come first. A tail has no other order.
+    pub oldest_first: bool,
     /// Entries in one page, 1 to 1000; the vault's default if `None`.
     pub page_size: Option<u32>,
     /// Where to go on, as the page before said it.
@@ -60,13 +77,20 @@ impl AccessLogQuery {
             decision: None,
             data_class: None,
             token: None,
+            audience: None,
+            entry_purpose: None,
+            entry_reference: None,
+            reason: None,
+            source: None,
+            request_id: None,
+            oldest_first: false,
             page_size: None,
             page_token: None,
         }
     }
 }
 
-/// A page of entries, newest first.
+/// A page of entries, in the order that was asked for.
 #[derive(Debug)]
 pub struct AccessLogPage {
     /// The entries. A page can be empty and still have a next one.
@@ -125,6 +149,13 @@ impl Client {
             decision: name(query.decision.map(Decision::name)),
             data_class: name(query.data_class.as_ref().map(DataClass::as_str)),
             token: name(query.token.as_ref().map(TokenText::expose)),
+            audience: name(query.audience.as_ref().map(Audience::as_str)),
+            entry_purpose: name(query.entry_purpose.as_ref().map(Purpose::as_str)),
+            entry_reference: name(query.entry_reference.as_ref().map(Reference::as_str)),
+            reason: name(query.reason.map(Reason::name)),
+            source: shown(query.source),
+            request_id: shown(query.request_id),
+            oldest_first: query.oldest_first,
             page_size: query.page_size.unwrap_or(0),
             page_token: name(query.page_token.as_deref()),
         };
@@ -162,6 +193,11 @@ impl Client {
         let newest = verified(&region, answer.checkpoint, &answer.verifier_key, pinned)?;
         self.seen().agree(self, &region, &newest).await
     }
+}
+
+/// A field's text; empty for none.
+pub(crate) fn shown(field: Option<impl fmt::Display>) -> String {
+    field.map(|field| field.to_string()).unwrap_or_default()
 }
 
 /// Checks a checkpoint's signature, and that it is of this log.

@@ -11,6 +11,7 @@ mod entropy;
 mod ids;
 mod level;
 pub mod limits;
+mod network;
 mod nonce;
 mod reason;
 mod rules;
@@ -25,6 +26,7 @@ pub use ids::{
     Reference, Region, RequestId, Role, Scope, SubjectId, SubjectName, Tenant, VaultId,
 };
 pub use level::{LevelAsked, RevealLevel};
+pub use network::Network;
 pub use nonce::{Freshness, Nonce};
 pub use reason::{Code, Reason};
 pub use rules::{RulesDifference, RulesFingerprint};

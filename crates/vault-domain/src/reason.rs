@@ -85,6 +85,12 @@ macro_rules! reasons {
                 match self { $(Self::$variant => Self::$outside,)* }
             }
 
+            /// The reason with this name.
+            #[must_use]
+            pub fn parse(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)* _ => None }
+            }
+
             /// The reason with this number.
             #[must_use]
             pub fn from_number(number: u16) -> Option<Self> {

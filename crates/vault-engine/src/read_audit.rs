@@ -5,18 +5,19 @@ mod prove;
 mod single;
 mod tail;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use vault_catalog::Format;
 use vault_domain::{
-    Action, Clock, DataClass, Decision, LogIndex, Millis, PrincipalId, Purpose, Reason, Reference, Region, Tenant,
-    TokenText, limits,
+    Action, Audience, Clock, DataClass, Decision, LogIndex, Millis, Network, PrincipalId, Purpose, Reason, Reference,
+    Region, RequestId, Tenant, TokenText, limits,
 };
 use vault_format::OpaqueToken;
 use vault_journal::Receipt;
 use vault_keys::RegionKeys;
 use vault_ledger::{
-    Entry, EntryOpener, ItemFilter, People, Query, SUMMARY_ENTRIES, SealedPart, Summary, TokenHash, TreeHash, leaf_hash,
+    Entry, EntryOpener, ItemFilter, People, PeopleQuery, Query, SUMMARY_ENTRIES, SealedPart, Summary, TokenHash,
+    TreeHash, leaf_hash,
 };
 use vault_policy::{Log, PolicyId};
 use vault_store::{
@@ -63,6 +64,20 @@ pub struct AccessLogQuery {
     pub data_class: Option<DataClass>,
     /// About this token, which needs the data class.
     pub token: Option<TokenText>,
+    /// In the name of this audience.
+    pub audience: Option<Audience>,
+    /// That declared this purpose.
+    pub entry_purpose: Option<Purpose>,
+    /// That stated this reference, which only an opened entry shows.
+    pub entry_reference: Option<Reference>,
+    /// Refused for this reason, or with an item that was.
+    pub reason: Option<Reason>,
+    /// From here, which only an opened entry shows.
+    pub source: Option<Network>,
+    /// Of this request.
+    pub request_id: Option<RequestId>,
+    /// Whether the oldest come first.
+    pub oldest_first: bool,
     /// Entries in the page, 1 to `limits::QUERY_PAGE_ENTRIES_MAX`.
     pub page_size: usize,
     /// Where the page begins, as the page before said it.
@@ -99,7 +114,7 @@ impl FoundEntry {
     }
 }
 
-/// A page of entries, newest first.
+/// A page of entries, in the order that was asked for.
 #[derive(Debug)]
 pub struct AccessLogPage {
     /// The entries.
@@ -211,15 +226,22 @@ struct Page {
     log_size: u64,
 }
 
-/// A question, ready to be answered on a thread of its own.
-struct Search {
+/// What is looked for, and with what it is found.
+struct Finder {
     reader: Reader,
     keys: Arc<RegionKeys>,
     tenant: Tenant,
     query: Query,
+    people: PeopleQuery,
+}
+
+/// A question, ready to be answered on a thread of its own.
+struct Search {
+    finder: Finder,
+    oldest_first: bool,
     page_size: usize,
-    /// Entries from here on are not looked at.
-    upper: u64,
+    /// Entries that are still to be looked at.
+    left: Range<u64>,
     size: u64,
     indexed: u64,
     fingerprint: [u8; 8],
@@ -238,11 +260,11 @@ impl Search {
         let (reader, keys) = (vault.reader.clone(), vault.keys.clone());
         let fingerprint = fingerprint(&keys, &tenant, &asked);
         let size = vault.journal.size();
-        let upper = match &asked.page_token {
-            Some(text) => PageToken::parse(text).and_then(|page| page.of(fingerprint)).filter(|upper| *upper <= size),
-            None => Some(size),
+        let left = match &asked.page_token {
+            Some(text) => PageToken::parse(text).and_then(|page| page.of(fingerprint)).filter(|left| left.end <= size),
+            None => Some(0..size),
         };
-        let upper = upper.ok_or(Reason::PageTokenInvalid)?;
+        let left = left.ok_or(Reason::PageTokenInvalid)?;
         let items = match (&asked.token, &asked.data_class) {
             (None, _) => None,
             (Some(token), Some(class)) => Some(items(&reader, &keys, &tenant, class, token).await?),
@@ -257,61 +279,128 @@ impl Search {
             decision: asked.decision,
             data_class: asked.data_class,
             items,
+            audience: asked.audience,
+            purpose: asked.entry_purpose,
+            reason: asked.reason,
+            request_id: asked.request_id,
         };
+        let people = PeopleQuery { source: asked.source, reference: asked.entry_reference };
+        let finder = Finder { reader, keys, tenant, query, people };
         let indexed = vault.journal.index_progress().entries();
         let page_size = asked.page_size.clamp(1, limits::QUERY_PAGE_ENTRIES_MAX);
-        Ok(Self { reader, keys, tenant, query, page_size, upper, size, indexed, fingerprint, clock, deadline })
+        let oldest_first = asked.oldest_first;
+        Ok(Self { finder, oldest_first, page_size, left, size, indexed, fingerprint, clock, deadline })
     }
 
-    fn run(self) -> Result<Page, Error> {
-        let run = u64::from(SUMMARY_ENTRIES);
-        let mut entries = Vec::new();
-        let (mut upper, mut looked_at) = (self.upper, 0_u64);
-        while upper > 0 && entries.len() < self.page_size && looked_at < limits::QUERY_SCAN_ENTRIES_MAX {
+    fn run(mut self) -> Result<Page, Error> {
+        let (mut entries, mut looked_at) = (Vec::new(), 0_u64);
+        while !self.left.is_empty() && entries.len() < self.page_size && looked_at < limits::QUERY_SCAN_ENTRIES_MAX {
             if self.clock.monotonic() >= self.deadline {
                 return Err(Error::new(Reason::DeadlineExceeded));
             }
-            let low = (upper - 1) / run * run;
-            if upper <= self.indexed && skips(&self.reader, &self.query, low / run)? {
-                (upper, looked_at) = (low, looked_at + 1);
+            let run = self.next_run();
+            let is_indexed = run_end(run.start) <= self.indexed;
+            if is_indexed && self.finder.skips(run_number(run.start))? {
+                self.looked_at(&run);
+                looked_at += 1;
                 continue;
             }
-            looked_at += upper - low;
-            upper = self.read_run(low, upper, &mut entries)?;
+            looked_at += run.end - run.start;
+            self.read_run(run, &mut entries)?;
         }
-        let next_page_token = (upper > 0).then(|| PageToken::new(upper, self.fingerprint).to_string());
+        let next_page_token = (!self.left.is_empty()).then(|| PageToken::new(self.left, self.fingerprint).to_string());
         Ok(Page { entries, next_page_token, log_size: self.size })
     }
 
-    /// Reads the entries from `low` to `upper`, newest first; returns where to go on, zero when nothing older can
-    /// match.
-    fn read_run(&self, low: u64, upper: u64, entries: &mut Vec<FoundEntry>) -> Result<u64, Error> {
-        let snapshot = self.reader.snapshot();
-        let range = LogIndex(low)..LogIndex(upper);
-        let rows = wait(snapshot.scan(Entries, range, Direction::Backward, usize::from(SUMMARY_ENTRIES)))?;
-        let mut next = upper;
+    /// What is left of the run that comes next.
+    fn next_run(&self) -> Range<u64> {
+        if self.oldest_first {
+            self.left.start..run_end(self.left.start).min(self.left.end)
+        } else {
+            let start = run_number(self.left.end - 1).0 * RUN;
+            start.max(self.left.start)..self.left.end
+        }
+    }
+
+    /// Notes that these entries, which come next, were looked at.
+    fn looked_at(&mut self, entries: &Range<u64>) {
+        if self.oldest_first {
+            self.left.start = entries.end;
+        } else {
+            self.left.end = entries.start;
+        }
+    }
+
+    /// Reads entries of one run, as far as the page has room.
+    fn read_run(&mut self, run: Range<u64>, entries: &mut Vec<FoundEntry>) -> Result<(), Error> {
+        let reader = self.finder.reader.clone();
+        let snapshot = reader.snapshot();
+        let range = LogIndex(run.start)..LogIndex(run.end);
+        let direction = if self.oldest_first { Direction::Forward } else { Direction::Backward };
+        let rows = wait(snapshot.scan(Entries, range, direction, usize::from(SUMMARY_ENTRIES)))?;
         for (index, bytes) in rows.iter() {
             if entries.len() >= self.page_size {
-                return Ok(next);
+                return Ok(());
             }
-            next = index.0;
+            self.looked_at(&(index.0..index.0 + 1));
             let entry = Entry::decode(bytes)?;
-            if self.query.from.is_some_and(|from| entry.log_time < from) {
-                return Ok(0);
+            if self.is_past(entry.log_time) {
+                self.left = 0..0;
+                return Ok(());
             }
-            if self.query.matches(&entry) {
-                entries.push(FoundEntry::open(&self.keys, &self.tenant, *index, (bytes, entry))?);
-            }
+            entries.extend(self.finder.take(*index, bytes, entry)?);
         }
-        Ok(if rows.is_empty() { low } else { next })
+        if rows.is_empty() {
+            self.looked_at(&run);
+        }
+        Ok(())
+    }
+
+    /// Whether neither an entry of this time nor one that comes behind it in the search is asked for.
+    fn is_past(&self, time: Millis) -> bool {
+        if self.oldest_first {
+            self.finder.query.until.is_some_and(|until| time >= until)
+        } else {
+            self.finder.query.from.is_some_and(|from| time < from)
+        }
     }
 }
 
-/// Whether the summary of a run says that nothing in it is asked for.
-fn skips(reader: &Reader, query: &Query, run: u64) -> Result<bool, Error> {
-    let summary = wait(reader.snapshot().get(Summaries, &RunNumber(run)))?;
-    // The index is derived: what is missing or does not decode is read from the entries themselves.
-    Ok(summary.and_then(|row| Summary::decode(&row).ok()).is_some_and(|summary| !summary.may_match(query)))
+impl Finder {
+    /// Whether the summary of a run says that nothing in it is asked for.
+    fn skips(&self, run: RunNumber) -> Result<bool, Error> {
+        Ok(self.summary(run)?.is_some_and(|summary| !summary.may_match(&self.query)))
+    }
+
+    /// The summary of a run. The index is derived: what is missing or does not decode is read from the entries
+    /// themselves.
+    fn summary(&self, run: RunNumber) -> Result<Option<Summary>, Error> {
+        let summary = wait(self.reader.snapshot().get(Summaries, &run))?;
+        Ok(summary.and_then(|row| Summary::decode(&row).ok()))
+    }
+
+    /// The entry, opened, if it is asked for. What can be told without opening it is, so that none is opened but those
+    /// of the tenant that meet everything else.
+    fn take(&self, index: LogIndex, bytes: &[u8], entry: Entry) -> Result<Option<FoundEntry>, Error> {
+        if !self.query.matches(&entry) {
+            return Ok(None);
+        }
+        let found = FoundEntry::open(&self.keys, &self.tenant, index, (bytes, entry))?;
+        Ok(self.people.matches(found.people.as_ref()).then_some(found))
+    }
+}
+
+/// Entries that a summary is about.
+const RUN: u64 = SUMMARY_ENTRIES as u64;
+
+/// The run that an entry is in.
+fn run_number(index: u64) -> RunNumber {
+    RunNumber(index / RUN)
+}
+
+/// Where the run that an entry is in ends.
+fn run_end(index: u64) -> u64 {
+    (index / RUN + 1).saturating_mul(RUN)
 }
 
 /// What a token can stand as in the log: the number of its record, or its keyed hash.
@@ -340,7 +429,8 @@ async fn items(
 fn fingerprint(keys: &RegionKeys, tenant: &Tenant, asked: &AccessLogQuery) -> [u8; 8] {
     let number = |time: Option<Millis>| time.map_or([0xFF; 8], |time| time.0.to_be_bytes());
     let (from, until) = (number(asked.from), number(asked.until));
-    let fields: [&[u8]; 8] = [
+    let (source, request) = (asked.source.map(|source| source.to_string()), asked.request_id.map(|id| id.to_string()));
+    let fields: [&[u8]; 15] = [
         tenant.as_str().as_bytes(),
         &from,
         &until,
@@ -349,6 +439,13 @@ fn fingerprint(keys: &RegionKeys, tenant: &Tenant, asked: &AccessLogQuery) -> [u
         asked.decision.map_or("", Decision::name).as_bytes(),
         asked.data_class.as_ref().map_or("", DataClass::as_str).as_bytes(),
         asked.token.as_ref().map_or("", TokenText::expose).as_bytes(),
+        asked.audience.as_ref().map_or("", Audience::as_str).as_bytes(),
+        asked.entry_purpose.as_ref().map_or("", Purpose::as_str).as_bytes(),
+        asked.entry_reference.as_ref().map_or("", Reference::as_str).as_bytes(),
+        asked.reason.map_or("", Reason::name).as_bytes(),
+        source.as_deref().unwrap_or_default().as_bytes(),
+        request.as_deref().unwrap_or_default().as_bytes(),
+        if asked.oldest_first { b"oldest" } else { b"newest" },
     ];
     let bytes = fields.iter().map(|field| field.len()).sum();
     let mut hash = crate::idempotency::RequestHash::with_capacity(fields.len(), bytes);

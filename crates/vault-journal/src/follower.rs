@@ -1,7 +1,8 @@
 //! The follower: builds the derived index behind the log, on its own thread, never in the commit.
 //!
 //! One row sums up 256 entries (vault-ledger's `summary`). Entries behind the last full run are the unindexed tail,
-//! which queries scan. The table can be dropped at any time; it is built again from the entries.
+//! which queries scan. The table can be dropped at any time; it is built again from the entries. Rows of an older version
+//! are built again where they begin: rows are written in order alone, so that all before them are current.
 
 use std::{
     sync::{
@@ -12,7 +13,7 @@ use std::{
 };
 
 use vault_domain::LogIndex;
-use vault_ledger::{Entry, SUMMARY_ENTRIES, SummaryBuilder};
+use vault_ledger::{Entry, SUMMARY_ENTRIES, Summary, SummaryBuilder};
 use vault_store::{
     Direction, Reader, SummaryWriter,
     table::{Entries, RunNumber, Summaries},
@@ -56,15 +57,18 @@ pub(crate) struct Follower {
 impl Follower {
     pub(crate) fn new(
         reader: Reader,
-        writer: SummaryWriter,
+        mut writer: SummaryWriter,
         size: Arc<AtomicU64>,
         progress: Arc<IndexProgress>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, JournalError> {
-        let last = wait(reader.snapshot().last_key(Summaries))?;
-        let done = last.map_or(0, |run| run.0.saturating_add(1).saturating_mul(u64::from(SUMMARY_ENTRIES)));
+        let done = current_runs(&reader)?.saturating_mul(u64::from(SUMMARY_ENTRIES));
         // Summaries are not synced: after a crash they can only be behind the log, but an old copy may hold more.
         let size_now = size.load(Ordering::Acquire);
+        if done > size_now {
+            // Rows about entries of another history must not be met again once this one has grown.
+            writer.clear()?;
+        }
         progress.entries.store(if done <= size_now { done } else { 0 }, Ordering::Release);
         Ok(Self { reader, writer, size, progress, stop })
     }
@@ -112,4 +116,19 @@ impl Follower {
         }
         Ok(())
     }
+}
+
+/// How many runs at the log's beginning have rows of the version that is written now. Found by halving: a log of a
+/// billion entries takes 22 looks.
+fn current_runs(reader: &Reader) -> Result<u64, JournalError> {
+    let snapshot = reader.snapshot();
+    let Some(last) = wait(snapshot.last_key(Summaries))? else { return Ok(0) };
+    let (mut current, mut unknown) = (0, last.0.saturating_add(1));
+    while current < unknown {
+        let middle = current + (unknown - current) / 2;
+        // A row that is missing in between was lost or damaged by others: it is read around, not built again here.
+        let row = wait(snapshot.get(Summaries, &RunNumber(middle)))?;
+        if row.is_none_or(|row| Summary::is_current(&row)) { current = middle + 1 } else { unknown = middle }
+    }
+    Ok(current)
 }

@@ -303,6 +303,38 @@ fn the_index_follows_behind_and_is_built_again_after_a_restart() {
 }
 
 #[test]
+fn rows_of_an_older_version_are_built_again() {
+    let fixture = Fixture::new();
+    let (journal, running, reader) = fixture.open().unwrap();
+    let commits: Vec<_> = (0..1100_u32).map(|_| journal.commit(submission(1))).collect();
+    for commit in commits {
+        wait(commit).unwrap();
+    }
+    let caught_up = |journal: &Journal| {
+        let waited = (0..1000).take_while(|_| journal.index_progress().entries() < 1024);
+        waited.for_each(|_| std::thread::sleep(Duration::from_millis(10)));
+        journal.index_progress().entries()
+    };
+    assert_eq!(caught_up(&journal), 1024);
+    let row = |reader: &Reader, run| wait(reader.snapshot().get(Summaries, &RunNumber(run))).unwrap().unwrap();
+    let rows: Vec<_> = (0..4).map(|run| row(&reader, run)).collect();
+    running.stop();
+    drop((journal, reader));
+    // As if the last start with the newer version had come no further than run 1.
+    let mut store = store(&fixture.dir.path().join("eu"));
+    for run in 1..4_u64 {
+        store.summaries.put(RunNumber(run), &[1, 0, 1]).unwrap();
+    }
+    drop(store);
+    let (journal, running, reader) = fixture.open().unwrap();
+    assert_eq!(caught_up(&journal), 1024);
+    for (run, before) in rows.iter().enumerate() {
+        assert_eq!(&row(&reader, run as u64), before, "{run}");
+    }
+    running.stop();
+}
+
+#[test]
 fn a_full_queue_refuses_at_once() {
     let fixture = Fixture::new();
     let (journal, running, _) = fixture.open().unwrap();

@@ -165,7 +165,7 @@ impl Outcome {
         }
     }
 
-    fn number(self) -> u16 {
+    pub(crate) fn number(self) -> u16 {
         match self {
             Self::Done => OUTCOME_DONE,
             Self::Masked => OUTCOME_MASKED,

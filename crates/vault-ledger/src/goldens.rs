@@ -157,6 +157,6 @@ fn summary_row() {
     }
     let summary = builder.finish().unwrap();
     let bytes = summary.encode().unwrap();
-    check("summary-v1", &bytes);
+    check("summary-v2", &bytes);
     assert_eq!(Summary::decode(&bytes), Ok(summary));
 }

@@ -1,11 +1,15 @@
 //! Which entries are asked for. All filters must be met; a filter that is absent is met by every entry.
 //!
 //! Names of people are compared by their tags, so that nothing has to be opened: a tag of 8 bytes can be that of
-//! another principal by chance once in 2^64, which the caller sees when it opens the entry.
+//! another principal by chance once in 2^64, which the caller sees when it opens the entry. What has no tag (where a
+//! call came from, and the reference that it stated) is a [`PeopleQuery`], which only who opens an entry can hold
+//! against it.
 
-use vault_domain::{Action, DataClass, Decision, Millis, RecordNumber};
+use vault_domain::{
+    Action, Audience, DataClass, Decision, Millis, Network, Purpose, Reason, RecordNumber, Reference, RequestId,
+};
 
-use crate::entry::{Entry, Group, PrincipalTag, SealedPart, TenantTag, TokenHash};
+use crate::entry::{Entry, EntryHead, Group, People, PrincipalTag, SealedPart, TenantTag, TokenHash};
 
 /// What is asked for.
 ///
@@ -29,6 +33,41 @@ pub struct Query {
     pub data_class: Option<DataClass>,
     /// With one of these items; if a data class is asked for too, in a group of that class.
     pub items: Option<ItemFilter>,
+    /// Made in the name of this audience.
+    pub audience: Option<Audience>,
+    /// That declared this purpose.
+    pub purpose: Option<Purpose>,
+    /// Refused for this reason as a whole, or with an item that was; if a data class or items are asked for too, with
+    /// one of those that was.
+    pub reason: Option<Reason>,
+    /// Of this request.
+    pub request_id: Option<RequestId>,
+}
+
+/// What is asked about the sealed part of an entry, and decided on when that is opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeopleQuery {
+    /// That came from here.
+    pub source: Option<Network>,
+    /// That stated this reference.
+    pub reference: Option<Reference>,
+}
+
+impl PeopleQuery {
+    /// Whether it asks for nothing, so that no entry has to be opened for it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether an entry with these people is asked for; `None` for those of an entry that names nobody.
+    #[must_use]
+    pub fn matches(&self, people: Option<&People>) -> bool {
+        let source = people.and_then(|people| people.source);
+        let reference = people.and_then(|people| people.reference.as_ref());
+        self.source.is_none_or(|network| source.is_some_and(|source| network.holds(source)))
+            && self.reference.as_ref().is_none_or(|asked| reference == Some(asked))
+    }
 }
 
 /// Items that are asked for; any of them will do. A token is asked for by the number of its record and by its keyed
@@ -48,8 +87,11 @@ impl Query {
         self.overlaps(entry.log_time, entry.log_time)
             && self.action.is_none_or(|action| action == entry.head.action)
             && self.decision.is_none_or(|decision| decision == entry.head.decision)
+            && self.request_id.is_none_or(|id| id == entry.head.request_id)
+            && self.purpose.as_ref().is_none_or(|purpose| entry.head.purpose.as_ref() == Some(purpose))
+            && self.audience.as_ref().is_none_or(|audience| entry.head.audience.as_ref() == Some(audience))
             && self.is_of(&entry.people)
-            && self.has_items(&entry.groups)
+            && self.has_items(&entry.head, &entry.groups)
     }
 
     /// Whether a log time from `first` to `last` is asked for.
@@ -66,12 +108,14 @@ impl Query {
             && self.principals.as_ref().is_none_or(|tags| tags.contains(&people.principal_tag))
     }
 
-    fn has_items(&self, groups: &[Group]) -> bool {
-        if self.data_class.is_none() && self.items.is_none() {
+    fn has_items(&self, head: &EntryHead, groups: &[Group]) -> bool {
+        let of_call = self.reason.is_none_or(|reason| head.reason == Some(reason));
+        if of_call && self.data_class.is_none() && self.items.is_none() {
             return true;
         }
         groups.iter().any(|group| {
-            self.data_class.as_ref().is_none_or(|class| *class == group.class)
+            (of_call || group.outcome.refused() == self.reason)
+                && self.data_class.as_ref().is_none_or(|class| *class == group.class)
                 && self.items.as_ref().is_none_or(|items| items.any_in(group))
         })
     }

@@ -90,6 +90,12 @@ fn query(bytes: &[u8]) {
             assert_eq!(query.principal.as_ref().map_or("", |id| id.as_str()), sent.principal);
             assert_eq!(query.from.map_or(0, |time| time.0), sent.from_ms);
             assert_eq!(query.until.map_or(0, |time| time.0), sent.until_ms);
+            assert_eq!(query.audience.as_ref().map_or("", |name| name.as_str()), sent.audience);
+            assert_eq!(query.entry_purpose.as_ref().map_or("", |name| name.as_str()), sent.entry_purpose);
+            assert_eq!(query.entry_reference.as_ref().map_or("", |text| text.as_str()), sent.entry_reference);
+            assert_eq!(query.reason.map_or("", |reason| reason.name()), sent.reason);
+            assert_eq!(query.request_id.map(|id| id.to_string()).unwrap_or_default(), sent.request_id);
+            assert_eq!(query.oldest_first, sent.oldest_first);
             assert!(query.token.as_ref().map_or("", |token| token.expose()) == sent.token);
             assert!(sent.token.len() <= limits::TOKEN_BYTES_MAX);
             // The token alone is a secret; what else is asked may be shown.
@@ -125,7 +131,7 @@ pub(super) fn page_token(bytes: &[u8]) {
     let text = text(bytes);
     if let Some(token) = PageToken::parse(&text) {
         assert_eq!(token.to_string(), text, "one place has one text");
-        assert_eq!(text.len(), 32);
+        assert_eq!(text.len(), 48);
     }
 }
 

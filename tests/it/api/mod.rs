@@ -1,5 +1,6 @@
 //! What the calls do.
 
+mod ask;
 mod checkpoint;
 mod client;
 pub(crate) mod client_stream;

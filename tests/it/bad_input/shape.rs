@@ -270,7 +270,7 @@ async fn a_question_of_the_wrong_form_is_refused_by_name() {
         vault.give("email", [email(n)]).await;
     }
     let auditor = vault.caller(Role::Auditor).await;
-    let rows: [Row<v1::QueryAccessLogRequest>; 12] = [
+    let rows: [Row<v1::QueryAccessLogRequest>; 20] = [
         (|query| query.page_size = 1001, INVALID, "page_size"),
         (|query| query.page_size = u32::MAX, INVALID, "page_size"),
         (|query| query.action = "steal".to_owned(), INVALID, "action"),
@@ -283,6 +283,14 @@ async fn a_question_of_the_wrong_form_is_refused_by_name() {
         (|query| query.purpose = "With Spaces".to_owned(), INVALID, "purpose"),
         (|query| query.purpose = "curiosity".to_owned(), (Code::InvalidArgument, "PURPOSE_UNKNOWN"), ""),
         (|query| query.reference = "x4929831700526".to_owned(), INVALID, "reference"),
+        (|query| query.audience = "Payments".to_owned(), INVALID, "audience"),
+        (|query| query.entry_purpose = "With Spaces".to_owned(), INVALID, "entry_purpose"),
+        (|query| query.entry_reference = "x4929831700526".to_owned(), INVALID, "entry_reference"),
+        (|query| query.reason = "BECAUSE".to_owned(), INVALID, "reason"),
+        (|query| query.source = "192.0.2.1/24".to_owned(), INVALID, "source"),
+        (|query| query.source = "here".to_owned(), INVALID, "source"),
+        (|query| query.request_id = "AB".repeat(16), INVALID, "request_id"),
+        (|query| query.request_id = "12".to_owned(), INVALID, "request_id"),
     ];
     for (change, expected, field) in rows {
         let mut ask = query("eu");
@@ -311,6 +319,9 @@ async fn a_page_token_is_good_for_its_own_question_alone() {
     let mut bad: Vec<String> = ["junk", "0", "ffffffffffffffffffffffffffffffff", "Ω"].map(str::to_owned).to_vec();
     bad.extend([good.to_uppercase(), format!("{good}0"), good[1..].to_owned(), format!(" {good}")]);
     bad.push(format!("{}{}", "7".repeat(16), &good[16..]));
+    // Nothing left to look at, and more than there is.
+    bad.push(format!("{}{}", "0".repeat(32), &good[32..]));
+    bad.push(format!("{}{}", format!("{:016x}{:016x}", 0, 1 << 40), &good[32..]));
     bad.push("0".repeat(100_000));
     for page_token in bad.iter().filter(|page_token| **page_token != good) {
         assert_refused(&vault, auditor.query(next(page_token)), invalid).await;

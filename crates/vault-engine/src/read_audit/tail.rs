@@ -5,14 +5,13 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use vault_domain::{Action, LogIndex, Purpose, Reason, Reference, Region, Tenant};
+use vault_domain::{Action, LogIndex, Purpose, Reason, Reference, Region};
 use vault_journal::{Receipt, SignedCheckpoint};
-use vault_keys::RegionKeys;
-use vault_ledger::{Entry, Query, SUMMARY_ENTRIES};
+use vault_ledger::{Entry, SUMMARY_ENTRIES};
 use vault_policy::Log;
-use vault_store::{Direction, Reader, table::Entries, wait};
+use vault_store::{Direction, table::Entries, wait};
 
-use super::{AccessLogQuery, FoundEntry, Search, skips};
+use super::{AccessLogQuery, Finder, FoundEntry, Search, run_end, run_number};
 use crate::{Engine, authorize::authorize_log, call::Call, error::Error};
 
 /// Entries that a step gives at most.
@@ -26,18 +25,10 @@ pub struct Tail {
     region: Region,
     purpose: Option<Purpose>,
     reference: Option<Reference>,
-    search: Arc<Follow>,
+    search: Arc<Finder>,
     next: u64,
     /// Every checkpoint: what is on disk is under one within a second.
     checkpoints: watch::Receiver<Option<Arc<SignedCheckpoint>>>,
-}
-
-/// What is looked for, and where.
-struct Follow {
-    reader: Reader,
-    keys: Arc<RegionKeys>,
-    tenant: Tenant,
-    query: Query,
 }
 
 /// What a step came to.
@@ -76,13 +67,13 @@ impl Engine {
             }
             Search::new(&scope, tenant, query, (self.clock.clone(), call.deadline)).await
         };
-        let Search { reader, keys, tenant, query, .. } = match begun().await {
+        let Search { finder, .. } = match begun().await {
             Ok(search) => search,
             Err(error) => return Err(self.refuse(&scope, &asked, error).await),
         };
         let receipt = self.record(&scope, &asked).await?;
         let next = from.unwrap_or_else(|| receipt.index.0.saturating_add(1));
-        let search = Arc::new(Follow { reader, keys, tenant, query });
+        let search = Arc::new(finder);
         let checkpoints = scope.vault.journal.checkpoints();
         Ok((Tail { region, purpose, reference, search, next, checkpoints }, receipt))
     }
@@ -142,13 +133,12 @@ impl Tail {
     }
 }
 
-impl Follow {
+impl Finder {
     fn step(&self, from: u64, size: u64, indexed: u64) -> Result<TailStep, Error> {
-        let run = u64::from(SUMMARY_ENTRIES);
         let (mut entries, mut next, mut looked_at) = (Vec::new(), from, 0_u64);
         while next < size && entries.is_empty() && looked_at < STEP_LOOKS_MAX {
-            let end = (next / run + 1).saturating_mul(run);
-            if end <= indexed && skips(&self.reader, &self.query, next / run)? {
+            let end = run_end(next);
+            if end <= indexed && self.skips(run_number(next))? {
                 (next, looked_at) = (end, looked_at + 1);
                 continue;
             }
@@ -161,10 +151,7 @@ impl Follow {
                     break;
                 }
                 next = index.0 + 1;
-                let entry = Entry::decode(bytes)?;
-                if self.query.matches(&entry) {
-                    entries.push(FoundEntry::open(&self.keys, &self.tenant, *index, (bytes, entry))?);
-                }
+                entries.extend(self.take(*index, bytes, Entry::decode(bytes)?)?);
             }
             if rows.is_empty() {
                 next = end.min(size);

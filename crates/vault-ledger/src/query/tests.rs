@@ -42,6 +42,10 @@ fn each_filter_takes_what_it_asks_for_and_nothing_else() {
         Query { items: items(&[9, 8], &[]), ..all() },
         Query { items: items(&[9], &[0xee]), ..all() },
         Query { data_class: class("card_number"), items: items(&[7], &[0xee]), ..all() },
+        Query { purpose: Purpose::parse("payment").ok(), audience: Audience::parse("checkout").ok(), ..all() },
+        Query { request_id: Some(RequestId([0x11; 16])), ..all() },
+        Query { reason: Some(Reason::TokenUnknown), ..all() },
+        Query { reason: Some(Reason::TokenUnknown), data_class: class("iban"), ..all() },
     ];
     let unmet = [
         Query { from: Some(Millis(101)), ..all() },
@@ -55,6 +59,12 @@ fn each_filter_takes_what_it_asks_for_and_nothing_else() {
         Query { data_class: class("ssn"), ..all() },
         Query { items: items(&[9], &[1]), ..all() },
         Query { items: items(&[], &[]), ..all() },
+        Query { purpose: Purpose::parse("audit").ok(), ..all() },
+        Query { audience: Audience::parse("payment").ok(), ..all() },
+        Query { request_id: Some(RequestId([0x12; 16])), ..all() },
+        Query { reason: Some(Reason::AccessDenied), ..all() },
+        // An item was refused for that, but none of this class.
+        Query { reason: Some(Reason::TokenUnknown), data_class: class("card_number"), ..all() },
         // The record is there and the class is there, but not together.
         Query { data_class: class("iban"), items: items(&[7], &[]), ..all() },
     ];
@@ -71,4 +81,18 @@ fn an_entry_without_a_sealed_part_is_of_nobody() {
     assert!(Query::default().matches(&entry));
     let nobody = Query { tenants: Some(vec![TenantTag([0; 8])]), ..Query::default() };
     assert!(!nobody.matches(&entry));
+}
+
+#[test]
+fn where_from_and_what_for_are_asked_of_who_is_named() {
+    let network = |text: &str| PeopleQuery { source: Network::parse(text).ok(), reference: None };
+    let reference = |text: &str| PeopleQuery { source: None, reference: Reference::parse(text).ok() };
+    let people = people();
+    for met in [PeopleQuery::default(), network("192.0.2.0/24"), reference("CASE-4711")] {
+        assert!(met.matches(Some(&people)));
+        assert_eq!(met.matches(None), met.is_empty());
+    }
+    for unmet in [network("192.0.2.8"), reference("CASE-4712")] {
+        assert!(!unmet.matches(Some(&people)) && !unmet.is_empty());
+    }
 }

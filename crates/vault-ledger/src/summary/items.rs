@@ -160,11 +160,7 @@ impl ItemSet {
             put_compact(out, last - first);
             end = last + 1;
         }
-        out.push(filter.hashes);
-        let length = u32::try_from(filter.bits.len()).map_err(|_| INVALID)?;
-        out.extend_from_slice(&length.to_be_bytes());
-        out.extend_from_slice(&filter.bits);
-        Ok(())
+        filter.put(out)
     }
 
     pub(super) fn read(from: &mut Reader<'_>) -> Result<Self, LedgerError> {
@@ -172,13 +168,7 @@ impl ItemSet {
             return Ok(Self::Any);
         }
         let ranges = read_ranges(from)?;
-        let (hashes, length) = (from.u8()?, from.u32()?);
-        let length = usize::try_from(length).map_err(|_| INVALID)?;
-        let consistent = hashes <= HASHES_MAX && length <= FILTER_BYTES_MAX && (hashes == 0) == (length == 0);
-        if !consistent {
-            return Err(INVALID);
-        }
-        Ok(Self::Listed { ranges, filter: Filter { hashes, bits: from.take(length)?.to_vec() } })
+        Ok(Self::Listed { ranges, filter: Filter::read(from, FILTER_BYTES_MAX)? })
     }
 }
 
@@ -214,8 +204,8 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    fn of(keys: &[u64]) -> Self {
-        let bytes = (keys.len() * BITS_PER_KEY).div_ceil(8).min(FILTER_BYTES_MAX);
+    pub(super) fn of(keys: &[u64]) -> Self {
+        let bytes = Self::bytes_for(keys.len());
         // The best number of bits per key is (bits / keys) · ln 2, and ln 2 is close to 693 / 1000.
         let best = (bytes * 8 * 693).checked_div(keys.len() * 1000).unwrap_or(0);
         let hashes = if keys.is_empty() { 0 } else { u8::try_from(best).unwrap_or(HASHES_MAX).clamp(1, HASHES_MAX) };
@@ -230,8 +220,31 @@ impl Filter {
         filter
     }
 
-    fn may_hold(&self, key: u64) -> bool {
+    pub(super) fn may_hold(&self, key: u64) -> bool {
         self.hashes > 0 && self.places(key).all(|(byte, bit)| self.bits.get(byte).is_some_and(|bits| bits & bit != 0))
+    }
+
+    /// Writes its bits for each key, its length and itself.
+    pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), LedgerError> {
+        out.push(self.hashes);
+        let length = u32::try_from(self.bits.len()).map_err(|_| INVALID)?;
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(&self.bits);
+        Ok(())
+    }
+
+    /// Reads a filter of at most so many bytes.
+    pub(super) fn read(from: &mut Reader<'_>, bytes_max: usize) -> Result<Self, LedgerError> {
+        let (hashes, length) = (from.u8()?, from.u32()?);
+        let length = usize::try_from(length).map_err(|_| INVALID)?;
+        let consistent = hashes <= HASHES_MAX && length <= bytes_max && (hashes == 0) == (length == 0);
+        if consistent { Ok(Self { hashes, bits: from.take(length)?.to_vec() }) } else { Err(INVALID) }
+    }
+
+    /// The length of the filter of so many keys.
+    pub(super) const fn bytes_for(keys: usize) -> usize {
+        let bytes = (keys * BITS_PER_KEY).div_ceil(8);
+        if bytes < FILTER_BYTES_MAX { bytes } else { FILTER_BYTES_MAX }
     }
 
     /// The bits that stand for a key: byte and mask. Place i is (low half + i · high half, made odd) modulo 2^32,

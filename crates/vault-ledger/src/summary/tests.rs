@@ -1,7 +1,7 @@
 //! Summaries never miss a match, and say how often they are wrong the other way.
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
-use vault_domain::{Action, Decision, RecordNumber};
+use vault_domain::{Action, Audience, Decision, Purpose, Reason, RecordNumber, RequestId};
 
 use super::*;
 use crate::{ItemFilter, NumberRuns, PrincipalTag, SealedPeople, TenantTag, TokenHash, testing::*};
@@ -18,8 +18,8 @@ fn of_number(number: u64) -> Query {
 }
 
 /// A query about something that one of the entries holds, where it asks at all.
-fn query_about(entry: Entry, asks: [bool; 8]) -> Query {
-    let [from, until, tenant, principal, action, decision, class, items] = asks;
+fn query_about(entry: Entry, asks: [bool; 12]) -> Query {
+    let [from, until, tenant, principal, action, decision, class, items, purpose, audience, reason, request] = asks;
     let (tenants, principals) = match &entry.people {
         SealedPart::Sealed(people) => (vec![people.tenant_tag], vec![people.principal_tag]),
         _ => (vec![], vec![]),
@@ -36,6 +36,10 @@ fn query_about(entry: Entry, asks: [bool; 8]) -> Query {
         decision: decision.then_some(entry.head.decision),
         data_class: group.filter(|_| class).map(|group| group.class.clone()),
         items: items.then_some(ItemFilter { numbers, token_hashes }),
+        reason: reasons(&entry).last().filter(|_| reason),
+        purpose: entry.head.purpose.filter(|_| purpose),
+        audience: entry.head.audience.filter(|_| audience),
+        request_id: request.then_some(entry.head.request_id),
     }
 }
 
@@ -43,7 +47,14 @@ fn any_query() -> impl Strategy<Value = Query> {
     let times = (option::of(0..20_u64), option::of(0..20_u64));
     let tags = (option::of(vec(0..4_u8, 0..3)), option::of(vec(0..4_u8, 0..3)));
     let kinds = (option::of(select(Action::ALL)), option::of(select(Decision::ALL)), option::of(name()));
-    (times, tags, kinds, option::of((numbers(), token_hashes()))).prop_map(|(times, tags, kinds, items)| Query {
+    let heads =
+        (option::of(name()), option::of(name()), option::of(select(Reason::ALL)), option::of(any::<[u8; 16]>()));
+    let items = option::of((numbers(), token_hashes()));
+    (times, tags, kinds, items, heads).prop_map(|(times, tags, kinds, items, heads)| Query {
+        purpose: heads.0.map(|name| Purpose::parse(&name).unwrap()),
+        audience: heads.1.map(|name| Audience::parse(&name).unwrap()),
+        reason: heads.2,
+        request_id: heads.3.map(RequestId),
         from: times.0.map(Millis),
         until: times.1.map(Millis),
         tenants: tags.0.map(|tags| tags.into_iter().map(|tag| TenantTag([tag; 8])).collect()),
@@ -64,7 +75,7 @@ proptest! {
         entries in vec(any_entry(), 1..24),
         random in any_query(),
         about in any::<prop::sample::Index>(),
-        asks in any::<[bool; 8]>(),
+        asks in any::<[bool; 12]>(),
     ) {
         let summary = summary(&entries);
         let related = query_about(about.get(&entries).clone(), asks);
@@ -72,6 +83,41 @@ proptest! {
             let matches = entries.iter().any(|entry| query.matches(entry));
             prop_assert!(!matches || summary.may_match(&query), "{query:?}");
         }
+    }
+
+    #[test]
+    fn a_count_from_a_row_is_that_of_its_entries(
+        entries in vec(any_entry(), 1..24),
+        random in any_query(),
+        about in any::<prop::sample::Index>(),
+        asks in any::<[bool; 12]>(),
+    ) {
+        let summary = summary(&entries);
+        let [from, until, _, principal, action, decision, class, _, purpose, audience, reason, _] = asks;
+        // Half of the questions begin and end with an hour, and none is about one item or request.
+        let asks = [from, until, true, principal, action, decision, class, false, purpose, audience, reason, false];
+        let related = query_about(about.get(&entries).clone(), asks);
+        let hours = Query { from: None, until: None, ..related.clone() };
+        for query in [Query { items: None, request_id: None, ..random }, related, hours] {
+            let sealed = |entry: &&Entry| matches!(entry.people, SealedPart::Sealed(_)) && query.matches(entry);
+            let naive = entries.iter().filter(sealed).count();
+            if let Some(cells) = summary.count(&query) {
+                prop_assert_eq!(cells.iter().map(|cell| usize::from(cell.entries())).sum::<usize>(), naive, "{:?}", query);
+                for cell in cells {
+                    let first = &entries[usize::from(cell.first())];
+                    prop_assert!(query.matches(first) && first.head.action == cell.action());
+                    let classes: BTreeSet<_> = first.groups.iter().map(|group| class_tag(&group.class)).collect();
+                    prop_assert!(cell.classes().eq(classes));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_was_made_of_entries_hides_none_of_them(entries in vec(any_entry(), 1..24)) {
+        let summary = summary(&entries);
+        prop_assert!(entries.iter().all(|entry| summary.hides(entry).is_none()));
+        prop_assert!(summary.counts_like(&summary));
     }
 
     #[test]
@@ -108,6 +154,10 @@ fn a_run_is_skipped_by_every_filter() {
         Query { action: Some(Action::Tokenize), ..all() },
         Query { decision: Some(Decision::Denied), ..all() },
         Query { data_class: Some(DataClass::parse("iban").unwrap()), ..all() },
+        Query { purpose: Some(Purpose::parse("audit").unwrap()), ..all() },
+        Query { audience: Some(Audience::parse("payments").unwrap()), ..all() },
+        Query { reason: Some(Reason::TokenUnknown), ..all() },
+        Query { request_id: Some(RequestId(0x9e37_79b9_7f4a_7c15_94d0_49bb_1331_11eb_u128.to_be_bytes())), ..all() },
         of_number(8),
         Query { items: Some(ItemFilter { numbers: vec![], token_hashes: vec![TokenHash([9; 16])] }), ..all() },
     ];
@@ -118,10 +168,63 @@ fn a_run_is_skipped_by_every_filter() {
 }
 
 #[test]
+fn a_row_of_other_entries_hides_what_it_does_not_know() {
+    let entries = [detokenize(100, [7]), detokenize(200, [900])];
+    let other = |change: fn(&mut Entry)| {
+        let mut changed = entries.clone();
+        changed.iter_mut().for_each(change);
+        summary(&changed).hides(&entries[1])
+    };
+    assert_eq!(other(|entry| entry.log_time = Millis(10)), Some("log time"));
+    assert_eq!(other(|entry| entry.head.action = Action::Tokenize), Some("action"));
+    assert_eq!(other(|entry| entry.head.request_id = RequestId([9; 16])), Some("request id"));
+    assert_eq!(other(|entry| entry.head.purpose = None), Some("purpose"));
+    assert_eq!(other(|entry| entry.people = SealedPart::None), Some("tenant"));
+    assert_eq!(other(|entry| entry.groups.clear()), Some("data class"));
+    assert_eq!(other(|entry| entry.groups = detokenize(1, [8]).groups), Some("token"));
+    // More than there is costs time and hides nothing, but counts what is not there.
+    let more = [detokenize(100, [7]), detokenize(200, [900]), detokenize(300, [1])];
+    assert_eq!(summary(&more).hides(&entries[1]), None);
+    assert!(!summary(&more).counts_like(&summary(&entries)));
+}
+
+#[test]
+fn a_count_needs_the_entries_where_a_bound_cuts_an_hour_and_where_there_are_too_many_kinds() {
+    let hour = 3_600_000;
+    let row = summary(&[detokenize(hour - 1, [7]), detokenize(hour, [8]), detokenize(hour + 5, [9])]);
+    let count = |query: &Query| {
+        row.count(query).map(|cells| cells.iter().map(|cell| (cell.hour().0, cell.entries())).collect::<Vec<_>>())
+    };
+    assert_eq!(count(&Query::default()), Some(vec![(0, 1), (hour, 2)]));
+    assert_eq!(count(&Query { from: Some(Millis(hour)), ..Query::default() }), Some(vec![(hour, 2)]));
+    assert_eq!(count(&Query { until: Some(Millis(hour + 6)), ..Query::default() }), Some(vec![(0, 1), (hour, 2)]));
+    assert_eq!(count(&Query { until: Some(Millis(hour + 5)), ..Query::default() }), None);
+    assert_eq!(count(&of_number(7)), None);
+    let many: Vec<_> = (0..256).map(distinct).collect();
+    assert!(summary(&many[..64]).count(&Query::default()).is_some_and(|cells| cells.len() == 64));
+    assert!(summary(&many).count(&Query::default()).is_none());
+}
+
+#[test]
+fn a_request_is_told_from_others_at_the_stated_rate() {
+    let with_id = |n: u64| {
+        let mut entry = detokenize(n, [n]);
+        let word = n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+        entry.head.request_id = RequestId([word, word].concat().try_into().unwrap());
+        entry
+    };
+    let row = summary(&(0..256).map(with_id).collect::<Vec<_>>());
+    let asked = |n| Query { request_id: Some(with_id(n).head.request_id), ..Query::default() };
+    assert!((0..256).all(|n| row.may_match(&asked(n))));
+    let wrong = (1000..11_000).filter(|n| row.may_match(&asked(*n))).count();
+    assert!(wrong < 150, "{wrong} of 10,000");
+}
+
+#[test]
 fn fresh_numbers_of_many_calls_are_one_range() {
     let entries: Vec<_> = (0..256).map(|call| detokenize(call, call * 1000..(call + 1) * 1000)).collect();
     let summary = summary(&entries);
-    assert!(summary.encode().unwrap().len() < 100);
+    assert!(summary.encode().unwrap().len() < 200);
     assert!((0..256_000).all(|number| summary.may_match(&of_number(number))));
     assert!(!(256_000..300_000).any(|number| summary.may_match(&of_number(number))));
 }
@@ -145,7 +248,7 @@ fn false_rate(numbers: &[u64], summary: &Summary) -> f64 {
 
 #[test]
 fn scattered_numbers_are_told_apart_at_the_stated_rates_and_sizes() {
-    for (per_entry, rate, bytes) in [(1, 0.012, 500), (20, 0.012, 6600), (205, 0.012, 66_000), (1000, 0.42, 66_000)] {
+    for (per_entry, rate, bytes) in [(1, 0.012, 600), (20, 0.012, 6700), (205, 0.012, 66_000), (1000, 0.42, 66_000)] {
         let (numbers, summary) = scattered_run(per_entry);
         assert!(numbers.iter().step_by(97).all(|&number| summary.may_match(&of_number(number))));
         let (found, size) = (false_rate(&numbers, &summary), summary.encode().unwrap().len());

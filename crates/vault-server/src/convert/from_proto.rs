@@ -3,8 +3,9 @@
 use std::{mem::take, sync::Arc, time::Duration};
 
 use vault_domain::{
-    Action, Assurance, Audience, DataClass, Decision, IdError, IdempotencyKey, LevelAsked, LogIndex, Millis, Plaintext,
-    PrincipalId, Purpose, Reason, Reference, Region, Role, Scope, Session, SubjectName, TokenText, limits,
+    Action, Assurance, Audience, DataClass, Decision, IdError, IdempotencyKey, LevelAsked, LogIndex, Millis, Network,
+    Plaintext, PrincipalId, Purpose, Reason, Reference, Region, RequestId, Role, Scope, Session, SubjectName,
+    TokenText, limits,
 };
 use vault_engine::{
     AccessLogQuery, DetokenizeItem, DetokenizeRequest, EntryQuery, Error, ExplainRequest, ExplainedCaller, Part,
@@ -216,6 +217,12 @@ pub fn query(message: &mut v1::QueryAccessLogRequest) -> Result<AccessLogQuery, 
     if token.len() > limits::TOKEN_BYTES_MAX {
         return Err(Error::field("token", "is longer than any token"));
     }
+    let reason =
+        |text: &str| Reason::parse(text).ok_or(Error::field("reason", "must be a reason's name: ACCESS_DENIED, …"));
+    let request_id = |text: &str| {
+        RequestId::parse(text).ok_or(Error::field("request_id", "must be 32 lowercase hex digits, as entries show it"))
+    };
+    let of_entry = |field: &'static str| move |error: IdError| Error::field(field, error.rule);
     Ok(AccessLogQuery {
         region: Region::parse(&message.region)?,
         purpose: optional(&message.purpose, Purpose::parse)?,
@@ -227,6 +234,17 @@ pub fn query(message: &mut v1::QueryAccessLogRequest) -> Result<AccessLogQuery, 
         decision: optional(&message.decision, decision)?,
         data_class: optional(&message.data_class, DataClass::parse)?,
         token: (!token.is_empty()).then(|| TokenText::new(token)),
+        audience: optional(&message.audience, Audience::parse)?,
+        entry_purpose: optional(&message.entry_purpose, |text| {
+            Purpose::parse(text).map_err(of_entry("entry_purpose"))
+        })?,
+        entry_reference: optional(&message.entry_reference, |text| {
+            Reference::parse(text).map_err(of_entry("entry_reference"))
+        })?,
+        reason: optional(&message.reason, reason)?,
+        source: optional(&message.source, Network::parse)?,
+        request_id: optional(&message.request_id, request_id)?,
+        oldest_first: message.oldest_first,
         page_size,
         page_token: (!message.page_token.is_empty()).then(|| take(&mut message.page_token)),
     })
@@ -238,17 +256,22 @@ pub fn query(message: &mut v1::QueryAccessLogRequest) -> Result<AccessLogQuery, 
 /// When a field is not valid.
 pub fn tail(message: &mut v1::TailAccessLogRequest) -> Result<AccessLogQuery, Error> {
     let token = take(&mut message.token);
-    let v1::TailAccessLogRequest { region, purpose, reference, principal, action, decision, data_class, .. } =
-        message.clone();
+    let asked = message.clone();
     query(&mut v1::QueryAccessLogRequest {
-        region,
-        purpose,
-        reference,
-        principal,
-        action,
-        decision,
-        data_class,
+        region: asked.region,
+        purpose: asked.purpose,
+        reference: asked.reference,
+        principal: asked.principal,
+        action: asked.action,
+        decision: asked.decision,
+        data_class: asked.data_class,
         token,
+        audience: asked.audience,
+        entry_purpose: asked.entry_purpose,
+        entry_reference: asked.entry_reference,
+        reason: asked.reason,
+        source: asked.source,
+        request_id: asked.request_id,
         ..Default::default()
     })
 }
