@@ -61,8 +61,8 @@ pub use node::{REPEATS_WINDOW, Refusal};
 pub use offline::{check_keys, go_by_applied, has_started};
 pub use open::{EngineConfig, OpenError, RulesFrom, Running};
 pub use read_audit::{
-    AccessLogPage, AccessLogQuery, EntryAnswer, EntryQuery, FoundEntry, Newest, PageToken, ProvedConsistency,
-    ProvedInclusion, Tail, TailStep,
+    AccessLogPage, AccessLogQuery, EntryAnswer, EntryQuery, Export, ExportRange, ExportStep, FoundEntry, Newest,
+    PageToken, ProvedConsistency, ProvedInclusion, SignedExport, Tail, TailStep,
 };
 pub use replay::ReplayRules;
 pub use reveal::Revealed;

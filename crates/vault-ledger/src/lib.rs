@@ -10,6 +10,7 @@
 //! | `entry` | one attempt as bytes: [`Entry`], [`EntryBuilder`], [`People`] |
 //! | `tree` | [`leaf_hash`], [`Frontier`], proofs and their verification |
 //! | `note`, `checkpoint`, `proof` | signed text: [`VerifierKey`], [`Checkpoint`], [`LogProof`] |
+//! | `export` | what a part of the log that was written out is: [`ExportManifest`], signed |
 //! | `log_files` | a log as files of c2sp.org/tlog-tiles: [`LogFiles`] writes them |
 //! | `log_check` | [`LogCheck`] holds every entry and tile of a log against signed heads, from a [`LogSource`] |
 //! | `query`, `summary` | which entries are asked for ([`Query`]), and which runs of entries need not be read |
@@ -19,6 +20,7 @@ mod bytes;
 mod checkpoint;
 mod entry;
 mod error;
+mod export;
 mod log_check;
 mod log_files;
 mod note;
@@ -35,6 +37,7 @@ pub use entry::{
     TokenHash, TraceId, log_time, patch_log_time,
 };
 pub use error::LedgerError;
+pub use export::{EXPORT_CONTEXT, ExportAsked, ExportManifest, Exported, ExportedBytes};
 pub use log_check::{Fault, KnownHead, LogCheck, LogPosition, LogSource, Problem, Stopped};
 pub use log_files::{CHECKPOINT_FILE, LogFiles, VERIFIER_KEY_FILE, put_bundle_entry};
 pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, ORIGIN_BYTES_MAX, Origin, Signer, VerifierKey, sign_note};

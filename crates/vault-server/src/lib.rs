@@ -9,6 +9,7 @@ mod coalesce;
 mod config;
 mod convert;
 mod door;
+mod export;
 mod identity;
 mod intake;
 mod metrics;
@@ -25,6 +26,7 @@ pub use config::{
     Severity, configuration_schema,
 };
 pub use convert::from_proto;
+pub use export::{ExportFormat, entry_json, moment};
 pub use identity::{Naming, Peer};
 pub use regular_file::check as check_regular_file;
 pub use server::{Server, StartError};

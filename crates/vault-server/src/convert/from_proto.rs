@@ -7,10 +7,12 @@ use vault_domain::{
     PrincipalId, Purpose, Reason, Reference, Region, Role, Scope, Session, SubjectName, TokenText, limits,
 };
 use vault_engine::{
-    AccessLogQuery, DetokenizeItem, DetokenizeRequest, EntryQuery, Error, ExplainRequest, ExplainedCaller, Part,
-    RequestName, TokenizeItem, TokenizeRequest,
+    AccessLogQuery, DetokenizeItem, DetokenizeRequest, EntryQuery, Error, ExplainRequest, ExplainedCaller, ExportRange,
+    Part, RequestName, TokenizeItem, TokenizeRequest,
 };
 use vault_proto::v1;
+
+use crate::export::ExportFormat;
 
 /// Parses a request to tokenize.
 ///
@@ -251,6 +253,32 @@ pub fn tail(message: &mut v1::TailAccessLogRequest) -> Result<AccessLogQuery, Er
         token,
         ..Default::default()
     })
+}
+
+/// Reads the question of an ExportAccessLogRequest; the token is taken out of it.
+///
+/// # Errors
+/// When a field is not valid.
+pub fn export(message: &mut v1::ExportAccessLogRequest) -> Result<(AccessLogQuery, ExportRange, ExportFormat), Error> {
+    let token = take(&mut message.token);
+    let format = ExportFormat::parse(&message.format).ok_or(Error::field("format", ExportFormat::RULE))?;
+    let range = ExportRange { from: message.from_index, until: message.until_index };
+    let v1::ExportAccessLogRequest { region, purpose, reference, principal, action, decision, data_class, .. } =
+        message.clone();
+    let query = query(&mut v1::QueryAccessLogRequest {
+        region,
+        purpose,
+        reference,
+        from_ms: message.from_ms,
+        until_ms: message.until_ms,
+        principal,
+        action,
+        decision,
+        data_class,
+        token,
+        ..Default::default()
+    })?;
+    Ok((query, range, format))
 }
 
 /// Reads a GetEntryRequest.
