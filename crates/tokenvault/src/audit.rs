@@ -1,7 +1,9 @@
 //! `tokenvault audit`: questions to the access log, its checkpoints and its proofs.
 
+mod export;
 mod prove;
 mod tail;
+mod verify_export;
 
 use std::{io::Write, path::PathBuf};
 
@@ -21,8 +23,10 @@ use crate::{
     small_file, timestamp,
 };
 
+pub(crate) use export::{ExportAccessLogArguments, export};
 pub(crate) use prove::{ProveArguments, prove};
 pub(crate) use tail::{TailArguments, tail};
+pub(crate) use verify_export::{VerifyExportArguments, verify_export};
 
 /// The columns of entries, for people; JSON has all fields.
 pub(crate) const COLUMNS: &[Column] = &[

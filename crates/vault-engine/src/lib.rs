@@ -69,7 +69,9 @@ pub use reveal::Revealed;
 pub use rules::{Applied, ApplyError};
 pub use vault_journal::{Receipt, SignedCheckpoint};
 pub use vault_keys::{CheckKeys, Checked, KeysError, Passphrase, RootKey};
-pub use vault_ledger::{CertificateSha256, Entry, Group, Issuer, Matter, Outcome, People, TraceId, TreeHash};
+pub use vault_ledger::{
+    CertificateSha256, Entry, ExportFormat, Group, Issuer, Matter, Outcome, People, TraceId, TreeHash,
+};
 pub use vault_policy::{PolicyError, PolicySet, PolicySource};
 pub use vault_store::{Memory, ReadError, Statistics, is_store};
 pub use versions::{PolicyFile, PolicyVersion, RuleTexts, RulesError, VersionsError};

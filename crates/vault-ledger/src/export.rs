@@ -21,6 +21,44 @@ use crate::{
 /// The first line of what is signed.
 pub const EXPORT_CONTEXT: &str = "tokenvault access log export v1";
 
+/// A format of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// One JSON object an entry, each on a line of its own.
+    Jsonl,
+    /// RFC 4180: a row for each run of items, and one for an entry without any.
+    Csv,
+    /// OCSF events, one JSON object an entry.
+    Ocsf,
+    /// ArcSight's Common Event Format, one line an entry.
+    Cef,
+}
+
+impl ExportFormat {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Jsonl, Self::Csv, Self::Ocsf, Self::Cef];
+
+    /// What a name has to be.
+    pub const RULE: &'static str = "must be jsonl, csv, ocsf or cef";
+
+    /// The name in the contract, in manifests and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+            Self::Ocsf => "ocsf",
+            Self::Cef => "cef",
+        }
+    }
+
+    /// The one with this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|format| format.name() == name)
+    }
+}
+
 /// What was exported, for whom, and where in the log that stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportManifest {
@@ -36,8 +74,8 @@ pub struct ExportManifest {
     pub to: u64,
     /// What was asked for, by name; a token as its keyed hash. What is not named was not asked for.
     pub filters: Vec<(&'static str, String)>,
-    /// The format's name.
-    pub format: String,
+    /// The format.
+    pub format: ExportFormat,
     /// What the file holds.
     pub exported: Exported,
     /// Who asked.
@@ -119,7 +157,7 @@ impl ExportManifest {
             "log_id": hex(&self.log_id.0),
             "range": { "from": self.from, "to": self.to },
             "filters": filters,
-            "format": self.format,
+            "format": self.format.name(),
             "entries": self.exported.entries,
             "rows": self.exported.rows,
             "bytes": self.exported.bytes,
@@ -176,7 +214,7 @@ impl ExportManifest {
             from: number("/range/from")?,
             to: number("/range/to")?,
             filters: Vec::new(),
-            format: owned("/format")?,
+            format: ExportFormat::parse(text("/format")?)?,
             exported: Exported {
                 entries: number("/entries")?,
                 rows: number("/rows")?,

@@ -37,7 +37,7 @@ pub use entry::{
     TokenHash, TraceId, log_time, patch_log_time,
 };
 pub use error::LedgerError;
-pub use export::{EXPORT_CONTEXT, ExportAsked, ExportManifest, Exported, ExportedBytes};
+pub use export::{EXPORT_CONTEXT, ExportAsked, ExportFormat, ExportManifest, Exported, ExportedBytes};
 pub use log_check::{Fault, KnownHead, LogCheck, LogPosition, LogSource, Problem, Stopped};
 pub use log_files::{CHECKPOINT_FILE, LogFiles, VERIFIER_KEY_FILE, put_bundle_entry};
 pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, ORIGIN_BYTES_MAX, Origin, Signer, VerifierKey, sign_note};

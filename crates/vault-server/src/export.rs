@@ -8,68 +8,30 @@ mod json;
 mod ocsf;
 
 use vault_domain::Millis;
+use vault_engine::ExportFormat;
 use vault_proto::v1::AccessLogEntry;
 
 pub use json::{entry_json, moment};
 
-/// A format of an export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExportFormat {
-    /// One JSON object an entry, each on a line of its own.
-    Jsonl,
-    /// RFC 4180: a row for each run of items, and one for an entry without any.
-    Csv,
-    /// OCSF events, one JSON object an entry.
-    Ocsf,
-    /// ArcSight's Common Event Format, one line an entry.
-    Cef,
+/// Bytes that every file begins with.
+pub(crate) fn head(format: ExportFormat) -> &'static [u8] {
+    match format {
+        ExportFormat::Csv => csv::HEAD.as_bytes(),
+        ExportFormat::Jsonl | ExportFormat::Ocsf | ExportFormat::Cef => b"",
+    }
 }
 
-impl ExportFormat {
-    /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Jsonl, Self::Csv, Self::Ocsf, Self::Cef];
-
-    /// What a name has to be.
-    pub const RULE: &'static str = "must be jsonl, csv, ocsf or cef";
-
-    /// The name in the contract, in manifests and on the command line.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Jsonl => "jsonl",
-            Self::Csv => "csv",
-            Self::Ocsf => "ocsf",
-            Self::Cef => "cef",
-        }
-    }
-
-    /// The one with this name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|format| format.name() == name)
-    }
-
-    /// Bytes that every file begins with.
-    #[must_use]
-    pub fn head(self) -> &'static [u8] {
-        match self {
-            Self::Csv => csv::HEAD.as_bytes(),
-            Self::Jsonl | Self::Ocsf | Self::Cef => b"",
-        }
-    }
-
-    /// Puts an entry behind what is there; returns how many rows it made. Each row is one line.
-    pub fn put(self, entry: &AccessLogEntry, out: &mut Vec<u8>) -> u64 {
-        let line = match self {
-            Self::Csv => return csv::put(entry, out),
-            Self::Jsonl => entry_json(entry).to_string(),
-            Self::Ocsf => ocsf::event(entry).to_string(),
-            Self::Cef => cef::line(entry),
-        };
-        out.extend_from_slice(line.as_bytes());
-        out.push(b'\n');
-        1
-    }
+/// Puts an entry behind what is there; returns how many rows it made. Each row is one line.
+pub(crate) fn put(format: ExportFormat, entry: &AccessLogEntry, out: &mut Vec<u8>) -> u64 {
+    let line = match format {
+        ExportFormat::Csv => return csv::put(entry, out),
+        ExportFormat::Jsonl => entry_json(entry).to_string(),
+        ExportFormat::Ocsf => ocsf::event(entry).to_string(),
+        ExportFormat::Cef => cef::line(entry),
+    };
+    out.extend_from_slice(line.as_bytes());
+    out.push(b'\n');
+    1
 }
 
 /// Where an entry stands: origin, index, leaf hash in hex.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use vault_domain::{Action, Decision, LogIndex, Millis, PrincipalId, Purpose, Reason, Reference, TokenText};
 use vault_journal::{Journal, Receipt};
 use vault_keys::RegionKeys;
-use vault_ledger::{ExportAsked, ExportManifest, Exported, ExportedBytes, LedgerError, log_time};
+use vault_ledger::{ExportAsked, ExportFormat, ExportManifest, Exported, ExportedBytes, LedgerError, log_time};
 use vault_store::{Reader, table::Entries};
 
 use super::{
@@ -69,7 +69,7 @@ impl Engine {
         call: &Call,
         query: AccessLogQuery,
         range: ExportRange,
-        format: &str,
+        format: ExportFormat,
     ) -> Result<(Export, Receipt), Error> {
         let rules = self.rules();
         let action = Action::ExportAccessLog;
@@ -107,7 +107,7 @@ impl Engine {
             from,
             to,
             filters,
-            format: format.to_owned(),
+            format,
             exported: Exported::default(),
             asked: ExportAsked {
                 principal: call.principal.as_str().to_owned(),

@@ -24,7 +24,7 @@ fn manifest() -> ExportManifest {
         from: 3,
         to: 11,
         filters: vec![("action", "detokenize".to_owned())],
-        format: "jsonl".to_owned(),
+        format: ExportFormat::Jsonl,
         exported: bytes.finish(2, 2),
         asked: ExportAsked {
             principal: "spiffe://example.org/auditor".to_owned(),
@@ -89,4 +89,13 @@ fn a_manifest_that_says_what_cannot_be_is_refused_though_it_is_signed() {
         let note = manifest.sign(&TestSigner::new(1)).unwrap();
         assert!(ExportManifest::open(&note, &key()).is_err(), "{manifest:?}");
     }
+}
+
+#[test]
+fn names_of_formats_are_read_as_they_are_written() {
+    for format in ExportFormat::ALL {
+        assert_eq!(ExportFormat::parse(format.name()), Some(*format));
+        assert!(ExportFormat::RULE.contains(format.name()));
+    }
+    assert_eq!(ExportFormat::parse("xlsx"), None);
 }

@@ -7,12 +7,10 @@ use vault_domain::{
     PrincipalId, Purpose, Reason, Reference, Region, Role, Scope, Session, SubjectName, TokenText, limits,
 };
 use vault_engine::{
-    AccessLogQuery, DetokenizeItem, DetokenizeRequest, EntryQuery, Error, ExplainRequest, ExplainedCaller, ExportRange,
-    Part, RequestName, TokenizeItem, TokenizeRequest,
+    AccessLogQuery, DetokenizeItem, DetokenizeRequest, EntryQuery, Error, ExplainRequest, ExplainedCaller,
+    ExportFormat, ExportRange, Part, RequestName, TokenizeItem, TokenizeRequest,
 };
 use vault_proto::v1;
-
-use crate::export::ExportFormat;
 
 /// Parses a request to tokenize.
 ///

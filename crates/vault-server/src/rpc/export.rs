@@ -7,7 +7,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use vault_domain::{Action, Reason, limits};
-use vault_engine::{Call, Engine, Error, Export, Receipt};
+use vault_engine::{Call, Engine, Error, Export, ExportFormat, Receipt};
 use vault_proto::v1::{ExportAccessLogRequest, ExportAccessLogResponse};
 
 use super::{
@@ -16,8 +16,7 @@ use super::{
 };
 use crate::{
     convert::{from_proto, to_proto},
-    export::ExportFormat,
-    status,
+    export, status,
     tls::Standing,
 };
 
@@ -67,13 +66,13 @@ pub(crate) async fn open(
     let Some(place) = streams.place(Purpose::Tail, &call.principal) else {
         return Err(refuse(&message.region, Error::new(Reason::Busy)).await);
     };
-    let begun = in_time(engine, &call, engine.export_access_log(&call, query, range, format.name())).await;
+    let begun = in_time(engine, &call, engine.export_access_log(&call, query, range, format)).await;
     let (export, receipt) = begun.map_err(|error| status::status(&error, call.request_id))?;
     let (answers, receiver) = mpsc::channel(ANSWERS_WAITING_MAX);
     let left = call.deadline.saturating_sub(engine.clock().monotonic());
     let (deadline, mut stopping) = (Instant::now() + left, streams.stopping());
     let (engine, request_id, closed) = (engine.clone(), call.request_id, answers.clone());
-    let (waiting, sent_at) = (format.head().to_vec(), Instant::now());
+    let (waiting, sent_at) = (export::head(format).to_vec(), Instant::now());
     let mut exporting =
         Exporting { engine, call, standing, shown, format, export, waiting, next_index: 0, answers, sent_at };
     streams.spawn(async move {
@@ -112,7 +111,7 @@ impl Exporting {
             let step = self.engine.export_on(&self.call, &mut self.export).await?;
             for found in step.entries {
                 let entry = to_proto::entry(found, &origin, &log_id);
-                let rows = self.format.put(&entry, &mut self.waiting);
+                let rows = export::put(self.format, &entry, &mut self.waiting);
                 self.export.written(rows);
                 self.send_full().await?;
             }
