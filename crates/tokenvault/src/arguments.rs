@@ -9,7 +9,10 @@ use clap::{
 
 use crate::{
     admin::{DeniedArguments, DenyArguments},
-    audit::{CheckpointArguments, ProveArguments, QueryArguments, TailArguments},
+    audit::{
+        CheckpointArguments, ExportAccessLogArguments, ProveArguments, QueryArguments, TailArguments,
+        VerifyExportArguments,
+    },
     audit_export::ExportLogArguments,
     audit_verify::VerifyArguments,
     bulk::{BulkArguments, RevealArguments},
@@ -159,6 +162,10 @@ pub(crate) enum AuditCommand {
     Checkpoint(Box<CheckpointArguments>),
     /// Have the log prove that it holds the entries of receipts, and keep the proofs as files
     Prove(Box<ProveArguments>),
+    /// Write a part of a log into a file for other programs, with a manifest that the log's key signs
+    Export(Box<ExportAccessLogArguments>),
+    /// Verify a file of `audit export` against its manifest, offline
+    VerifyExport(VerifyExportArguments),
     /// Write a log of a stopped vault as files that other tools can verify: the layout of c2sp.org/tlog-tiles
     ExportLog(ExportLogArguments),
     /// Verify logs offline: an exported folder, or the data directory of a stopped vault

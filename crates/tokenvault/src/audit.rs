@@ -1,16 +1,19 @@
 //! `tokenvault audit`: questions to the access log, its checkpoints and its proofs.
 
+mod export;
 mod prove;
 mod tail;
+mod verify_export;
 
 use std::{io::Write, path::PathBuf};
 
-use serde_json::{Value, json};
-use vault_client::{AccessLogEntry, AccessLogQuery, ClientError, LogName};
+use serde_json::json;
+use vault_client::{AccessLogQuery, ClientError, LogName};
 use vault_domain::{
     Action, Clock, DataClass, Decision, Millis, PrincipalId, Purpose, Reference, Region, SystemClock, TokenText,
 };
 use vault_ledger::{Checkpoint, VerifierKey};
+pub(crate) use vault_server::entry_json;
 
 use crate::{
     connection::Connection,
@@ -20,8 +23,10 @@ use crate::{
     small_file, timestamp,
 };
 
+pub(crate) use export::{ExportAccessLogArguments, export};
 pub(crate) use prove::{ProveArguments, prove};
 pub(crate) use tail::{TailArguments, tail};
+pub(crate) use verify_export::{VerifyExportArguments, verify_export};
 
 /// The columns of entries, for people; JSON has all fields.
 pub(crate) const COLUMNS: &[Column] = &[
@@ -157,66 +162,6 @@ fn read_token(given: String) -> Result<TokenText, Failure> {
     }
 }
 
-/// An entry as JSON: all fields, and one that sums up what it concerns.
-pub(crate) fn entry_json(entry: &AccessLogEntry) -> Value {
-    let items: Vec<_> = entry
-        .items
-        .iter()
-        .map(|items| {
-            json!({
-                "data_class": items.data_class,
-                "outcome": items.outcome,
-                "level": items.level,
-                "count": items.count,
-                "record_numbers": items.record_numbers,
-                "token_hashes": items.token_hashes.iter().map(|hash| hex(hash)).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
-    json!({
-        "time": timestamp::show(Millis(entry.log_time_ms)),
-        "wall_time": timestamp::show(Millis(entry.wall_time_ms)),
-        "receipt": entry.receipt.as_ref().map(|receipt| json!({
-            "origin": receipt.origin,
-            "index": receipt.index,
-            "leaf_hash": hex(&receipt.leaf_hash),
-            "log_id": hex(&receipt.log_id),
-        })),
-        "request_id": entry.request_id,
-        "tenant": entry.tenant,
-        "principal": entry.principal,
-        "explained_principal": entry.explained_principal,
-        "certificate_sha256": entry.certificate_sha256,
-        "identity_issuer": entry.identity_issuer,
-        "source": entry.source,
-        "action": entry.action,
-        "decision": entry.decision,
-        "reason": entry.reason,
-        "purpose": entry.purpose,
-        "reference": entry.reference,
-        "audience": entry.audience,
-        "policy_ids": entry.policy_ids,
-        "policy_version": entry.policy_version,
-        "items": items,
-        "count": entry.count,
-        "summary": summary(entry),
-    })
-}
-
-/// What an entry concerns, in few words: `333 card_number, 2 email masked, 1 email TOKEN_UNKNOWN`, or why the call was
-/// refused.
-fn summary(entry: &AccessLogEntry) -> String {
-    let items = entry.items.iter().map(|items| match items.outcome.as_str() {
-        "ok" if items.level == "masked" => format!("{} {} masked", items.count, items.data_class),
-        "ok" => format!("{} {}", items.count, items.data_class),
-        refused => format!("{} {} {refused}", items.count, items.data_class),
-    });
-    let reason = Some(entry.reason.clone()).filter(|reason| !reason.is_empty());
-    let repeated = (entry.count > 1).then(|| format!("{} times", entry.count));
-    let about = (!entry.explained_principal.is_empty()).then(|| format!("about {}", entry.explained_principal));
-    reason.into_iter().chain(items).chain(about).chain(repeated).collect::<Vec<_>>().join(", ")
-}
-
 /// Which log's checkpoint.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct CheckpointArguments {
@@ -295,7 +240,8 @@ pub(crate) fn parse_log(text: &str) -> Result<LogName, vault_domain::IdError> {
 
 #[cfg(test)]
 mod tests {
-    use vault_client::AccessLogItems;
+    use serde_json::Value;
+    use vault_client::{AccessLogEntry, AccessLogItems};
 
     use super::*;
 
@@ -314,13 +260,6 @@ mod tests {
             count: 1,
             ..AccessLogEntry::default()
         }
-    }
-
-    #[test]
-    fn an_entry_is_summed_up() {
-        assert_eq!(summary(&entry()), "3 card_number masked, 1 email TOKEN_UNKNOWN");
-        let refused = AccessLogEntry { reason: "ACCESS_DENIED".to_owned(), items: vec![], count: 5, ..entry() };
-        assert_eq!(summary(&refused), "ACCESS_DENIED, 5 times");
     }
 
     #[test]

@@ -335,7 +335,7 @@ impl Row {
                 Some((class, audience, region))
             }
             (None, None, region) if Log::of(region.as_ref()).takes(self.action) => None,
-            (None, None, None) if self.action == Action::QueryAccessLog => {
+            (None, None, None) if matches!(self.action, Action::QueryAccessLog | Action::ExportAccessLog) => {
                 return Err("the log of the node can't be asked: name a region");
             }
             _ => {

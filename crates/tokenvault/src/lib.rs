@@ -96,6 +96,8 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Audit(AuditCommand::Tail(arguments)) => audit::tail(*arguments).await,
         Command::Audit(AuditCommand::Checkpoint(arguments)) => audit::checkpoint(*arguments).await,
         Command::Audit(AuditCommand::Prove(arguments)) => audit::prove(*arguments).await,
+        Command::Audit(AuditCommand::Export(arguments)) => audit::export(*arguments).await,
+        Command::Audit(AuditCommand::VerifyExport(arguments)) => audit::verify_export(&arguments),
         Command::Audit(AuditCommand::ExportLog(arguments)) => audit_export::export_log(&arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit_verify::verify(&arguments),
         Command::Token(TokenCommand::Describe(arguments)) => describe::run(*arguments).await,

@@ -4,14 +4,7 @@ use std::time::Duration;
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use vault_domain::Millis;
-
-/// A moment in RFC 3339, UTC, to the millisecond.
-pub(crate) fn show(moment: Millis) -> String {
-    let nanos = i128::from(moment.0) * 1_000_000;
-    let Ok(date) = OffsetDateTime::from_unix_timestamp_nanos(nanos) else { return format!("{moment} ms") };
-    let (hour, minute, second, milli) = date.to_hms_milli();
-    format!("{}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z", date.date())
-}
+pub(crate) use vault_server::moment as show;
 
 /// Reads a moment: RFC 3339, a day (`2026-11-22`, its beginning in UTC), or milliseconds since 1970.
 pub(crate) fn parse(text: &str) -> Result<Millis, String> {

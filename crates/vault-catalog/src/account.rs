@@ -20,8 +20,9 @@ pub(crate) const ACCESS_TOKEN: [(&str, bool); 2] = [("optional", false), ("requi
 /// The actions on data that can be granted.
 pub const DATA_ACTIONS: [Action; 4] = [Action::Tokenize, Action::Detokenize, Action::Describe, Action::ExplainAccess];
 /// The actions on logs, and on the node itself, that can be granted.
-pub const LOG_ACTIONS: [Action; 8] = [
+pub const LOG_ACTIONS: [Action; 9] = [
     Action::QueryAccessLog,
+    Action::ExportAccessLog,
     Action::GetCheckpoint,
     Action::DenyAccessToken,
     Action::ListDenied,
@@ -325,8 +326,10 @@ fn check_log_grant(raw: &RawGrant, actions: &[Action], faults: &mut Faults) {
     };
     misplaced(&raw.classes, "classes", "the log holds entries of all classes");
     misplaced(&raw.audiences, "audiences", "the log is for no audience");
-    if actions.iter().any(|action| *action != Action::QueryAccessLog) {
-        misplaced(&raw.purposes, "purposes", "query_access_log alone states one; write a grant of its own for it");
+    let states_purpose = |action: &Action| matches!(action, Action::QueryAccessLog | Action::ExportAccessLog);
+    if !actions.iter().all(states_purpose) {
+        let because = "query_access_log and export_access_log alone state one; write a grant of its own for them";
+        misplaced(&raw.purposes, "purposes", because);
     }
 }
 

@@ -390,7 +390,7 @@ fn faults_of_grants() {
     grant(
         "{ actions = [\"get_checkpoint\"], purposes = [\"load\"] }",
         ".purposes",
-        "query_access_log alone states one",
+        "query_access_log and export_access_log alone state one",
     );
     assert_fault(
         "[accounts.\"dns:a.example\"]\ntenant = \"acme\"\nregions = [\"eu\"]\n[[accounts.\"dns:a.example\".grants]]\n\

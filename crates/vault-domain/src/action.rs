@@ -69,6 +69,8 @@ words! {
         GetPolicyVersion = 11 "get_policy_version",
         /// It is asked what policies and catalog would come to, without exchanging them (node log).
         PlanPolicies = 12 "plan_policies",
+        /// A part of the log is written out as a file.
+        ExportAccessLog = 13 "export_access_log",
         /// A vault process began to serve (in the logs of the regions and of the node).
         Start = 64 "start",
         /// A vault process stopped in good order.

@@ -62,8 +62,8 @@ pub use offline::{check_keys, go_by_applied, has_started};
 pub use open::{EngineConfig, OpenError, RulesFrom, Running};
 pub use outside::{Measured, OutsideLog, Standing, read as read_note, write as write_note};
 pub use read_audit::{
-    AccessLogPage, AccessLogQuery, EntryAnswer, EntryQuery, FoundEntry, Newest, PageToken, ProvedConsistency,
-    ProvedInclusion, Tail, TailStep,
+    AccessLogPage, AccessLogQuery, EntryAnswer, EntryQuery, Export, ExportRange, ExportStep, FoundEntry, Newest,
+    PageToken, ProvedConsistency, ProvedInclusion, SignedExport, Tail, TailStep,
 };
 pub use replay::ReplayRules;
 pub use reveal::Revealed;
@@ -71,7 +71,7 @@ pub use rules::{Applied, ApplyError};
 pub use vault_journal::{Receipt, SignedCheckpoint};
 pub use vault_keys::{CheckKeys, Checked, KeysError, Passphrase, RootKey};
 pub use vault_ledger::{
-    AddCheckpoint, CertificateSha256, Checkpoint, Entry, Group, Issuer, Matter, Note, Outcome, People, PolicyFault,
+    AddCheckpoint, CertificateSha256, Checkpoint, Entry, ExportFormat, Group, Issuer, Matter, Note, Outcome, People, PolicyFault,
     PolicyWitness, TraceId, TreeHash, TreeSize, VerifierKey, WITNESS_POLICY_BYTES_MAX, WitnessKey, WitnessPolicy,
 };
 pub use vault_policy::{PolicyError, PolicySet, PolicySource};

@@ -1,5 +1,6 @@
 //! Reading the log: who saw what, when and why. To ask is itself an entry, which is on disk before the answer leaves.
 
+mod export;
 mod page_token;
 mod prove;
 mod single;
@@ -36,6 +37,7 @@ use crate::{
     token::{as_issued, record_number_row},
 };
 
+pub use export::{Export, ExportRange, ExportStep, SignedExport};
 pub use page_token::PageToken;
 pub use prove::{Newest, ProvedConsistency, ProvedInclusion};
 pub use single::{EntryAnswer, EntryQuery};

@@ -19,6 +19,7 @@ mod prove;
 mod submission;
 
 use std::{
+    fmt,
     num::NonZeroU32,
     sync::{
         Arc,
@@ -30,7 +31,7 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 use vault_domain::{Clock, Millis, limits};
-use vault_ledger::{Frontier, Origin, Signer, VerifierKey};
+use vault_ledger::{ExportManifest, Frontier, LedgerError, Origin, Signer, VerifierKey};
 use vault_store::{Reader, SummaryWriter, Writer};
 
 pub use changes::Position;
@@ -99,6 +100,16 @@ struct Shared {
     progress: Arc<IndexProgress>,
     origin: Origin,
     verifier_key: VerifierKey,
+    signer: LogSigner,
+}
+
+/// The key of the log, for what is no checkpoint.
+struct LogSigner(Arc<dyn Signer>);
+
+impl fmt::Debug for LogSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogSigner(…)")
+    }
 }
 
 /// The threads of a journal. They end with it, whether it is stopped or dropped: none may go on reading or writing a
@@ -120,7 +131,7 @@ impl Journal {
     pub fn open(parts: Parts) -> Result<(Self, Running), JournalError> {
         let Parts { writer, free_bytes_min, summaries, reader, origin, signer, clock, known_outside } = parts;
         let verifier_key = VerifierKey::of(origin.clone(), &*signer)?;
-        let log = Log::open(&reader, origin.clone(), signer, &verifier_key, known_outside.as_deref())?;
+        let log = Log::open(&reader, origin.clone(), signer.clone(), &verifier_key, known_outside.as_deref())?;
 
         let (queue, messages) = sync_channel(limits::JOURNAL_QUEUE_MAX);
         let (life_sender, life) = watch::channel(Life::Running);
@@ -137,6 +148,7 @@ impl Journal {
             progress: progress.clone(),
             origin,
             verifier_key,
+            signer: LogSigner(signer),
         });
         let stop_follower = Arc::new(AtomicBool::new(false));
         let follower = Follower::new(reader.clone(), summaries, size, progress, stop_follower.clone())?;
@@ -249,6 +261,18 @@ impl Journal {
     #[must_use]
     pub fn verifier_key(&self) -> &VerifierKey {
         &self.shared.verifier_key
+    }
+
+    /// Signs what a part of this log was written out as. The text is none that a checkpoint can have, so that it does
+    /// not matter that the journal's own thread knows nothing of it.
+    ///
+    /// # Errors
+    /// When the manifest speaks of another log.
+    pub fn sign_export(&self, manifest: &ExportManifest) -> Result<String, JournalError> {
+        if manifest.origin != self.shared.origin {
+            return Err(LedgerError::ManifestMalformed("it is of another log").into());
+        }
+        Ok(manifest.sign(&*self.shared.signer.0)?)
     }
 
     /// How far the derived index has come.

@@ -40,6 +40,9 @@ pub enum LedgerError {
         /// The limit.
         max: usize,
     },
+    /// A manifest of an export says what can't be.
+    #[error("the manifest is malformed: {0}")]
+    ManifestMalformed(&'static str),
     /// The entry would pass the 65,535 bytes that C2SP tlog-tiles allows.
     #[error("the entry would be longer than 65535 bytes; put the remaining groups into another entry")]
     EntryTooLarge,

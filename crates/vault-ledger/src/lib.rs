@@ -11,6 +11,7 @@
 //! | `tree` | [`leaf_hash`], [`Frontier`], proofs and their verification |
 //! | `note`, `checkpoint`, `proof` | signed text: [`VerifierKey`], [`Checkpoint`], [`LogProof`] |
 //! | `cosignature`, `add_checkpoint`, `witness_policy` | what logs and witnesses say to each other, and whose word counts |
+//! | `export` | what a part of the log that was written out is: [`ExportManifest`], signed |
 //! | `log_files` | a log as files of c2sp.org/tlog-tiles: [`LogFiles`] writes them |
 //! | `log_check` | [`LogCheck`] holds every entry and tile of a log against signed heads, from a [`LogSource`] |
 //! | `query`, `summary` | which entries are asked for ([`Query`]), and which runs of entries need not be read |
@@ -22,6 +23,7 @@ mod checkpoint;
 mod cosignature;
 mod entry;
 mod error;
+mod export;
 mod log_check;
 mod log_files;
 mod note;
@@ -41,6 +43,7 @@ pub use entry::{
     TokenHash, TraceId, log_time, patch_log_time,
 };
 pub use error::LedgerError;
+pub use export::{EXPORT_CONTEXT, ExportAsked, ExportFormat, ExportManifest, Exported, ExportedBytes};
 pub use log_check::{Fault, KnownHead, LogCheck, LogPosition, LogSource, Problem, Stopped};
 pub use log_files::{CHECKPOINT_FILE, LogFiles, VERIFIER_KEY_FILE, put_bundle_entry};
 pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, ORIGIN_BYTES_MAX, Origin, Signer, VerifierKey, sign_note};

@@ -109,7 +109,7 @@ impl<'a> Log<'a> {
     #[must_use]
     pub fn takes(self, action: Action) -> bool {
         match (action, self) {
-            (Action::QueryAccessLog, log) => matches!(log, Self::Region(_)),
+            (Action::QueryAccessLog | Action::ExportAccessLog, log) => matches!(log, Self::Region(_)),
             (Action::GetCheckpoint, _) => true,
             (action, log) => matches!(log, Self::Node) && LOG_ACTIONS.contains(&action),
         }

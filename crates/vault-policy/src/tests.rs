@@ -370,8 +370,9 @@ fn what_is_no_action_of_a_log_is_denied_on_every_log() {
             let judged = set.judge_log(account, action, log, None, Circumstances::default());
             assert_eq!(judged.outcome.is_ok(), is_of_logs, "{action} {log:?}");
         }
-        assert_eq!(Log::Node.takes(action), is_of_logs && action != Action::QueryAccessLog, "{action}");
-        let of_regions = [Action::QueryAccessLog, Action::GetCheckpoint];
+        let of_entries = [Action::QueryAccessLog, Action::ExportAccessLog];
+        assert_eq!(Log::Node.takes(action), is_of_logs && !of_entries.contains(&action), "{action}");
+        let of_regions = [Action::QueryAccessLog, Action::ExportAccessLog, Action::GetCheckpoint];
         assert_eq!(Log::Region(&eu).takes(action), of_regions.contains(&action), "{action}");
     }
 }

@@ -37,8 +37,9 @@ const AUDIT_SERVICE: &str = "/tokenvault.v1.AuditService/";
 const ADMIN_SERVICE: &str = "/tokenvault.v1.AdminService/";
 const STREAMS: [&str; 2] =
     ["/tokenvault.v1.TokenService/TokenizeStream", "/tokenvault.v1.TokenService/DetokenizeStream"];
-/// A stream of answers alone.
-const TAIL: &str = "/tokenvault.v1.AuditService/TailAccessLog";
+/// Streams of answers alone.
+const ANSWER_STREAMS: [&str; 2] =
+    ["/tokenvault.v1.AuditService/TailAccessLog", "/tokenvault.v1.AuditService/ExportAccessLog"];
 /// How much longer than its deadline a call may take to bring its request.
 const BODY_GRACE: Duration = Duration::from_millis(200);
 /// A question about health names a service.
@@ -126,7 +127,7 @@ impl<H: Health> Door<H> {
         }
         let id = RequestId(id);
         let is_stream = STREAMS.contains(&head.uri.path());
-        let is_tail = head.uri.path() == TAIL;
+        let is_tail = ANSWER_STREAMS.contains(&head.uri.path());
         let longest = if is_stream || is_tail { limits::STREAM_DEADLINE } else { limits::CALL_DEADLINE };
         let (call, verified) = match self.enter(&standing, id, &head, longest).await {
             Ok(entered) => entered,

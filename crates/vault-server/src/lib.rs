@@ -9,6 +9,7 @@ mod coalesce;
 mod config;
 mod convert;
 mod door;
+mod export;
 mod http_client;
 mod identity;
 mod intake;
@@ -27,6 +28,7 @@ pub use config::{
     Severity, configuration_schema,
 };
 pub use convert::from_proto;
+pub use export::{entry_json, moment};
 pub use identity::{Naming, Peer};
 pub use regular_file::check as check_regular_file;
 pub use server::{Server, StartError};

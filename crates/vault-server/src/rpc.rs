@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod audit;
+mod export;
 mod policies;
 pub(crate) mod stream;
 mod tail;

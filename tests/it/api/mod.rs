@@ -10,6 +10,7 @@ mod detokenize;
 mod evidence;
 mod exchange;
 mod explain;
+mod export;
 mod ff1;
 mod health;
 mod idempotency;

@@ -29,7 +29,7 @@ struct Row {
     served: &'static [Role],
 }
 
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 18] = [
     Row {
         method: "tokenvault.v1.TokenService/Tokenize",
         action: "tokenize",
@@ -60,6 +60,11 @@ const ROWS: [Row; 17] = [
     Row {
         method: "tokenvault.v1.AuditService/TailAccessLog",
         action: "query_access_log",
+        served: &[Role::Auditor, Role::Regional, Role::GlobexAuditor],
+    },
+    Row {
+        method: "tokenvault.v1.AuditService/ExportAccessLog",
+        action: "export_access_log",
         served: &[Role::Auditor, Role::Regional, Role::GlobexAuditor],
     },
     Row {
@@ -186,6 +191,14 @@ async fn audit(caller: &Caller, method: &str) -> Result<(), Refusal> {
                 v1::TailAccessLogRequest { region: "eu".to_owned(), purpose: "audit".to_owned(), ..Default::default() };
             let mut tail = caller.audit().tail_access_log(request).await.map_err(|status| caller.refusal(&status))?;
             let first = tail.get_mut().message().await.map_err(|status| caller.refusal(&status))?;
+            assert!(first.is_some_and(|first| first.receipt.is_some()));
+            Ok(())
+        }
+        "tokenvault.v1.AuditService/ExportAccessLog" => {
+            let (region, purpose, format) = ("eu".to_owned(), "audit".to_owned(), "jsonl".to_owned());
+            let request = v1::ExportAccessLogRequest { region, purpose, format, ..Default::default() };
+            let mut file = caller.audit().export_access_log(request).await.map_err(|status| caller.refusal(&status))?;
+            let first = file.get_mut().message().await.map_err(|status| caller.refusal(&status))?;
             assert!(first.is_some_and(|first| first.receipt.is_some()));
             Ok(())
         }

@@ -53,7 +53,7 @@ tenant = "acme"
 audiences = ["payments"]
 regions = ["eu"]
 grants = [
-    { actions = ["query_access_log", "get_checkpoint"] },
+    { actions = ["query_access_log", "export_access_log", "get_checkpoint"] },
     { actions = ["explain_access"], classes = ["contact"], audiences = ["payments"] },
 ]
 
@@ -159,6 +159,7 @@ const ROWS: &[Row] = &[
     row("TokenService/ExplainAccess", "explain_access", (Region, Region),             [NO, NO, YES, NO, NO]),
     row("AuditService/QueryAccessLog", "query_access_log", (Region, Region),          [NO, NO, YES, NO, NO]),
     row("AuditService/TailAccessLog", "query_access_log", (Region, Region),           [NO, NO, YES, NO, NO]),
+    row("AuditService/ExportAccessLog", "export_access_log", (Region, Region),        [NO, NO, YES, NO, NO]),
     row("AuditService/GetEntry", "query_access_log", (Region, Region),                [NO, NO, YES, NO, NO]),
     row("AuditService/GetInclusionProof", "get_checkpoint", (Nowhere, Region),        [NO, NO, YES, YES, NO]),
     row("AuditService/GetConsistencyProof", "get_checkpoint", (Nowhere, Region),      [NO, NO, YES, YES, NO]),

@@ -141,7 +141,7 @@ async fn tree(journal: &Journal, size: Option<u64>) -> Result<(u64, Option<Newes
 }
 
 /// The newest checkpoint, over all that is on disk; the last one signed if the journal takes no more.
-async fn newest(journal: &Journal) -> Result<Newest, Error> {
+pub(super) async fn newest(journal: &Journal) -> Result<Newest, Error> {
     let checkpoint = match journal.checkpoint().await {
         Ok(checkpoint) => checkpoint,
         Err(error) => journal.checkpoints().borrow().clone().ok_or(Error::from(error))?,

@@ -22,13 +22,17 @@ const STEP_LOOKS_MAX: u64 = 16_384;
 
 /// A log that is followed.
 pub struct Tail {
-    region: Region,
-    purpose: Option<Purpose>,
-    reference: Option<Reference>,
-    search: Arc<Finder>,
-    next: u64,
+    /// What each step is decided on as.
+    pub(super) action: Action,
+    pub(super) region: Region,
+    pub(super) purpose: Option<Purpose>,
+    pub(super) reference: Option<Reference>,
+    pub(super) search: Arc<Finder>,
+    pub(super) next: u64,
+    /// Where it ends although the log goes on.
+    pub(super) end: Option<u64>,
     /// Every checkpoint: what is on disk is under one within a second.
-    checkpoints: watch::Receiver<Option<Arc<SignedCheckpoint>>>,
+    pub(super) checkpoints: watch::Receiver<Option<Arc<SignedCheckpoint>>>,
 }
 
 /// What a step came to.
@@ -75,7 +79,8 @@ impl Engine {
         let next = from.unwrap_or_else(|| receipt.index.0.saturating_add(1));
         let search = Arc::new(finder);
         let checkpoints = scope.vault.journal.checkpoints();
-        Ok((Tail { region, purpose, reference, search, next, checkpoints }, receipt))
+        let action = Action::QueryAccessLog;
+        Ok((Tail { action, region, purpose, reference, search, next, end: None, checkpoints }, receipt))
     }
 
     /// Goes on with a log that is followed, until entries are found, as many as one step may be are looked at, or its
@@ -85,24 +90,24 @@ impl Engine {
     /// When the caller may not see the log any more, which is in the log, or it can't be read.
     pub async fn tail_on(&self, call: &Call, tail: &mut Tail) -> Result<TailStep, Error> {
         let rules = self.rules();
-        let scope = self.enter(&rules, call, Action::QueryAccessLog, &tail.region).await?;
+        let scope = self.enter(&rules, call, tail.action, &tail.region).await?;
         let (policies, log, now) = (&rules.policies, Log::Region(&tail.region), self.clock.wall());
         let purpose = tail.purpose.as_ref();
-        let (permit, deciding) =
-            authorize_log(policies, call, scope.account, Action::QueryAccessLog, log, purpose, now);
+        let (permit, deciding) = authorize_log(policies, call, scope.account, tail.action, log, purpose, now);
         let is_same = permit.and_then(|permit| {
             // Rules that came since can give the account to another tenant.
             let is_same = *permit.tenant() == tail.search.tenant;
             if is_same { Ok(()) } else { Err(Error::new(Reason::AccessDenied)) }
         });
         if let Err(error) = is_same {
-            let mut asked = scope.evidence(call, Action::QueryAccessLog);
+            let mut asked = scope.evidence(call, tail.action);
             (asked.purpose, asked.reference, asked.policies) = (purpose, tail.reference.as_ref(), &deciding);
             return Err(self.refuse(&scope, &asked, error).await);
         }
         // News from here on is news to the caller, whatever this step will see.
         tail.checkpoints.borrow_and_update();
-        let (size, indexed) = (scope.vault.journal.size(), scope.vault.journal.index_progress().entries());
+        let size = scope.vault.journal.size().min(tail.end.unwrap_or(u64::MAX));
+        let indexed = scope.vault.journal.index_progress().entries();
         let slot = self.searches.clone().acquire_owned().await.map_err(|_| Reason::ShuttingDown)?;
         let (search, from) = (tail.search.clone(), tail.next);
         let stepping = move || {

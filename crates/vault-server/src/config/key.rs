@@ -362,6 +362,7 @@ pub(crate) static KEYS: [Key; 40] = [
             "describe",
             "explain_access",
             "query_access_log",
+            "export_access_log",
             "deny_access_token",
             "list_denied",
             "apply_policies",

@@ -8,8 +8,8 @@ use vault_domain::{
     TokenText, limits,
 };
 use vault_engine::{
-    AccessLogQuery, DetokenizeItem, DetokenizeRequest, EntryQuery, Error, ExplainRequest, ExplainedCaller, Part,
-    RequestName, TokenizeItem, TokenizeRequest,
+    AccessLogQuery, DetokenizeItem, DetokenizeRequest, EntryQuery, Error, ExplainRequest, ExplainedCaller,
+    ExportFormat, ExportRange, Part, RequestName, TokenizeItem, TokenizeRequest,
 };
 use vault_proto::v1;
 
@@ -274,6 +274,32 @@ pub fn tail(message: &mut v1::TailAccessLogRequest) -> Result<AccessLogQuery, Er
         request_id: asked.request_id,
         ..Default::default()
     })
+}
+
+/// Reads the question of an ExportAccessLogRequest; the token is taken out of it.
+///
+/// # Errors
+/// When a field is not valid.
+pub fn export(message: &mut v1::ExportAccessLogRequest) -> Result<(AccessLogQuery, ExportRange, ExportFormat), Error> {
+    let token = take(&mut message.token);
+    let format = ExportFormat::parse(&message.format).ok_or(Error::field("format", ExportFormat::RULE))?;
+    let range = ExportRange { from: message.from_index, until: message.until_index };
+    let v1::ExportAccessLogRequest { region, purpose, reference, principal, action, decision, data_class, .. } =
+        message.clone();
+    let query = query(&mut v1::QueryAccessLogRequest {
+        region,
+        purpose,
+        reference,
+        from_ms: message.from_ms,
+        until_ms: message.until_ms,
+        principal,
+        action,
+        decision,
+        data_class,
+        token,
+        ..Default::default()
+    })?;
+    Ok((query, range, format))
 }
 
 /// Reads a GetEntryRequest.

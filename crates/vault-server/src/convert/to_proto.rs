@@ -166,7 +166,8 @@ fn place(origin: &str, log_id: &TreeHash, index: LogIndex, leaf: &TreeHash) -> v
     v1::Receipt { origin: origin.to_owned(), index: index.0, leaf_hash: leaf.0.to_vec(), log_id: log_id.0.to_vec() }
 }
 
-fn entry(found: FoundEntry, origin: &str, log_id: &TreeHash) -> v1::AccessLogEntry {
+/// An entry as answers show it.
+pub(crate) fn entry(found: FoundEntry, origin: &str, log_id: &TreeHash) -> v1::AccessLogEntry {
     let FoundEntry { index, leaf, entry: Entry { log_time, head, policies, groups, .. }, people } = found;
     let People { tenant, principal, issuer, certificate, source, reference, about, .. } = people.unwrap_or_default();
     let explained = match about {

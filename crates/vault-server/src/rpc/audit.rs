@@ -6,12 +6,13 @@ use tonic::{Request, Response, Status};
 use vault_domain::{Action, LogIndex, Region};
 use vault_engine::{Call, Engine};
 use vault_proto::v1::{
-    GetCheckpointRequest, GetCheckpointResponse, GetConsistencyProofRequest, GetConsistencyProofResponse,
-    GetEntryRequest, GetEntryResponse, GetInclusionProofRequest, GetInclusionProofResponse, QueryAccessLogRequest,
-    QueryAccessLogResponse, TailAccessLogRequest, audit_service_server::AuditService,
+    ExportAccessLogRequest, GetCheckpointRequest, GetCheckpointResponse, GetConsistencyProofRequest,
+    GetConsistencyProofResponse, GetEntryRequest, GetEntryResponse, GetInclusionProofRequest,
+    GetInclusionProofResponse, QueryAccessLogRequest, QueryAccessLogResponse, TailAccessLogRequest,
+    audit_service_server::AuditService,
 };
 
-use super::{call, origin, stream::Streams, tail, within_deadline};
+use super::{call, export, origin, stream::Streams, tail, within_deadline};
 use crate::{
     convert::{from_proto, to_proto},
     outside::Outside,
@@ -52,6 +53,7 @@ fn size(size: u64) -> Option<u64> {
 #[tonic::async_trait]
 impl AuditService for AuditRpc {
     type TailAccessLogStream = tail::Answers;
+    type ExportAccessLogStream = export::Answers;
 
     async fn query_access_log(
         &self,
@@ -73,6 +75,13 @@ impl AuditService for AuditRpc {
 
     async fn tail_access_log(&self, request: Request<TailAccessLogRequest>) -> Result<Response<tail::Answers>, Status> {
         tail::open(&self.engine, &self.streams, request).await
+    }
+
+    async fn export_access_log(
+        &self,
+        request: Request<ExportAccessLogRequest>,
+    ) -> Result<Response<export::Answers>, Status> {
+        export::open(&self.engine, &self.streams, request).await
     }
 
     async fn get_entry(&self, request: Request<GetEntryRequest>) -> Result<Response<GetEntryResponse>, Status> {

@@ -1,0 +1,215 @@
+//! `tokenvault audit export`: a part of the log as a file, and beside it the manifest that the log's key has signed.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{BufWriter, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use serde_json::json;
+use vault_client::{AccessLogQuery, ExportDone, ExportPart, ExportRange};
+use vault_domain::{Clock, Millis, Purpose, Reference, Region, SystemClock};
+use vault_ledger::{ExportFormat, VerifierKey};
+
+use super::Filters;
+use crate::{
+    connection::Connection,
+    exit::{Exit, Failure},
+    items::hex,
+    output::{self, OutputArguments, write_summary},
+    timestamp,
+};
+
+/// What stands behind a file's name for its manifest.
+pub(crate) const MANIFEST_ENDING: &str = ".manifest";
+/// What stands behind the name of a file that is being written.
+const PART_ENDING: &str = ".part";
+
+/// What is exported, as what, and where to.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Writes FILE and FILE.manifest: which log, which part of it, which bytes, who asked, signed by the \
+                        log's key. Both come into being when the export is whole. `tokenvault audit verify-export` \
+                        checks them offline; docs/EXPORT.md says what each format holds."
+)]
+pub(crate) struct ExportAccessLogArguments {
+    /// The region whose log is exported
+    #[arg(long, value_parser = Region::parse)]
+    region: Region,
+    /// jsonl, csv, ocsf or cef
+    #[arg(long, value_parser = parse_format)]
+    format: ExportFormat,
+    /// The file to write; readable by its owner alone
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+    /// Replace FILE and FILE.manifest if they are there
+    #[arg(long)]
+    force: bool,
+    /// Why you ask: the name of a purpose in the catalog
+    #[arg(long, value_parser = Purpose::parse)]
+    purpose: Option<Purpose>,
+    /// A ticket, for the entry of this export
+    #[arg(long, value_parser = Reference::parse)]
+    reference: Option<Reference>,
+    /// The first entry to look at [default: 0]
+    #[arg(long, value_name = "INDEX", help_heading = "Filters")]
+    from_index: Option<u64>,
+    /// The entry before which it ends [default: the log's end when it begins]
+    #[arg(long, value_name = "INDEX", help_heading = "Filters")]
+    until_index: Option<u64>,
+    /// Entries of the last 90s, 15m, 1h, 7d
+    #[arg(long, value_name = "SPAN", value_parser = timestamp::parse_span)]
+    #[arg(conflicts_with = "from", help_heading = "Filters")]
+    since: Option<std::time::Duration>,
+    /// Entries at or after this time (RFC 3339, a day, or milliseconds since 1970)
+    #[arg(long, value_name = "TIME", value_parser = timestamp::parse, help_heading = "Filters")]
+    from: Option<Millis>,
+    /// Entries before this time
+    #[arg(long, value_name = "TIME", value_parser = timestamp::parse, help_heading = "Filters")]
+    until: Option<Millis>,
+    #[command(flatten)]
+    filters: Filters,
+    /// Check the signature by this key, which you got by another way: ORIGIN+ID+KEY
+    #[arg(long, value_name = "KEY", value_parser = VerifierKey::parse)]
+    verifier_key: Option<VerifierKey>,
+    #[command(flatten)]
+    output: OutputArguments,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) async fn export(arguments: ExportAccessLogArguments) -> Result<Exit, Failure> {
+    let since = arguments.since.map(|span| {
+        let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Millis(SystemClock::new().wall().0.saturating_sub(span))
+    });
+    let mut query = AccessLogQuery {
+        purpose: arguments.purpose,
+        reference: arguments.reference,
+        from: since.or(arguments.from),
+        until: arguments.until,
+        ..AccessLogQuery::all(arguments.region)
+    };
+    arguments.filters.put(&mut query)?;
+    let range = ExportRange { from: arguments.from_index.unwrap_or(0), until: arguments.until_index };
+    // What stands in the way is told before the vault is asked.
+    let (to, manifest) = (&arguments.to, beside(&arguments.to, MANIFEST_ENDING));
+    refuse_present(to, arguments.force)?;
+    refuse_present(&manifest, arguments.force)?;
+    let client = arguments.connection.connect().await?;
+    let pinned = arguments.verifier_key.clone();
+    let mut export = client.export_access_log(&query, range, arguments.format, pinned).await?;
+    let mut part = Part::make(to)?;
+    let done = loop {
+        match export.next().await? {
+            ExportPart::Bytes(bytes) => part.write(&bytes)?,
+            ExportPart::Done(done) => break done,
+        }
+    };
+    let mut note = Part::make(&manifest)?;
+    note.write(done.note.as_bytes())?;
+    // The manifest last: a file without one is known not to be whole. An old one must not stand beside a new file.
+    if arguments.force && fs::symlink_metadata(&manifest).is_ok() {
+        fs::remove_file(&manifest).map_err(|error| Failure::file(&manifest, error))?;
+    }
+    part.finish(arguments.force)?;
+    note.finish(arguments.force)?;
+    say(&arguments.output, to, &manifest, &done)?;
+    match arguments.verifier_key {
+        Some(_) => output::note("the signature is that of the key you gave"),
+        None => output::note("the signature is that of the key the vault states itself: give --verifier-key"),
+    }
+    Ok(Exit::Done)
+}
+
+fn say(output: &OutputArguments, to: &Path, manifest: &Path, done: &ExportDone) -> Result<(), Failure> {
+    let ExportDone { manifest: said, verifier_key, .. } = done;
+    let record = json!({
+        "file": to.display().to_string(),
+        "manifest": manifest.display().to_string(),
+        "log": said.origin.as_str(),
+        "from": said.from,
+        "to": said.to,
+        "format": said.format.name(),
+        "entries": said.exported.entries,
+        "rows": said.exported.rows,
+        "bytes": said.exported.bytes,
+        "sha256": hex(&said.exported.sha256),
+        "verifier_key": verifier_key.to_string(),
+    });
+    write_summary(output::stdout(), output.form(), &record)?;
+    Ok(())
+}
+
+/// A path with something behind its name.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Refuses what is there: with `force` a regular file may be replaced, and nothing else.
+fn refuse_present(path: &Path, force: bool) -> Result<(), Failure> {
+    match fs::symlink_metadata(path) {
+        Err(_) => Ok(()),
+        Ok(there) if force && there.is_file() => Ok(()),
+        Ok(there) if there.is_file() => {
+            Err(Failure::usage(format!("{} is there already: name another file, or give --force", path.display())))
+        }
+        Ok(_) => Err(Failure::usage(format!("{} is no regular file: name another one", path.display()))),
+    }
+}
+
+/// A file that is being written under a name of its own, and gets its name when it is whole.
+struct Part {
+    path: PathBuf,
+    part: PathBuf,
+    file: BufWriter<File>,
+    is_kept: bool,
+}
+
+impl Part {
+    fn make(path: &Path) -> Result<Self, Failure> {
+        let part = beside(path, PART_ENDING);
+        // A link is not followed, and what another export is writing is left to it.
+        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
+        let file = opened.map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                Failure::usage(format!("{} is there: remove it if no export is at work", part.display()))
+            }
+            _ => Failure::file(&part, error),
+        })?;
+        Ok(Self { path: path.to_owned(), part, file: BufWriter::new(file), is_kept: false })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.file.write_all(bytes).map_err(|error| Failure::file(&self.part, error))
+    }
+
+    fn finish(mut self, force: bool) -> Result<(), Failure> {
+        self.file.flush().map_err(|error| Failure::file(&self.part, error))?;
+        self.file.get_ref().sync_all().map_err(|error| Failure::file(&self.part, error))?;
+        if force {
+            refuse_present(&self.path, true)?;
+            fs::rename(&self.part, &self.path).map_err(|error| Failure::file(&self.path, error))?;
+            self.is_kept = true;
+        } else {
+            // Unlike a rename it does not replace what came into being meanwhile; the part goes when this is dropped.
+            fs::hard_link(&self.part, &self.path).map_err(|error| Failure::file(&self.path, error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let _gone_already = fs::remove_file(&self.part);
+        }
+    }
+}
+
+fn parse_format(text: &str) -> Result<ExportFormat, &'static str> {
+    ExportFormat::parse(text).ok_or(ExportFormat::RULE)
+}

@@ -1,0 +1,57 @@
+//! Entries of the log as other programs read them: one format a file. docs/EXPORT.md describes each.
+//!
+//! All are made from the entry as QueryAccessLog shows it, so that none can hold more than that answer.
+
+mod cef;
+mod csv;
+mod json;
+mod ocsf;
+
+use vault_domain::Millis;
+use vault_engine::ExportFormat;
+use vault_proto::v1::AccessLogEntry;
+
+pub use json::{entry_json, moment};
+
+/// Bytes that every file begins with.
+pub(crate) fn head(format: ExportFormat) -> &'static [u8] {
+    match format {
+        ExportFormat::Csv => csv::HEAD.as_bytes(),
+        ExportFormat::Jsonl | ExportFormat::Ocsf | ExportFormat::Cef => b"",
+    }
+}
+
+/// Puts an entry behind what is there; returns how many rows it made. Each row is one line.
+pub(crate) fn put(format: ExportFormat, entry: &AccessLogEntry, out: &mut Vec<u8>) -> u64 {
+    let line = match format {
+        ExportFormat::Csv => return csv::put(entry, out),
+        ExportFormat::Jsonl => entry_json(entry).to_string(),
+        ExportFormat::Ocsf => ocsf::event(entry).to_string(),
+        ExportFormat::Cef => cef::line(entry),
+    };
+    out.extend_from_slice(line.as_bytes());
+    out.push(b'\n');
+    1
+}
+
+/// Where an entry stands: origin, index, leaf hash in hex.
+fn place(entry: &AccessLogEntry) -> (&str, u64, String) {
+    let receipt = entry.receipt.as_ref();
+    receipt.map_or_else(Default::default, |receipt| (receipt.origin.as_str(), receipt.index, hex(&receipt.leaf_hash)))
+}
+
+/// Log time, as text.
+fn log_time(entry: &AccessLogEntry) -> String {
+    moment(Millis(entry.log_time_ms))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
+        let _infallible = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests;
