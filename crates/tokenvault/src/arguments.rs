@@ -14,6 +14,7 @@ use crate::{
         VerifyExportArguments,
     },
     audit_export::ExportLogArguments,
+    audit_report::{ReportCommand, VerifyReportArguments},
     audit_verify::VerifyArguments,
     bulk::{BulkArguments, RevealArguments},
     config_apply::{ApplyArguments, PlanArguments, RollbackArguments},
@@ -168,6 +169,11 @@ pub(crate) enum AuditCommand {
     VerifyExport(VerifyExportArguments),
     /// Write a log of a stopped vault as files that other tools can verify: the layout of c2sp.org/tlog-tiles
     ExportLog(ExportLogArguments),
+    /// Answer what auditors ask, with proofs: PCI DSS 10.2, who saw a subject's values, who can and who did, residency
+    #[command(subcommand)]
+    Report(ReportCommand),
+    /// Verify a report and all its proofs, offline
+    VerifyReport(VerifyReportArguments),
     /// Verify logs offline: an exported folder, or the data directory of a stopped vault
     Verify(VerifyArguments),
 }

@@ -9,6 +9,7 @@ mod admin;
 mod arguments;
 mod audit;
 mod audit_export;
+mod audit_report;
 mod audit_verify;
 mod bulk;
 mod config_apply;
@@ -99,6 +100,8 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Audit(AuditCommand::Export(arguments)) => audit::export(*arguments).await,
         Command::Audit(AuditCommand::VerifyExport(arguments)) => audit::verify_export(&arguments),
         Command::Audit(AuditCommand::ExportLog(arguments)) => audit_export::export_log(&arguments),
+        Command::Audit(AuditCommand::Report(command)) => audit_report::run(command).await,
+        Command::Audit(AuditCommand::VerifyReport(arguments)) => audit_report::verify(&arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit_verify::verify(&arguments),
         Command::Token(TokenCommand::Describe(arguments)) => describe::run(*arguments).await,
         Command::Token(TokenCommand::Explain(arguments)) => explain::run(*arguments).await,

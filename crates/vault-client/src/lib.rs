@@ -24,7 +24,7 @@
 //! | `token_source` | [`TokenSource`]: the access token that calls carry |
 //! | `client_credentials` | [`ClientCredentials`]: tokens that the client fetches from their issuer |
 //! | `tokenize`, `detokenize`, `describe`, `explain`, `read_audit`, `deny` | the calls |
-//! | `prove`, `tail` | proofs about the log, and the log as it grows |
+//! | `prove`, `prove_under`, `tail` | proofs about the log, and the log as it grows |
 //! | `seen` | the newest checkpoint of each log: every other one has to agree with it |
 //! | `policies` | what operators do to the rules of a running vault |
 //! | `error` | [`ClientError`] and [`Refusal`] |
@@ -45,6 +45,7 @@ mod explain;
 mod export;
 mod policies;
 mod prove;
+mod prove_under;
 mod read_audit;
 mod seen;
 mod split;

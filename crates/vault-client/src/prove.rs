@@ -159,10 +159,10 @@ pub(crate) fn is_out_of_tree(error: &ClientError) -> bool {
     fields.iter().any(|violation| ["index", "old_size"].contains(&violation.field.as_str()))
 }
 
-fn hash(bytes: &[u8]) -> Result<TreeHash, ClientError> {
+pub(crate) fn hash(bytes: &[u8]) -> Result<TreeHash, ClientError> {
     bytes.try_into().map(TreeHash).map_err(|_| ClientError::AnswerMalformed("a hash has not 32 bytes"))
 }
 
-fn hashes(hashes: &[Vec<u8>]) -> Result<Vec<TreeHash>, ClientError> {
+pub(crate) fn hashes(hashes: &[Vec<u8>]) -> Result<Vec<TreeHash>, ClientError> {
     hashes.iter().map(|bytes| hash(bytes)).collect()
 }
