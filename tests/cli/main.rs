@@ -5,6 +5,7 @@
 mod access;
 mod apply;
 mod audit;
+mod audit_export;
 mod audit_log;
 mod audit_tamper;
 mod audited;

@@ -235,3 +235,47 @@ class TailAccessLogResponse(_message.Message):
     log_size: int
     receipt: Receipt
     def __init__(self, entries: _Optional[_Iterable[_Union[AccessLogEntry, _Mapping[str, object]]]] = ..., next_index: _Optional[int] = ..., log_size: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ...) -> None: ...
+
+class ExportAccessLogRequest(_message.Message):
+    __slots__ = ("region", "purpose", "reference", "format", "from_index", "until_index", "from_ms", "until_ms", "principal", "action", "decision", "data_class", "token")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    FROM_INDEX_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_INDEX_FIELD_NUMBER: _ClassVar[int]
+    FROM_MS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    region: str
+    purpose: str
+    reference: str
+    format: str
+    from_index: int
+    until_index: int
+    from_ms: int
+    until_ms: int
+    principal: str
+    action: str
+    decision: str
+    data_class: str
+    token: str
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., format: _Optional[str] = ..., from_index: _Optional[int] = ..., until_index: _Optional[int] = ..., from_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., principal: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., data_class: _Optional[str] = ..., token: _Optional[str] = ...) -> None: ...
+
+class ExportAccessLogResponse(_message.Message):
+    __slots__ = ("data", "next_index", "receipt", "manifest", "verifier_key")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    NEXT_INDEX_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    VERIFIER_KEY_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    next_index: int
+    receipt: Receipt
+    manifest: str
+    verifier_key: str
+    def __init__(self, data: _Optional[bytes] = ..., next_index: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ..., manifest: _Optional[str] = ..., verifier_key: _Optional[str] = ...) -> None: ...

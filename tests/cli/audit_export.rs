@@ -1,0 +1,133 @@
+//! `audit export` and `audit verify-export`: a file with a signed manifest, and what is refused.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use serde_json::Value;
+
+use crate::shell::{DevVault, Ended, LOAD, SETTLE, run, tokenvault};
+
+const EXPORT: &str = "audit export --region eu --purpose audit";
+
+/// A vault with some entries, and its log's key.
+fn vault() -> (DevVault, String) {
+    let vault = DevVault::start();
+    let tokens = vault.tokens("email", &["ada@example.com", "bob@example.com"]);
+    vault.run("payments", &format!("detokenize --class email {SETTLE}"), &tokens[0]).with(0);
+    vault.run("loader", &format!("tokenize --class email --reference -1/2 {LOAD}"), "eve@example.com").with(0);
+    let own = vault.run("auditor", "audit checkpoint --region eu", "").with(0).lines().remove(0);
+    (vault, own["verifier_key"].as_str().unwrap().to_owned())
+}
+
+fn verify(words: &[&str]) -> Ended {
+    run(&mut tokenvault(&[&["audit", "verify-export", "--output", "jsonl"], words].concat()), "")
+}
+
+#[test]
+fn an_export_is_written_and_verified_offline_and_a_changed_one_is_refuted() {
+    let (vault, key) = vault();
+    for format in ["jsonl", "csv", "ocsf", "cef"] {
+        let file = vault.path(&format!("log.{format}"));
+        let line = format!("{EXPORT} --format {format} --to {file} --verifier-key {key}");
+        let said = vault.run("auditor", &line, "").with(0).lines().remove(0);
+        assert!(said["entries"].as_u64().unwrap() >= 3, "{said}");
+        let manifest = format!("{file}.manifest");
+        for written in [&file, &manifest] {
+            assert_eq!(fs::metadata(written).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert!(!Path::new(&format!("{file}.part")).exists());
+        let verified = verify(&[&file, "--verifier-key", &key]).with(0).lines().remove(0);
+        assert_eq!((&verified["sha256"], &verified["rows"]), (&said["sha256"], &said["rows"]), "{format}");
+
+        let (bytes, note) = (fs::read(&file).unwrap(), fs::read_to_string(&manifest).unwrap());
+        let refuted = || assert!(verify(&[&file, "--verifier-key", &key]).with(4).out.is_empty(), "{format}");
+        // Bytes changed, cut, added; rows exchanged.
+        let mut flipped = bytes.clone();
+        flipped[bytes.len() / 2] ^= 1;
+        let (first, rest) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1);
+        for changed in
+            [flipped, bytes[..bytes.len() - 1].to_vec(), [&bytes[..], b"\n"].concat(), [rest, first].concat()]
+        {
+            fs::write(&file, changed).unwrap();
+            refuted();
+        }
+        fs::write(&file, &bytes).unwrap();
+        // A manifest of other rows, cut, and of another kind: the checkpoint that it holds.
+        let object = note.split_once('\n').unwrap().1.split("\n\n").next().unwrap();
+        let parsed: Value = serde_json::from_str(object).unwrap();
+        let rows = format!("\"rows\": {}", parsed["rows"]);
+        let checkpoint = parsed["checkpoint"].as_str().unwrap().to_owned();
+        let cut = note[..note.len() - 30].to_owned();
+        for changed in [note.replace(&rows, "\"rows\": 99"), cut, checkpoint] {
+            assert_ne!(changed, note);
+            fs::write(&manifest, changed).unwrap();
+            refuted();
+        }
+        fs::write(&manifest, &note).unwrap();
+        verify(&[&file, "--verifier-key", &key]).with(0);
+    }
+    vault.run("payments", &format!("{EXPORT} --format csv --to {}", vault.path("no")), "").with(3);
+    assert!(!Path::new(&vault.path("no")).exists() && !Path::new(&vault.path("no.part")).exists());
+}
+
+#[test]
+fn an_export_of_json_lines_is_what_a_query_shows_and_its_rows_can_be_proved() {
+    let (vault, key) = vault();
+    let line = "audit query --region eu --purpose audit --all --output jsonl";
+    let mut shown = vault.run("auditor", line, "").with(0).lines();
+    shown.reverse();
+    let file = vault.path("log.jsonl");
+    vault.run("auditor", &format!("{EXPORT} --format jsonl --to {file}"), "").with(0);
+    let text = fs::read_to_string(&file).unwrap();
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows[..shown.len()], shown);
+    let receipts: String = rows.iter().map(|row| format!("{}\n", row["receipt"])).collect();
+    let proved = vault.run("auditor", &format!("audit prove - --verifier-key {key}"), &receipts).with(0).lines();
+    assert!(proved.len() == rows.len() && proved.iter().all(|record| record["proved"] == true));
+}
+
+#[test]
+fn an_export_replaces_nothing_unasked_and_follows_no_link() {
+    let (vault, key) = vault();
+    let (file, target) = (vault.path("log.csv"), vault.path("target"));
+    let line = format!("{EXPORT} --format csv --to {file}");
+    for taken in [file.clone(), format!("{file}.manifest")] {
+        fs::write(&taken, "mine").unwrap();
+        assert!(vault.run("auditor", &line, "").with(2).err.contains("--force"));
+        assert_eq!(fs::read_to_string(&taken).unwrap(), "mine");
+        fs::remove_file(&taken).unwrap();
+    }
+    for name in [file.clone(), format!("{file}.manifest"), format!("{file}.part")] {
+        fs::write(&target, "untouched").unwrap();
+        std::os::unix::fs::symlink(&target, &name).unwrap();
+        for line in [line.clone(), format!("{line} --force")] {
+            vault.run("auditor", &line, "").with(2);
+        }
+        assert_eq!(fs::read_to_string(&target).unwrap(), "untouched");
+        fs::remove_file(&name).unwrap();
+    }
+    vault.run("auditor", &line, "").with(0);
+    let before = fs::read(&file).unwrap();
+    vault.run("auditor", &format!("{line} --force"), "").with(0);
+    assert_ne!(fs::read(&file).unwrap(), before, "the log has grown");
+    verify(&[&file, "--verifier-key", &key]).with(0);
+}
+
+#[test]
+fn a_verifier_takes_no_other_key_manifest_or_history() {
+    let (vault, key) = vault();
+    let (file, other) = (vault.path("a.jsonl"), vault.path("b.jsonl"));
+    vault.run("auditor", &format!("{EXPORT} --format jsonl --until-index 3 --to {file}"), "").with(0);
+    vault.run("auditor", &format!("{EXPORT} --format jsonl --to {other}"), "").with(0);
+    verify(&[&file, "--manifest", &format!("{other}.manifest"), "--verifier-key", &key]).with(4);
+    let us = vault.run("auditor", "audit checkpoint --region us", "").with(0).lines().remove(0);
+    verify(&[&file, "--verifier-key", us["verifier_key"].as_str().unwrap()]).with(4);
+    verify(&[&file, "--verifier-key", "nonsense"]).with(2);
+    verify(&["nowhere", "--verifier-key", &key]).with(1);
+    // A checkpoint of the log is looked at, one of another log is none of its own.
+    let kept = vault.path("kept");
+    for (region, code) in [("eu", 0), ("us", 4)] {
+        let line = format!("audit checkpoint --region {region} --output table");
+        fs::write(&kept, vault.run("auditor", &line, "").with(0).out).unwrap();
+        verify(&[&file, "--verifier-key", &key, "--checkpoint", &kept]).with(code);
+    }
+}
