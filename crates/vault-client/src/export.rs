@@ -1,7 +1,7 @@
 //! A part of the access log as a file, with the manifest that the log's key has signed.
 
 use tonic::Streaming;
-use vault_domain::{Action, DataClass, Decision, PrincipalId, Purpose, Reference, TokenText};
+use vault_domain::{Action, Audience, DataClass, Decision, PrincipalId, Purpose, Reason, Reference, TokenText};
 use vault_ledger::{ExportFormat, ExportManifest, ExportedBytes, VerifierKey};
 use vault_proto::v1::{self, audit_service_client::AuditServiceClient};
 
@@ -9,7 +9,7 @@ use crate::{
     call::Receipt,
     client::{ANSWER_BYTES_MAX, Client},
     error::ClientError,
-    read_audit::AccessLogQuery,
+    read_audit::{AccessLogQuery, shown},
     tokenize::name,
 };
 
@@ -79,6 +79,12 @@ impl Client {
             decision: name(query.decision.map(Decision::name)),
             data_class: name(query.data_class.as_ref().map(DataClass::as_str)),
             token: name(query.token.as_ref().map(TokenText::expose)),
+            audience: name(query.audience.as_ref().map(Audience::as_str)),
+            entry_purpose: name(query.entry_purpose.as_ref().map(Purpose::as_str)),
+            entry_reference: name(query.entry_reference.as_ref().map(Reference::as_str)),
+            reason: name(query.reason.map(Reason::name)),
+            source: shown(query.source),
+            request_id: shown(query.request_id),
         };
         let link = self.link_for(region).await?;
         let patience = self.patience();

@@ -218,6 +218,12 @@ fn filters(query: &AccessLogQuery, keys: &RegionKeys, tenant: &vault_domain::Ten
         ("decision", query.decision.map(Decision::name).map(str::to_owned)),
         ("data_class", query.data_class.as_ref().map(|class| class.as_str().to_owned())),
         ("token_hash", query.token.as_ref().map(token_hash)),
+        ("audience", query.audience.as_ref().map(|audience| audience.as_str().to_owned())),
+        ("entry_purpose", query.entry_purpose.as_ref().map(|purpose| purpose.as_str().to_owned())),
+        ("entry_reference", query.entry_reference.as_ref().map(|reference| reference.as_str().to_owned())),
+        ("reason", query.reason.map(Reason::name).map(str::to_owned)),
+        ("source", query.source.map(|source| source.to_string())),
+        ("request_id", query.request_id.map(|id| id.to_string())),
     ];
     filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }

@@ -284,19 +284,24 @@ pub fn export(message: &mut v1::ExportAccessLogRequest) -> Result<(AccessLogQuer
     let token = take(&mut message.token);
     let format = ExportFormat::parse(&message.format).ok_or(Error::field("format", ExportFormat::RULE))?;
     let range = ExportRange { from: message.from_index, until: message.until_index };
-    let v1::ExportAccessLogRequest { region, purpose, reference, principal, action, decision, data_class, .. } =
-        message.clone();
+    let asked = message.clone();
     let query = query(&mut v1::QueryAccessLogRequest {
-        region,
-        purpose,
-        reference,
-        from_ms: message.from_ms,
-        until_ms: message.until_ms,
-        principal,
-        action,
-        decision,
-        data_class,
+        region: asked.region,
+        purpose: asked.purpose,
+        reference: asked.reference,
+        from_ms: asked.from_ms,
+        until_ms: asked.until_ms,
+        principal: asked.principal,
+        action: asked.action,
+        decision: asked.decision,
+        data_class: asked.data_class,
         token,
+        audience: asked.audience,
+        entry_purpose: asked.entry_purpose,
+        entry_reference: asked.entry_reference,
+        reason: asked.reason,
+        source: asked.source,
+        request_id: asked.request_id,
         ..Default::default()
     })?;
     Ok((query, range, format))
