@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     fmt, fs,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{
