@@ -5,6 +5,7 @@
 mod access;
 mod apply;
 mod audit;
+mod audit_index;
 mod audit_log;
 mod audit_tamper;
 mod audited;
