@@ -39,6 +39,44 @@ fn the_log_is_asked_by_every_filter_and_in_each_form() {
 }
 
 #[test]
+fn the_log_is_asked_by_what_entries_show_from_either_end_and_counted() {
+    let vault = DevVault::start();
+    let token = vault.tokens("email", &["ada@example.com"]).remove(0);
+    for reference in ["CASE-1", "CASE-2"] {
+        vault.run("payments", &format!("detokenize --class email {SETTLE} --reference {reference}"), &token).with(0);
+    }
+    vault.run("payments", &format!("detokenize --class email {SETTLE}"), "tok_eu_nothing").with(1);
+    let found = |filters: &str| vault.run("auditor", &format!("{QUERY} {filters}"), "").with(0).lines();
+    let case = found("--entry-reference CASE-1").remove(0);
+    let request = case["request_id"].as_str().unwrap();
+    let audience = case["audience"].as_str().unwrap();
+    let one = format!("--request-id {request} --audience {audience} --entry-purpose settlement --source 127.0.0.0/8");
+    assert_eq!(found(&one), std::slice::from_ref(&case));
+    assert!(found("--entry-reference CASE-1 --source 192.0.2.7").is_empty());
+    assert_eq!(found("--reason TOKEN_UNKNOWN").len(), 1);
+    let mut newest = found("--entry-purpose settlement");
+    newest.reverse();
+    assert_eq!(newest.len(), 3);
+    assert_eq!(found("--entry-purpose settlement --oldest-first"), newest);
+    for wrong in ["--source 192.0.2.1/24", "--reason BECAUSE", "--request-id 12", "--by shoe_size"] {
+        vault.run("auditor", &format!("{QUERY} {wrong}"), "").with(2);
+    }
+
+    let count = |words: &str| {
+        let ended = vault.run("auditor", &format!("audit count --region eu --purpose audit {words}"), "").with(0);
+        let pair = |line: &Value| (line["what"].as_str().unwrap().to_owned(), line["entries"].as_u64().unwrap());
+        ended.lines().iter().map(pair).collect::<Vec<_>>()
+    };
+    assert_eq!(count("--entry-purpose settlement"), [("all".to_owned(), 3)]);
+    assert_eq!(count("--by action --class email"), [("detokenize".to_owned(), 3), ("tokenize".to_owned(), 1)]);
+    let principal = case["principal"].as_str().unwrap().to_owned();
+    assert_eq!(count("--by principal --entry-purpose settlement --since 1h"), [(principal, 3)]);
+    let hours = count("--by hour --entry-purpose settlement");
+    assert!(hours.iter().all(|(hour, _)| hour.ends_with(":00:00.000Z")), "{hours:?}");
+    vault.run("payments", "audit count --region eu --purpose audit", "").with(3);
+}
+
+#[test]
 fn pages_go_on_where_they_ended() {
     let vault = DevVault::start();
     for n in 0..5 {

@@ -6,6 +6,7 @@ mod access;
 mod apply;
 mod audit;
 mod audit_export;
+mod audit_index;
 mod audit_log;
 mod audit_tamper;
 mod audited;

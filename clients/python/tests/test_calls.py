@@ -110,6 +110,34 @@ def test_the_log_is_read_page_by_page(vault, client_of):
     assert page.log_size >= page.receipt.index
 
 
+def test_the_log_is_asked_by_what_entries_show_and_counted(vault, client_of):
+    loader, auditor = client_of(vault.config("loader")), client_of(vault.config("auditor"))
+    context = dataclasses.replace(PUT, reference=f"count-{time.time_ns() % 10**9}")
+    receipts = [loader.tokenize(context, emails(1)).receipts[0] for _ in range(5)]
+    asked = AccessLogQuery("eu", "audit", entry_reference=context.reference, page_size=2)
+    oldest = list(auditor.access_log(dataclasses.replace(asked, oldest_first=True)))
+    assert [entry.receipt.index for entry in oldest] == [receipt.index for receipt in receipts]
+    newest = list(auditor.access_log(asked))
+    assert newest == list(reversed(oldest))
+    (one,) = auditor.access_log(AccessLogQuery("eu", "audit", request_id=oldest[2].request_id))
+    assert one == oldest[2]
+    narrow = dataclasses.replace(
+        asked, audience=one.audience, entry_purpose=one.purpose, source="127.0.0.0/8", action="tokenize"
+    )
+    assert list(auditor.access_log(narrow)) == newest
+    for other in ({"source": "192.0.2.0/24"}, {"reason": "ACCESS_DENIED"}, {"entry_purpose": "audit"}):
+        assert not list(auditor.access_log(dataclasses.replace(narrow, **other)))
+
+    counts = auditor.count_access_log(asked, "principal")
+    assert counts.counts == {one.principal: 5} and counts.entries == 5 and len(counts.receipts) == 1
+    hours = auditor.count_access_log(asked, "hour").counts
+    assert sum(hours.values()) == 5 and all(hour % 3_600_000 == 0 for hour in hours)
+    assert auditor.count_access_log(asked).counts == {}
+    assert auditor.count_access_log(asked).entries == 5
+    with pytest.raises(tokenvault.InvalidRequest):
+        auditor.count_access_log(asked, "shoe_size")
+
+
 def test_a_checkpoint_is_taken_only_if_it_verifies(vault, client_of):
     loader, auditor = client_of(vault.config("loader")), client_of(vault.config("auditor"))
     receipt = loader.tokenize(PUT, emails(1)).receipts[0]

@@ -10,10 +10,11 @@ use clap::{
 use crate::{
     admin::{DeniedArguments, DenyArguments},
     audit::{
-        CheckpointArguments, ExportAccessLogArguments, ProveArguments, QueryArguments, TailArguments,
+        CheckpointArguments, CountArguments, ExportAccessLogArguments, ProveArguments, QueryArguments, TailArguments,
         VerifyExportArguments,
     },
     audit_export::ExportLogArguments,
+    audit_index::IndexArguments,
     audit_report::{ReportCommand, VerifyReportArguments},
     audit_verify::VerifyArguments,
     bulk::{BulkArguments, RevealArguments},
@@ -155,8 +156,10 @@ pub(crate) enum BulkCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Find entries of the access log, newest first; the question becomes an entry too
+    /// Find entries of the access log, newest first unless asked otherwise; the question becomes an entry too
     Query(Box<QueryArguments>),
+    /// Count entries of the access log, by who asked, what was done or when, without reading each of them
+    Count(Box<CountArguments>),
     /// Follow a log: entries as they come, oldest first, from any index on
     Tail(Box<TailArguments>),
     /// Fetch the newest signed checkpoint of a log, check its signature, and that it goes on from an older one
@@ -176,6 +179,17 @@ pub(crate) enum AuditCommand {
     VerifyReport(VerifyReportArguments),
     /// Verify logs offline: an exported folder, or the data directory of a stopped vault
     Verify(VerifyArguments),
+    /// The index of a log, by which questions skip what they need not read and counts are made; of a stopped vault
+    #[command(subcommand)]
+    Index(IndexCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IndexCommand {
+    /// Hold each row of the index against the entries that it is about
+    Check(IndexArguments),
+    /// Drop the index and build it again from the entries
+    Rebuild(IndexArguments),
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `tokenvault audit`: questions to the access log, its checkpoints and its proofs.
 
+mod count;
 mod export;
 mod prove;
 mod tail;
@@ -10,7 +11,8 @@ use std::{io::Write, path::PathBuf};
 use serde_json::json;
 use vault_client::{AccessLogQuery, ClientError, LogName};
 use vault_domain::{
-    Action, Clock, DataClass, Decision, Millis, PrincipalId, Purpose, Reference, Region, SystemClock, TokenText,
+    Action, Audience, Clock, DataClass, Decision, Millis, Network, PrincipalId, Purpose, Reason, Reference, Region,
+    RequestId, SystemClock, TokenText,
 };
 use vault_ledger::{Checkpoint, VerifierKey};
 pub(crate) use vault_server::entry_json;
@@ -23,6 +25,7 @@ use crate::{
     small_file, timestamp,
 };
 
+pub(crate) use count::{CountArguments, count};
 pub(crate) use export::{ExportAccessLogArguments, export};
 pub(crate) use prove::{ProveArguments, prove};
 pub(crate) use tail::{TailArguments, tail};
@@ -59,13 +62,60 @@ struct Filters {
     /// Entries that concern this token, or with - the one on standard input; needs --class
     #[arg(long, value_name = "TOKEN|-", requires = "class")]
     token: Option<String>,
+    /// Entries of calls in the name of this audience
+    #[arg(long, value_parser = Audience::parse)]
+    audience: Option<Audience>,
+    /// Entries of calls that declared this purpose; --purpose is why you ask
+    #[arg(long, value_name = "PURPOSE", value_parser = Purpose::parse)]
+    entry_purpose: Option<Purpose>,
+    /// Entries of calls that stated this reference; --reference is that of your question
+    #[arg(long, value_name = "REFERENCE", value_parser = Reference::parse)]
+    entry_reference: Option<Reference>,
+    /// Entries of calls that were refused for this reason, or with an item that was: ACCESS_DENIED, TOKEN_UNKNOWN, …
+    #[arg(long, value_parser = parse_reason)]
+    reason: Option<Reason>,
+    /// Entries of calls from this address or network: 192.0.2.7, 192.0.2.0/24, 2001:db8::/32
+    #[arg(long, value_name = "ADDRESS|NETWORK", value_parser = Network::parse)]
+    source: Option<Network>,
+    /// Entries of this request, by the id that its answer, its errors and its entry bear
+    #[arg(long, value_name = "ID", value_parser = parse_request_id)]
+    request_id: Option<RequestId>,
+}
+
+/// A part of the log's time.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Filters")]
+struct Period {
+    /// Entries of the last 90s, 15m, 1h, 7d
+    #[arg(long, value_name = "SPAN", value_parser = timestamp::parse_span, conflicts_with = "from")]
+    since: Option<std::time::Duration>,
+    /// Entries at or after this time (RFC 3339, a day, or milliseconds since 1970)
+    #[arg(long, value_name = "TIME", value_parser = timestamp::parse)]
+    from: Option<Millis>,
+    /// Entries before this time
+    #[arg(long, value_name = "TIME", value_parser = timestamp::parse)]
+    until: Option<Millis>,
+}
+
+impl Period {
+    /// Puts it into a question.
+    fn put(&self, query: &mut AccessLogQuery) {
+        let since = self.since.map(|span| {
+            let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+            Millis(SystemClock::new().wall().0.saturating_sub(span))
+        });
+        (query.from, query.until) = (since.or(self.from), self.until);
+    }
 }
 
 impl Filters {
     /// Puts them into a question.
     fn put(self, query: &mut AccessLogQuery) -> Result<(), Failure> {
-        let Self { principal, action, decision, class, token } = self;
+        let Self { principal, action, decision, class, token, .. } = self;
         let token = token.map(read_token).transpose()?;
+        (query.audience, query.reason, query.request_id) = (self.audience, self.reason, self.request_id);
+        (query.entry_purpose, query.entry_reference) = (self.entry_purpose, self.entry_reference);
+        query.source = self.source;
         (query.principal, query.action, query.decision) = (principal, action, decision);
         (query.data_class, query.token) = (class, token);
         Ok(())
@@ -84,18 +134,13 @@ pub(crate) struct QueryArguments {
     /// A ticket, for the entry of this question
     #[arg(long, value_parser = Reference::parse)]
     pub(crate) reference: Option<Reference>,
-    /// Entries of the last 90s, 15m, 1h, 7d
-    #[arg(long, value_name = "SPAN", value_parser = timestamp::parse_span)]
-    #[arg(conflicts_with = "from", help_heading = "Filters")]
-    pub(crate) since: Option<std::time::Duration>,
-    /// Entries at or after this time (RFC 3339, a day, or milliseconds since 1970)
-    #[arg(long, value_name = "TIME", value_parser = timestamp::parse, help_heading = "Filters")]
-    pub(crate) from: Option<Millis>,
-    /// Entries before this time
-    #[arg(long, value_name = "TIME", value_parser = timestamp::parse, help_heading = "Filters")]
-    pub(crate) until: Option<Millis>,
+    #[command(flatten)]
+    period: Period,
     #[command(flatten)]
     filters: Filters,
+    /// The oldest entries first
+    #[arg(long, help_heading = "Pages")]
+    pub(crate) oldest_first: bool,
     /// Entries in one page, 1 to 1000 [default: 100]
     #[arg(long, value_parser = parse_page_size, help_heading = "Pages")]
     pub(crate) page_size: Option<u32>,
@@ -112,19 +157,15 @@ pub(crate) struct QueryArguments {
 }
 
 pub(crate) async fn query(arguments: QueryArguments) -> Result<Exit, Failure> {
-    let since = arguments.since.map(|span| {
-        let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        Millis(SystemClock::new().wall().0.saturating_sub(span))
-    });
     let mut query = AccessLogQuery {
         purpose: arguments.purpose,
         reference: arguments.reference,
-        from: since.or(arguments.from),
-        until: arguments.until,
+        oldest_first: arguments.oldest_first,
         page_size: arguments.page_size,
         page_token: arguments.page_token,
         ..AccessLogQuery::all(arguments.region)
     };
+    arguments.period.put(&mut query);
     arguments.filters.put(&mut query)?;
     let client = arguments.connection.connect().await?;
     let mut records = Records::new(output::stdout(), arguments.output.form(), COLUMNS);
@@ -232,6 +273,14 @@ fn parse_action(text: &str) -> Result<Action, String> {
 
 fn parse_decision(text: &str) -> Result<Decision, String> {
     Decision::parse(text).ok_or_else(|| "must be allowed, denied or failed".to_owned())
+}
+
+fn parse_reason(text: &str) -> Result<Reason, &'static str> {
+    Reason::parse(text).ok_or("must be a reason's name, as docs/ERRORS.md lists them: ACCESS_DENIED, TOKEN_UNKNOWN, …")
+}
+
+fn parse_request_id(text: &str) -> Result<RequestId, &'static str> {
+    RequestId::parse(text).ok_or("must be 32 lowercase hex digits")
 }
 
 pub(crate) fn parse_log(text: &str) -> Result<LogName, vault_domain::IdError> {

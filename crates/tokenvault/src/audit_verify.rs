@@ -171,7 +171,7 @@ fn log_of_store(path: PathBuf, keys: &[VerifierKey]) -> Result<Log, Failure> {
 }
 
 /// The stores below a data directory, by name.
-fn stores_in(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn stores_in(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let names = fs::read_dir(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
     let mut stores = Vec::new();
     for name in names {

@@ -9,6 +9,7 @@ mod admin;
 mod arguments;
 mod audit;
 mod audit_export;
+mod audit_index;
 mod audit_report;
 mod audit_verify;
 mod bulk;
@@ -48,7 +49,9 @@ use std::{process::ExitCode, time::Duration};
 use clap::Parser;
 
 use crate::{
-    arguments::{AdminCommand, Arguments, AuditCommand, BulkCommand, Command, ConfigCommand, TokenCommand},
+    arguments::{
+        AdminCommand, Arguments, AuditCommand, BulkCommand, Command, ConfigCommand, IndexCommand, TokenCommand,
+    },
     exit::{Exit, Failure},
 };
 
@@ -94,6 +97,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Bulk(BulkCommand::Tokenize(arguments)) => bulk::tokenize(arguments).await,
         Command::Bulk(BulkCommand::Detokenize(arguments)) => bulk::detokenize(arguments).await,
         Command::Audit(AuditCommand::Query(arguments)) => audit::query(*arguments).await,
+        Command::Audit(AuditCommand::Count(arguments)) => audit::count(*arguments).await,
         Command::Audit(AuditCommand::Tail(arguments)) => audit::tail(*arguments).await,
         Command::Audit(AuditCommand::Checkpoint(arguments)) => audit::checkpoint(*arguments).await,
         Command::Audit(AuditCommand::Prove(arguments)) => audit::prove(*arguments).await,
@@ -102,6 +106,8 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Audit(AuditCommand::ExportLog(arguments)) => audit_export::export_log(&arguments),
         Command::Audit(AuditCommand::Report(command)) => audit_report::run(command).await,
         Command::Audit(AuditCommand::VerifyReport(arguments)) => audit_report::verify(&arguments),
+        Command::Audit(AuditCommand::Index(IndexCommand::Check(arguments))) => audit_index::check(&arguments),
+        Command::Audit(AuditCommand::Index(IndexCommand::Rebuild(arguments))) => audit_index::rebuild(&arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit_verify::verify(&arguments),
         Command::Token(TokenCommand::Describe(arguments)) => describe::run(*arguments).await,
         Command::Token(TokenCommand::Explain(arguments)) => explain::run(*arguments).await,

@@ -7,6 +7,7 @@
 
 mod action;
 mod clock;
+mod count_by;
 mod entropy;
 mod ids;
 mod level;
@@ -20,6 +21,7 @@ mod session;
 
 pub use action::{Action, Decision};
 pub use clock::{Clock, ManualClock, Millis, SystemClock};
+pub use count_by::CountBy;
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use ids::{
     Audience, DataClass, Generation, IdError, IdempotencyKey, KeyVersion, LogIndex, PrincipalId, Purpose, RecordNumber,

@@ -65,6 +65,8 @@ pub const QUERY_PAGE_ENTRIES_MAX: usize = 1000;
 pub const QUERY_PAGE_ENTRIES_DEFAULT: usize = 100;
 /// Entries that one page of a query may read while it looks for matches; then it returns what it has and a page token.
 pub const QUERY_SCAN_ENTRIES_MAX: u64 = 1_000_000;
+/// Groups with which one part of a count of entries ends; the run of 256 entries that brings it there is counted whole.
+pub const COUNT_GROUPS_MAX: usize = 1000;
 
 /// Searches of a log that run at once; the next one waits.
 pub const SEARCHES_MAX: usize = 4;

@@ -13,8 +13,10 @@ use vault_store::{
 
 use crate::{OpenError, SignedCheckpoint};
 
+mod index;
 mod records;
 
+pub use index::{BadRow, IndexChecked, IndexError, RowFault, rebuild_index};
 pub use records::{CREATED_SLACK, RecordCheck, RecordFault, RecordsChecked};
 
 /// Where a store keeps the verifier key of its log, in the clear.

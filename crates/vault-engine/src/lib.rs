@@ -48,7 +48,10 @@ use crate::{
     versions::Versions,
 };
 
-pub use at_rest::{CREATED_SLACK, EntryAbsent, LogAtRest, RecordCheck, RecordFault, RecordsChecked};
+pub use at_rest::{
+    BadRow, CREATED_SLACK, EntryAbsent, IndexChecked, IndexError, LogAtRest, RecordCheck, RecordFault, RecordsChecked,
+    RowFault, rebuild_index,
+};
 pub use authorize::{LogPermit, Permit};
 pub use call::Call;
 pub use deny::{AccessTokenName, Denial};
@@ -62,8 +65,8 @@ pub use offline::{check_keys, go_by_applied, has_started};
 pub use open::{EngineConfig, OpenError, RulesFrom, Running};
 pub use outside::{Measured, OutsideLog, Standing, read as read_note, write as write_note};
 pub use read_audit::{
-    AccessLogPage, AccessLogQuery, EntryAnswer, EntryQuery, Export, ExportRange, ExportStep, FoundEntry, Newest,
-    PageToken, ProvedConsistency, ProvedInclusion, SignedExport, Tail, TailStep,
+    AccessLogCounts, AccessLogPage, AccessLogQuery, Count, EntryAnswer, EntryQuery, Export, ExportRange, ExportStep,
+    FoundEntry, Newest, PageToken, ProvedConsistency, ProvedInclusion, SignedExport, Tail, TailStep,
 };
 pub use replay::ReplayRules;
 pub use reveal::Revealed;
@@ -114,6 +117,15 @@ impl Engine {
     /// The regions served here.
     pub fn regions(&self) -> impl Iterator<Item = &Region> {
         self.regions.keys()
+    }
+
+    /// How many entries of each region's log the index does not cover yet: 255 of them never are, for rows are about
+    /// 256 entries.
+    pub fn index_behind(&self) -> impl Iterator<Item = (&Region, u64)> {
+        self.regions.iter().map(|(region, vault)| {
+            let journal = &vault.journal;
+            (region, journal.size().saturating_sub(journal.index_progress().entries()))
+        })
     }
 
     /// The origin of a region's log, for receipts.

@@ -1,5 +1,6 @@
 //! Reading the log: who saw what, when and why. To ask is itself an entry, which is on disk before the answer leaves.
 
+mod count;
 mod export;
 mod page_token;
 mod prove;
@@ -10,15 +11,15 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use vault_catalog::Format;
 use vault_domain::{
-    Action, Audience, Clock, DataClass, Decision, LogIndex, Millis, Network, PrincipalId, Purpose, Reason, Reference,
-    Region, RequestId, Tenant, TokenText, limits,
+    Action, Audience, Clock, CountBy, DataClass, Decision, LogIndex, Millis, Network, PrincipalId, Purpose, Reason,
+    Reference, Region, RequestId, Tenant, TokenText, limits,
 };
 use vault_format::OpaqueToken;
 use vault_journal::Receipt;
 use vault_keys::RegionKeys;
 use vault_ledger::{
     Entry, EntryOpener, ItemFilter, People, PeopleQuery, Query, SUMMARY_ENTRIES, SealedPart, Summary, TokenHash,
-    TreeHash, leaf_hash,
+    TreeHash, leaf_hash, log_time,
 };
 use vault_policy::{Log, PolicyId};
 use vault_store::{
@@ -37,6 +38,7 @@ use crate::{
     token::{as_issued, record_number_row},
 };
 
+pub use count::{AccessLogCounts, Count};
 pub use export::{Export, ExportRange, ExportStep, SignedExport};
 pub use page_token::PageToken;
 pub use prove::{Newest, ProvedConsistency, ProvedInclusion};
@@ -135,6 +137,23 @@ impl Engine {
     /// # Errors
     /// When the call is refused; the refusal is in the log then, if the log takes entries.
     pub async fn query_access_log(&self, call: &Call, query: AccessLogQuery) -> Result<AccessLogPage, Error> {
+        let (page, receipt) = self.ask_log(call, query, None, Search::run).await?;
+        let Page { entries, next_page_token, log_size } = page;
+        Ok(AccessLogPage { entries, next_page_token, log_size, receipt })
+    }
+
+    /// Decides on a question, has it answered on a thread that may block, and writes its entry before the answer may
+    /// leave. `counted` tells the pages of counts from those of entries.
+    ///
+    /// # Errors
+    /// When the question is refused, which is in the log then, if the log takes entries.
+    async fn ask_log<T: Send + 'static>(
+        &self,
+        call: &Call,
+        query: AccessLogQuery,
+        counted: Option<Option<CountBy>>,
+        answer: impl FnOnce(Search) -> Result<T, Error> + Send + 'static,
+    ) -> Result<(T, Receipt), Error> {
         let region = query.region.clone();
         let rules = self.rules();
         let mut scope = self.enter(&rules, call, Action::QueryAccessLog, &region).await?;
@@ -144,14 +163,14 @@ impl Engine {
         asked.reference = reference.as_ref();
         let (tenant, deciding) = self.admit_to_log(&mut scope, &asked, &region).await?;
         asked.policies = &deciding;
-        let search = Search::new(&scope, tenant, query, (self.clock.clone(), call.deadline)).await;
+        let search = Search::new(&scope, tenant, query, counted, (self.clock.clone(), call.deadline)).await;
         let slot = self.searches.clone().acquire_owned().await.map_err(|_| Reason::ShuttingDown)?;
         let found = match search {
             // A page can read a million entries: not on a thread that serves other calls. The slot goes with it, for
             // the search goes on when its caller is gone.
             Ok(search) => {
                 let searching = move || {
-                    let found = search.run();
+                    let found = answer(search);
                     drop(slot);
                     found
                 };
@@ -166,8 +185,7 @@ impl Engine {
         call.check_deadline(&*self.clock)?;
         let receipt = self.record(&scope, &asked).await?;
         call.check_deadline(&*self.clock)?;
-        let Page { entries, next_page_token, log_size } = found;
-        Ok(AccessLogPage { entries, next_page_token, log_size, receipt })
+        Ok((found, receipt))
     }
 
     /// Decides on a question to a region's log before anything is read: whose entries may be shown, and the policies
@@ -256,11 +274,12 @@ impl Search {
         scope: &Scope<'_>,
         tenant: Tenant,
         asked: AccessLogQuery,
+        counted: Option<Option<CountBy>>,
         (clock, deadline): (Arc<dyn Clock>, Duration),
     ) -> Result<Self, Error> {
         let vault = scope.vault;
         let (reader, keys) = (vault.reader.clone(), vault.keys.clone());
-        let fingerprint = fingerprint(&keys, &tenant, &asked);
+        let fingerprint = fingerprint(&keys, &tenant, &asked, counted);
         let size = vault.journal.size();
         let left = match &asked.page_token {
             Some(text) => PageToken::parse(text).and_then(|page| page.of(fingerprint)).filter(|left| left.end <= size),
@@ -296,6 +315,7 @@ impl Search {
 
     fn run(mut self) -> Result<Page, Error> {
         let (mut entries, mut looked_at) = (Vec::new(), 0_u64);
+        self.narrow()?;
         while !self.left.is_empty() && entries.len() < self.page_size && looked_at < limits::QUERY_SCAN_ENTRIES_MAX {
             if self.clock.monotonic() >= self.deadline {
                 return Err(Error::new(Reason::DeadlineExceeded));
@@ -304,14 +324,44 @@ impl Search {
             let is_indexed = run_end(run.start) <= self.indexed;
             if is_indexed && self.finder.skips(run_number(run.start))? {
                 self.looked_at(&run);
-                looked_at += 1;
+                looked_at += ROW_COST;
                 continue;
             }
             looked_at += run.end - run.start;
             self.read_run(run, &mut entries)?;
         }
-        let next_page_token = (!self.left.is_empty()).then(|| PageToken::new(self.left, self.fingerprint).to_string());
+        let next_page_token = self.next_page_token();
         Ok(Page { entries, next_page_token, log_size: self.size })
+    }
+
+    /// Where the next page begins, if there is one.
+    fn next_page_token(&self) -> Option<String> {
+        (!self.left.is_empty()).then(|| PageToken::new(self.left.clone(), self.fingerprint).to_string())
+    }
+
+    /// Leaves out what is older or newer than all that is asked for. Log time never runs backwards, so a bound of time
+    /// is a bound of indexes, which halving finds.
+    fn narrow(&mut self) -> Result<(), Error> {
+        let (from, until) = (self.finder.query.from, self.finder.query.until);
+        if let Some(from) = from {
+            self.left.start = self.first_at(from)?;
+        }
+        if let Some(until) = until {
+            self.left.end = self.first_at(until)?;
+        }
+        Ok(())
+    }
+
+    /// The first of the entries that are left whose log time is at or after `time`; their end if there is none.
+    fn first_at(&self, time: Millis) -> Result<u64, Error> {
+        let snapshot = self.finder.reader.snapshot();
+        let Range { start: mut before, end: mut after } = self.left;
+        while before < after {
+            let middle = before + (after - before) / 2;
+            let entry = wait(snapshot.get(Entries, &LogIndex(middle)))?.ok_or(Reason::Internal)?;
+            if log_time(&entry)? < time { before = middle + 1 } else { after = middle }
+        }
+        Ok(before.min(after))
     }
 
     /// What is left of the run that comes next.
@@ -346,25 +396,12 @@ impl Search {
             }
             self.looked_at(&(index.0..index.0 + 1));
             let entry = Entry::decode(bytes)?;
-            if self.is_past(entry.log_time) {
-                self.left = 0..0;
-                return Ok(());
-            }
             entries.extend(self.finder.take(*index, bytes, entry)?);
         }
         if rows.is_empty() {
             self.looked_at(&run);
         }
         Ok(())
-    }
-
-    /// Whether neither an entry of this time nor one that comes behind it in the search is asked for.
-    fn is_past(&self, time: Millis) -> bool {
-        if self.oldest_first {
-            self.finder.query.until.is_some_and(|until| time >= until)
-        } else {
-            self.finder.query.from.is_some_and(|from| time < from)
-        }
     }
 }
 
@@ -381,6 +418,15 @@ impl Finder {
         Ok(summary.and_then(|row| Summary::decode(&row).ok()))
     }
 
+    /// Whether an entry is asked for. It is opened only if that can't be told otherwise.
+    fn is_asked_for(&self, entry: &Entry) -> Result<bool, Error> {
+        if !self.query.matches(entry) || self.people.is_empty() {
+            return Ok(self.query.matches(entry));
+        }
+        let SealedPart::Sealed(sealed) = &entry.people else { return Ok(false) };
+        Ok(self.people.matches(Some(&self.keys.open(&self.tenant, &entry.head.salt, sealed)?)))
+    }
+
     /// The entry, opened, if it is asked for. What can be told without opening it is, so that none is opened but those
     /// of the tenant that meet everything else.
     fn take(&self, index: LogIndex, bytes: &[u8], entry: Entry) -> Result<Option<FoundEntry>, Error> {
@@ -392,6 +438,8 @@ impl Finder {
     }
 }
 
+/// What to look at a summary costs, of what a page may: as much as to read so many entries.
+const ROW_COST: u64 = 4;
 /// Entries that a summary is about.
 const RUN: u64 = SUMMARY_ENTRIES as u64;
 
@@ -428,11 +476,17 @@ async fn items(
 }
 
 /// What ties a page token to its question.
-fn fingerprint(keys: &RegionKeys, tenant: &Tenant, asked: &AccessLogQuery) -> [u8; 8] {
+fn fingerprint(
+    keys: &RegionKeys,
+    tenant: &Tenant,
+    asked: &AccessLogQuery,
+    counted: Option<Option<CountBy>>,
+) -> [u8; 8] {
     let number = |time: Option<Millis>| time.map_or([0xFF; 8], |time| time.0.to_be_bytes());
     let (from, until) = (number(asked.from), number(asked.until));
     let (source, request) = (asked.source.map(|source| source.to_string()), asked.request_id.map(|id| id.to_string()));
-    let fields: [&[u8]; 15] = [
+    let counted = counted.map_or("entries", |by| by.map_or("sum", CountBy::name));
+    let fields: [&[u8]; 16] = [
         tenant.as_str().as_bytes(),
         &from,
         &until,
@@ -448,6 +502,7 @@ fn fingerprint(keys: &RegionKeys, tenant: &Tenant, asked: &AccessLogQuery) -> [u
         source.as_deref().unwrap_or_default().as_bytes(),
         request.as_deref().unwrap_or_default().as_bytes(),
         if asked.oldest_first { b"oldest" } else { b"newest" },
+        counted.as_bytes(),
     ];
     let bytes = fields.iter().map(|field| field.len()).sum();
     let mut hash = crate::idempotency::RequestHash::with_capacity(fields.len(), bytes);

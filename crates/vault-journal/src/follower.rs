@@ -1,8 +1,8 @@
 //! The follower: builds the derived index behind the log, on its own thread, never in the commit.
 //!
 //! One row sums up 256 entries (vault-ledger's `summary`). Entries behind the last full run are the unindexed tail,
-//! which queries scan. The table can be dropped at any time; it is built again from the entries. Rows of an older version
-//! are built again where they begin: rows are written in order alone, so that all before them are current.
+//! which queries scan. The table can be dropped at any time; it is built again from the entries. Rows of an older
+//! version are built again where they begin: rows are written in order alone, so that all before them are current.
 
 use std::{
     sync::{
@@ -94,28 +94,39 @@ impl Follower {
 
     /// Sums up the run of entries that begins at `first`.
     fn sum_up(&mut self, first: u64) -> Result<(), JournalError> {
-        let mut summary = SummaryBuilder::new();
-        let mut next = first;
-        let end = first.saturating_add(u64::from(SUMMARY_ENTRIES));
-        // A scan ends early when the entries are large.
-        while next < end {
-            let snapshot = self.reader.snapshot();
-            let limit = usize::from(SUMMARY_ENTRIES);
-            let rows = wait(snapshot.scan(Entries, LogIndex(next)..LogIndex(end), Direction::Forward, limit))?;
-            for (index, entry) in rows.iter() {
-                summary.push(&Entry::decode(entry)?)?;
-                next = index.0.saturating_add(1);
-            }
-            if rows.is_empty() {
+        let run = first / u64::from(SUMMARY_ENTRIES);
+        let summary = summarize(&self.reader, run, |_| ())?;
+        Ok(self.writer.put(RunNumber(run), &summary.encode()?)?)
+    }
+}
+
+/// The row of a run of entries, made of the entries, which are shown to `each`.
+///
+/// # Errors
+/// When an entry of the run is missing or does not decode.
+pub fn summarize(reader: &Reader, run: u64, mut each: impl FnMut(&Entry)) -> Result<Summary, JournalError> {
+    let mut summary = SummaryBuilder::new();
+    let mut next = run.saturating_mul(u64::from(SUMMARY_ENTRIES));
+    let end = next.saturating_add(u64::from(SUMMARY_ENTRIES));
+    // A scan ends early when the entries are large.
+    while next < end {
+        let snapshot = reader.snapshot();
+        let limit = usize::from(SUMMARY_ENTRIES);
+        let rows = wait(snapshot.scan(Entries, LogIndex(next)..LogIndex(end), Direction::Forward, limit))?;
+        for (index, bytes) in rows.iter() {
+            if index.0 != next {
                 return Err(JournalError::EntryMissing { index: next });
             }
+            let entry = Entry::decode(bytes)?;
+            each(&entry);
+            summary.push(&entry)?;
+            next = next.saturating_add(1);
         }
-        if let Some(summary) = summary.finish() {
-            let run = first / u64::from(SUMMARY_ENTRIES);
-            self.writer.put(RunNumber(run), &summary.encode()?)?;
+        if rows.is_empty() {
+            return Err(JournalError::EntryMissing { index: next });
         }
-        Ok(())
     }
+    summary.finish().ok_or(JournalError::EntryMissing { index: next })
 }
 
 /// How many runs at the log's beginning have rows of the version that is written now. Found by halving: a log of a

@@ -36,7 +36,7 @@ use vault_store::{Reader, SummaryWriter, Writer};
 
 pub use changes::Position;
 pub use error::{CommitError, JournalError};
-pub use follower::IndexProgress;
+pub use follower::{IndexProgress, summarize};
 pub use log::{LogReader, SignedCheckpoint};
 pub use numbers::next_record_number;
 pub use prove::InclusionProof;

@@ -1,9 +1,9 @@
-//! One row about a run of 256 entries, by which a query skips runs that hold nothing it asks for, and a count takes what
-//! is in a run without reading it.
+//! One row about a run of 256 entries, by which a query skips runs that hold nothing it asks for, and a count takes
+//! what is in a run without reading it.
 //!
 //! Rows are derived: they prove nothing, can be dropped and built again, and no entry that is shown rests on one. A row
-//! may say that a run could match when it does not; it never says that it can't when it does. What rests on rows is that
-//! nothing was left out, and counts: [`Summary::hides`] and [`Summary::counts_like`] hold them against the entries.
+//! may say that a run could match when it does not; it never says that it can't when it does. What rests on rows is
+//! that nothing was left out, and counts: [`Summary::hides`] and [`Summary::counts_like`] hold them against the entries.
 //!
 //! # Layout, version 2
 //!
@@ -101,6 +101,9 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// The version that is written, and the only one that is read.
+    pub const VERSION: u8 = SUMMARY_VERSION;
+
     /// Whether the bytes are a row of the version that is written. Rows of older ones are to be built again.
     #[must_use]
     pub fn is_current(row: &[u8]) -> bool {

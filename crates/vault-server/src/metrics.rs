@@ -153,8 +153,8 @@ impl Collector for TlsCollector {
     }
 }
 
-/// Which catalog and policies serve, and whether what the files say does. A reader that is slow must not keep the
-/// engine from its end: it is held by nobody here.
+/// Which catalog and policies serve, whether what the files say does, and how far the index of each log has come. A
+/// reader that is slow must not keep the engine from its end: it is held by nobody here.
 struct RulesCollector {
     engine: Weak<Engine>,
     reloads: Arc<ReloadCount>,
@@ -172,7 +172,13 @@ impl Collector for RulesCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Some(engine) = self.engine.upgrade() else { return Ok(()) };
         let (since, serving) = (engine.policies_since(), engine.policies_fingerprint());
+        let behind = Family::<Labels, Gauge>::default();
+        for (region, entries) in engine.index_behind() {
+            behind.get_or_create(&vec![("region", region.as_str().to_owned())]).set(gauge(entries));
+        }
         drop(engine);
+        let help = "Entries of a region's log that its index does not cover yet; below 256 it is where it should be";
+        behind.encode(encoder.encode_descriptor("log_index_behind_entries", help, None, behind.metric_type())?)?;
         let told = self.reloads.get();
         let age = self.tls.now().0.saturating_sub(since.0) / 1000;
         let refused = u64::from(told.is_refused(&serving));

@@ -1,9 +1,10 @@
 //! What the calls do.
 
-mod ask;
+pub(crate) mod ask;
 mod checkpoint;
 mod client;
 pub(crate) mod client_stream;
+mod count;
 mod describe;
 mod determinism;
 mod detokenize;

@@ -58,6 +58,11 @@ const ROWS: [Row; 18] = [
         served: &[Role::Auditor, Role::Regional, Role::GlobexAuditor],
     },
     Row {
+        method: "tokenvault.v1.AuditService/CountAccessLog",
+        action: "query_access_log",
+        served: &[Role::Auditor, Role::Regional, Role::GlobexAuditor],
+    },
+    Row {
         method: "tokenvault.v1.AuditService/TailAccessLog",
         action: "query_access_log",
         served: &[Role::Auditor, Role::Regional, Role::GlobexAuditor],
@@ -186,6 +191,14 @@ pub(super) async fn call(caller: &Caller, method: &str, (class, token): (&str, &
 async fn audit(caller: &Caller, method: &str) -> Result<(), Refusal> {
     match method {
         "tokenvault.v1.AuditService/QueryAccessLog" => caller.query(query("eu")).await.map(drop),
+        "tokenvault.v1.AuditService/CountAccessLog" => {
+            let request = v1::CountAccessLogRequest {
+                region: "eu".to_owned(),
+                purpose: "audit".to_owned(),
+                ..Default::default()
+            };
+            caller.audit().count_access_log(request).await.map(drop).map_err(|status| caller.refusal(&status))
+        }
         "tokenvault.v1.AuditService/TailAccessLog" => {
             let request =
                 v1::TailAccessLogRequest { region: "eu".to_owned(), purpose: "audit".to_owned(), ..Default::default() };

@@ -158,6 +158,7 @@ const ROWS: &[Row] = &[
     row("TokenService/DescribeTokens", "describe", (Region, Region),                  [YES, NO, NO, NO, NO]),
     row("TokenService/ExplainAccess", "explain_access", (Region, Region),             [NO, NO, YES, NO, NO]),
     row("AuditService/QueryAccessLog", "query_access_log", (Region, Region),          [NO, NO, YES, NO, NO]),
+    row("AuditService/CountAccessLog", "query_access_log", (Region, Region),          [NO, NO, YES, NO, NO]),
     row("AuditService/TailAccessLog", "query_access_log", (Region, Region),           [NO, NO, YES, NO, NO]),
     row("AuditService/ExportAccessLog", "export_access_log", (Region, Region),        [NO, NO, YES, NO, NO]),
     row("AuditService/GetEntry", "query_access_log", (Region, Region),                [NO, NO, YES, NO, NO]),

@@ -11,7 +11,7 @@
 call, and nothing that holds a value or a token shows it when printed.
 """
 
-from ._audit import NODE, AccessLogEntry, AccessLogPage, AccessLogQuery, Checkpoint
+from ._audit import NODE, AccessLogCounts, AccessLogEntry, AccessLogPage, AccessLogQuery, Checkpoint
 from ._client import Client
 from ._client_credentials import ClientCredentials
 from ._config import ClientConfig
@@ -58,6 +58,7 @@ from .aio import AsyncClient, AsyncStream
 
 __all__ = [
     "NODE",
+    "AccessLogCounts",
     "AccessLogEntry",
     "AccessLogPage",
     "AccessLogQuery",

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass, field, replace
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple, Union
 
 from ._ed25519 import verify
 from ._errors import CheckpointRefuted
@@ -16,6 +16,8 @@ from .v1 import audit_service_pb2 as v1
 
 QUERY_PATH = "/tokenvault.v1.AuditService/QueryAccessLog"
 QUERY_ANSWER = v1.QueryAccessLogResponse
+COUNT_PATH = "/tokenvault.v1.AuditService/CountAccessLog"
+COUNT_ANSWER = v1.CountAccessLogResponse
 CHECKPOINT_PATH = "/tokenvault.v1.AuditService/GetCheckpoint"
 CHECKPOINT_ANSWER = v1.GetCheckpointResponse
 
@@ -34,7 +36,9 @@ class AccessLogQuery:
     """A question to the log of a region. What is None matches everything; times in milliseconds since 1970.
 
     `from_ms` is at or after, `until_ms` before that log time. `token` needs `data_class`. `page_size` is 1 to 1000, the
-    vault's default if None; `page_token` is where to go on, as the page before said it.
+    vault's default if None; `page_token` is where to go on, as the page before said it. `purpose` and `reference` are
+    those of the question; `entry_purpose` and `entry_reference` those of the entries that are looked for. `source` is
+    an address or a network in CIDR notation. `oldest_first` turns the order around.
     """
 
     region: str
@@ -49,11 +53,34 @@ class AccessLogQuery:
     token: Optional[str] = field(default=None, repr=False)
     page_size: Optional[int] = None
     page_token: Optional[str] = None
+    audience: Optional[str] = None
+    entry_purpose: Optional[str] = None
+    entry_reference: Optional[str] = None
+    reason: Optional[str] = None
+    source: Optional[str] = None
+    request_id: Optional[str] = None
+    oldest_first: bool = False
+
+
+@dataclass(frozen=True)
+class AccessLogCounts:
+    """How many entries meet a question.
+
+    `counts` is how they divide: by name, or by the first millisecond of an hour since 1970; empty if that was not
+    asked. `entries` is their sum, each once; `entries_read` how many the vault read to tell: all others it counted by
+    the log's index. `receipts` is where the log holds the entries of this very question, one for each part.
+    """
+
+    counts: Dict[Union[str, int], int]
+    entries: int
+    entries_read: int
+    log_size: int
+    receipts: List[Receipt]
 
 
 @dataclass(frozen=True)
 class AccessLogPage:
-    """A page of entries, newest first.
+    """A page of entries, in the order that was asked for.
 
     A page can be empty and still have a next one. `next_page_token` is None on the last page; `log_size` is the size of
     the log that the answer was taken from; `receipt` is where the log holds the entry of this very question.
@@ -95,8 +122,55 @@ def encode(query: AccessLogQuery) -> Sealed:
         token=text_bytes(query.token or "", "the token").decode(),
         page_size=query.page_size or 0,
         page_token=query.page_token or "",
+        audience=query.audience or "",
+        entry_purpose=query.entry_purpose or "",
+        entry_reference=query.entry_reference or "",
+        reason=query.reason or "",
+        source=query.source or "",
+        request_id=query.request_id or "",
+        oldest_first=query.oldest_first,
     )
     return Sealed(message.SerializeToString())
+
+
+def encode_count(query: AccessLogQuery, by: Optional[str], page_token: str) -> Sealed:
+    """A question for counts as messages have it."""
+    message = v1.CountAccessLogRequest(
+        region=query.region,
+        purpose=query.purpose or "",
+        reference=query.reference or "",
+        from_ms=query.from_ms or 0,
+        until_ms=query.until_ms or 0,
+        principal=query.principal or "",
+        action=query.action or "",
+        decision=query.decision or "",
+        data_class=query.data_class or "",
+        token=text_bytes(query.token or "", "the token").decode(),
+        audience=query.audience or "",
+        entry_purpose=query.entry_purpose or "",
+        entry_reference=query.entry_reference or "",
+        reason=query.reason or "",
+        source=query.source or "",
+        request_id=query.request_id or "",
+        group_by=by or "",
+        page_token=page_token,
+    )
+    return Sealed(message.SerializeToString())
+
+
+def add_part(counts: AccessLogCounts, part: v1.CountAccessLogResponse, by: Optional[str]) -> AccessLogCounts:
+    """Counts with those of one more part."""
+    divided = dict(counts.counts)
+    for count in part.counts:
+        key = count.hour_ms if by == "hour" else count.name
+        divided[key] = divided.get(key, 0) + count.entries
+    return AccessLogCounts(
+        divided,
+        counts.entries + part.entries,
+        counts.entries_read + part.entries_read,
+        part.log_size,
+        [*counts.receipts, Receipt.read(part.receipt)],
+    )
 
 
 def page(answer: v1.QueryAccessLogResponse) -> AccessLogPage:

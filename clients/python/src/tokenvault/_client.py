@@ -9,7 +9,7 @@ from typing import Any, Callable, Coroutine, Iterable, Iterator, List, Optional,
 import grpc
 
 from ._attempt import Metadata
-from ._audit import AccessLogPage, AccessLogQuery, Checkpoint, next_page
+from ._audit import AccessLogCounts, AccessLogPage, AccessLogQuery, Checkpoint, next_page
 from ._config import ClientConfig
 from ._connections import Connections, Io, run
 from ._deny import DeniedToken
@@ -98,10 +98,19 @@ class Client:
         """Asks the log of a region for one page. The question itself becomes an entry."""
         return run(self._connections.query(query, deadline))
 
+    def count_access_log(
+        self, query: AccessLogQuery, by: Optional[str] = None, *, deadline: Optional[float] = None
+    ) -> AccessLogCounts:
+        """Counts entries that match: all of them, and by decision, principal, data_class, action or hour.
+
+        Pages and the order of the question are not looked at. Each call that it takes is a question of its own.
+        """
+        return run(self._connections.count(query, by, deadline))
+
     def access_log(
         self, query: AccessLogQuery, *, deadline: Optional[float] = None
     ) -> Iterator[audit_v1.AccessLogEntry]:
-        """All entries that match, newest first, page by page; each page is a question of its own."""
+        """All entries that match, in the order asked for, page by page; each page is a question of its own."""
         asked: Optional[AccessLogQuery] = query
         while asked is not None:
             page = self.query_access_log(asked, deadline=deadline)

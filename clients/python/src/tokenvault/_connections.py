@@ -336,6 +336,19 @@ class Connections:
         made = await self.unary(query.region, audit.QUERY_PATH, audit.encode(query), True, deadline)
         return audit.page(parse(audit.QUERY_ANSWER, _outcome(made)))
 
+    async def count(
+        self, query: audit.AccessLogQuery, by: Optional[str], deadline: Optional[float]
+    ) -> audit.AccessLogCounts:
+        """Counts entries of the log of a region, in as many calls as it takes."""
+        counts, page_token = audit.AccessLogCounts({}, 0, 0, 0, []), ""
+        while True:
+            message = audit.encode_count(query, by, page_token)
+            made = await self.unary(query.region, audit.COUNT_PATH, message, True, deadline)
+            part = parse(audit.COUNT_ANSWER, _outcome(made))
+            counts, page_token = audit.add_part(counts, part, by), part.next_page_token
+            if not page_token:
+                return counts
+
     async def checkpoint(self, log_name: str, pinned: Optional[str], deadline: Optional[float]) -> audit.Checkpoint:
         """The newest checkpoint of a log, verified."""
         made = await self.unary(log_name, audit.CHECKPOINT_PATH, audit.encode_checkpoint(log_name), True, deadline)

@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 
 from ._attempt import Metadata
-from ._audit import AccessLogPage, AccessLogQuery, Checkpoint, next_page
+from ._audit import AccessLogCounts, AccessLogPage, AccessLogQuery, Checkpoint, next_page
 from ._config import ClientConfig
 from ._connections import Connections, Io
 from ._deny import DeniedToken
@@ -85,10 +85,19 @@ class AsyncClient:
         """Asks the log of a region for one page. The question itself becomes an entry."""
         return await self._connections.query(query, deadline)
 
+    async def count_access_log(
+        self, query: AccessLogQuery, by: Optional[str] = None, *, deadline: Optional[float] = None
+    ) -> AccessLogCounts:
+        """Counts entries that match: all of them, and by decision, principal, data_class, action or hour.
+
+        Pages and the order of the question are not looked at. Each call that it takes is a question of its own.
+        """
+        return await self._connections.count(query, by, deadline)
+
     async def access_log(
         self, query: AccessLogQuery, *, deadline: Optional[float] = None
     ) -> AsyncIterator[audit_v1.AccessLogEntry]:
-        """All entries that match, newest first, page by page; each page is a question of its own."""
+        """All entries that match, in the order asked for, page by page; each page is a question of its own."""
         asked: Optional[AccessLogQuery] = query
         while asked is not None:
             page = await self.query_access_log(asked, deadline=deadline)

@@ -1,9 +1,9 @@
 //! The text that leads to the next page of an answer: where to go on, and which question it belongs to.
 //!
-//! 48 lowercase hex digits: the range of indexes that are still to be looked at (8 bytes each, big-endian; the second is
-//! behind the last), and a keyed hash of the question cut to 8 bytes. It holds nothing of the question, and is of no use
-//! with another one. Pages that begin with the oldest entry carry the end along, so that they do not chase the entries
-//! of their own questions.
+//! 48 lowercase hex digits: the range of indexes that are still to be looked at (8 bytes each, big-endian; the second
+//! is behind the last), and a keyed hash of the question cut to 8 bytes. It holds nothing of the question, and is of no
+//! use with another one. Pages that begin with the oldest entry carry the end along, so that they do not chase the
+//! entries of their own questions.
 
 use std::{fmt, ops::Range};
 

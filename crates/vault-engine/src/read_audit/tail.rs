@@ -69,7 +69,7 @@ impl Engine {
             if from.is_some_and(|from| from > scope.vault.journal.size()) {
                 return Err(Error::field("from_index", "is beyond the end of the log"));
             }
-            Search::new(&scope, tenant, query, (self.clock.clone(), call.deadline)).await
+            Search::new(&scope, tenant, query, None, (self.clock.clone(), call.deadline)).await
         };
         let Search { finder, .. } = match begun().await {
             Ok(search) => search,

@@ -1,8 +1,8 @@
 //! How often each kind of entry is in a run, so that a count need not read it.
 //!
 //! A **cell** stands for entries that are alike in all that a count can ask about: tenant, principal, action,
-//! decision, reason, purpose, audience, hour of the log time, and the pairs of data class and outcome. Only entries that
-//! are sealed for a tenant are in a cell: of others nobody asks by a tenant's question. A run of more than
+//! decision, reason, purpose, audience, hour of the log time, and the pairs of data class and outcome. Only entries
+//! that are sealed for a tenant are in a cell: of others nobody asks by a tenant's question. A run of more than
 //! [`CELLS_MAX`] kinds, or with a call of more than [`CELL_GROUPS_MAX`] pairs, has no cells and is read.
 //!
 //! # Layout

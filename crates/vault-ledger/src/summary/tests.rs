@@ -102,7 +102,8 @@ proptest! {
             let sealed = |entry: &&Entry| matches!(entry.people, SealedPart::Sealed(_)) && query.matches(entry);
             let naive = entries.iter().filter(sealed).count();
             if let Some(cells) = summary.count(&query) {
-                prop_assert_eq!(cells.iter().map(|cell| usize::from(cell.entries())).sum::<usize>(), naive, "{:?}", query);
+                let counted: usize = cells.iter().map(|cell| usize::from(cell.entries())).sum();
+                prop_assert_eq!(counted, naive, "{:?}", query);
                 for cell in cells {
                     let first = &entries[usize::from(cell.first())];
                     prop_assert!(query.matches(first) && first.head.action == cell.action());

@@ -3,8 +3,8 @@
 use std::{mem::take, sync::Arc, time::Duration};
 
 use vault_domain::{
-    Action, Assurance, Audience, DataClass, Decision, IdError, IdempotencyKey, LevelAsked, LogIndex, Millis, Network,
-    Plaintext, PrincipalId, Purpose, Reason, Reference, Region, RequestId, Role, Scope, Session, SubjectName,
+    Action, Assurance, Audience, CountBy, DataClass, Decision, IdError, IdempotencyKey, LevelAsked, LogIndex, Millis,
+    Network, Plaintext, PrincipalId, Purpose, Reason, Reference, Region, RequestId, Role, Scope, Session, SubjectName,
     TokenText, limits,
 };
 use vault_engine::{
@@ -274,6 +274,41 @@ pub fn tail(message: &mut v1::TailAccessLogRequest) -> Result<AccessLogQuery, Er
         request_id: asked.request_id,
         ..Default::default()
     })
+}
+
+/// Reads the question of a CountAccessLogRequest, and by what it counts; the token is taken out of it.
+///
+/// # Errors
+/// When a field is not valid.
+pub fn count(message: &mut v1::CountAccessLogRequest) -> Result<(AccessLogQuery, Option<CountBy>), Error> {
+    let token = take(&mut message.token);
+    let asked = message.clone();
+    let group_by = |text: &str| {
+        CountBy::parse(text)
+            .ok_or(Error::field("group_by", "must be decision, principal, data_class, action, hour or nothing"))
+    };
+    let by = optional(&asked.group_by, group_by)?;
+    let query = query(&mut v1::QueryAccessLogRequest {
+        region: asked.region,
+        purpose: asked.purpose,
+        reference: asked.reference,
+        from_ms: asked.from_ms,
+        until_ms: asked.until_ms,
+        principal: asked.principal,
+        action: asked.action,
+        decision: asked.decision,
+        data_class: asked.data_class,
+        token,
+        audience: asked.audience,
+        entry_purpose: asked.entry_purpose,
+        entry_reference: asked.entry_reference,
+        reason: asked.reason,
+        source: asked.source,
+        request_id: asked.request_id,
+        page_token: asked.page_token,
+        ..Default::default()
+    })?;
+    Ok((query, by))
 }
 
 /// Reads the question of an ExportAccessLogRequest; the token is taken out of it.

@@ -2,8 +2,9 @@
 
 use vault_domain::{Action, LogIndex, Reason, RevealLevel};
 use vault_engine::{
-    AccessLogPage, Described, Detokenized, Entry, EntryAnswer, Error, Explained, FoundEntry, Group, Issued, Matter,
-    Newest, Outcome, People, ProvedConsistency, ProvedInclusion, Receipt, Revealed, TailStep, Tokenized, TreeHash,
+    AccessLogCounts, AccessLogPage, Count, Described, Detokenized, Entry, EntryAnswer, Error, Explained, FoundEntry,
+    Group, Issued, Matter, Newest, Outcome, People, ProvedConsistency, ProvedInclusion, Receipt, Revealed, TailStep,
+    Tokenized, TreeHash,
 };
 use vault_proto::v1;
 
@@ -98,6 +99,23 @@ pub(crate) fn page(answer: AccessLogPage, origin: &str) -> v1::QueryAccessLogRes
         next_page_token: answer.next_page_token.unwrap_or_default(),
         log_size: answer.log_size,
         receipt: Some(receipt(&answer.receipt, origin)),
+    }
+}
+
+/// The answer to CountAccessLog.
+pub(crate) fn counts(answer: AccessLogCounts, origin: &str) -> v1::CountAccessLogResponse {
+    let count = |count: Count| v1::AccessLogCount {
+        name: count.name,
+        hour_ms: count.hour.map_or(0, |hour| hour.0),
+        entries: count.entries,
+    };
+    v1::CountAccessLogResponse {
+        counts: answer.counts.into_iter().map(count).collect(),
+        entries: answer.entries,
+        next_page_token: answer.next_page_token.unwrap_or_default(),
+        log_size: answer.log_size,
+        receipt: Some(receipt(&answer.receipt, origin)),
+        entries_read: answer.entries_read,
     }
 }
 

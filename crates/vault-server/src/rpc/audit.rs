@@ -6,10 +6,10 @@ use tonic::{Request, Response, Status};
 use vault_domain::{Action, LogIndex, Region};
 use vault_engine::{Call, Engine};
 use vault_proto::v1::{
-    ExportAccessLogRequest, GetCheckpointRequest, GetCheckpointResponse, GetConsistencyProofRequest,
-    GetConsistencyProofResponse, GetEntryRequest, GetEntryResponse, GetInclusionProofRequest,
-    GetInclusionProofResponse, QueryAccessLogRequest, QueryAccessLogResponse, TailAccessLogRequest,
-    audit_service_server::AuditService,
+    CountAccessLogRequest, CountAccessLogResponse, ExportAccessLogRequest, GetCheckpointRequest, GetCheckpointResponse,
+    GetConsistencyProofRequest, GetConsistencyProofResponse, GetEntryRequest, GetEntryResponse,
+    GetInclusionProofRequest, GetInclusionProofResponse, QueryAccessLogRequest, QueryAccessLogResponse,
+    TailAccessLogRequest, audit_service_server::AuditService,
 };
 
 use super::{call, export, origin, stream::Streams, tail, within_deadline};
@@ -71,6 +71,24 @@ impl AuditService for AuditRpc {
         let region = query.region.clone();
         let answer = within_deadline(&self.engine, &call, self.engine.query_access_log(&call, query)).await?;
         Ok(Response::new(to_proto::page(answer, origin(&self.engine, &region))))
+    }
+
+    async fn count_access_log(
+        &self,
+        request: Request<CountAccessLogRequest>,
+    ) -> Result<Response<CountAccessLogResponse>, Status> {
+        let call = call(&request)?;
+        let mut message = request.into_inner();
+        let (query, by) = match from_proto::count(&mut message) {
+            Ok(asked) => asked,
+            Err(error) => {
+                let refused = self.engine.refuse_unread(&call, Action::QueryAccessLog, &message.region, error).await;
+                return Err(status(&refused, call.request_id));
+            }
+        };
+        let region = query.region.clone();
+        let answer = within_deadline(&self.engine, &call, self.engine.count_access_log(&call, query, by)).await?;
+        Ok(Response::new(to_proto::counts(answer, origin(&self.engine, &region))))
     }
 
     async fn tail_access_log(&self, request: Request<TailAccessLogRequest>) -> Result<Response<tail::Answers>, Status> {

@@ -19,7 +19,7 @@ class Receipt(_message.Message):
     def __init__(self, origin: _Optional[str] = ..., index: _Optional[int] = ..., leaf_hash: _Optional[bytes] = ..., log_id: _Optional[bytes] = ...) -> None: ...
 
 class QueryAccessLogRequest(_message.Message):
-    __slots__ = ("region", "purpose", "reference", "from_ms", "until_ms", "principal", "action", "decision", "data_class", "token", "page_size", "page_token")
+    __slots__ = ("region", "purpose", "reference", "from_ms", "until_ms", "principal", "action", "decision", "data_class", "token", "page_size", "page_token", "audience", "entry_purpose", "entry_reference", "reason", "source", "request_id", "oldest_first")
     REGION_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,13 @@ class QueryAccessLogRequest(_message.Message):
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_FIRST_FIELD_NUMBER: _ClassVar[int]
     region: str
     purpose: str
     reference: str
@@ -44,7 +51,14 @@ class QueryAccessLogRequest(_message.Message):
     token: str
     page_size: int
     page_token: str
-    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., from_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., principal: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., data_class: _Optional[str] = ..., token: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    audience: str
+    entry_purpose: str
+    entry_reference: str
+    reason: str
+    source: str
+    request_id: str
+    oldest_first: bool
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., from_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., principal: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., data_class: _Optional[str] = ..., token: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., audience: _Optional[str] = ..., entry_purpose: _Optional[str] = ..., entry_reference: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., request_id: _Optional[str] = ..., oldest_first: _Optional[bool] = ...) -> None: ...
 
 class QueryAccessLogResponse(_message.Message):
     __slots__ = ("entries", "next_page_token", "log_size", "receipt")
@@ -57,6 +71,72 @@ class QueryAccessLogResponse(_message.Message):
     log_size: int
     receipt: Receipt
     def __init__(self, entries: _Optional[_Iterable[_Union[AccessLogEntry, _Mapping[str, object]]]] = ..., next_page_token: _Optional[str] = ..., log_size: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ...) -> None: ...
+
+class CountAccessLogRequest(_message.Message):
+    __slots__ = ("region", "purpose", "reference", "from_ms", "until_ms", "principal", "action", "decision", "data_class", "token", "audience", "entry_purpose", "entry_reference", "reason", "source", "request_id", "group_by", "page_token")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    FROM_MS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    region: str
+    purpose: str
+    reference: str
+    from_ms: int
+    until_ms: int
+    principal: str
+    action: str
+    decision: str
+    data_class: str
+    token: str
+    audience: str
+    entry_purpose: str
+    entry_reference: str
+    reason: str
+    source: str
+    request_id: str
+    group_by: str
+    page_token: str
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., from_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., principal: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., data_class: _Optional[str] = ..., token: _Optional[str] = ..., audience: _Optional[str] = ..., entry_purpose: _Optional[str] = ..., entry_reference: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., request_id: _Optional[str] = ..., group_by: _Optional[str] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class CountAccessLogResponse(_message.Message):
+    __slots__ = ("counts", "entries", "next_page_token", "log_size", "receipt", "entries_read")
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    LOG_SIZE_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_READ_FIELD_NUMBER: _ClassVar[int]
+    counts: _containers.RepeatedCompositeFieldContainer[AccessLogCount]
+    entries: int
+    next_page_token: str
+    log_size: int
+    receipt: Receipt
+    entries_read: int
+    def __init__(self, counts: _Optional[_Iterable[_Union[AccessLogCount, _Mapping[str, object]]]] = ..., entries: _Optional[int] = ..., next_page_token: _Optional[str] = ..., log_size: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ..., entries_read: _Optional[int] = ...) -> None: ...
+
+class AccessLogCount(_message.Message):
+    __slots__ = ("name", "hour_ms", "entries")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HOUR_MS_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    hour_ms: int
+    entries: int
+    def __init__(self, name: _Optional[str] = ..., hour_ms: _Optional[int] = ..., entries: _Optional[int] = ...) -> None: ...
 
 class AccessLogEntry(_message.Message):
     __slots__ = ("receipt", "log_time_ms", "wall_time_ms", "request_id", "tenant", "principal", "certificate_sha256", "source", "action", "decision", "reason", "purpose", "reference", "audience", "policy_ids", "policy_version", "items", "count", "identity_issuer", "explained_principal")
@@ -203,7 +283,7 @@ class GetConsistencyProofResponse(_message.Message):
     def __init__(self, new_size: _Optional[int] = ..., hashes: _Optional[_Iterable[bytes]] = ..., checkpoint: _Optional[str] = ..., verifier_key: _Optional[str] = ...) -> None: ...
 
 class TailAccessLogRequest(_message.Message):
-    __slots__ = ("region", "purpose", "reference", "from_index", "principal", "action", "decision", "data_class", "token")
+    __slots__ = ("region", "purpose", "reference", "from_index", "principal", "action", "decision", "data_class", "token", "audience", "entry_purpose", "entry_reference", "reason", "source", "request_id")
     REGION_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
@@ -213,6 +293,12 @@ class TailAccessLogRequest(_message.Message):
     DECISION_FIELD_NUMBER: _ClassVar[int]
     DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     region: str
     purpose: str
     reference: str
@@ -222,7 +308,13 @@ class TailAccessLogRequest(_message.Message):
     decision: str
     data_class: str
     token: str
-    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., from_index: _Optional[int] = ..., principal: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., data_class: _Optional[str] = ..., token: _Optional[str] = ...) -> None: ...
+    audience: str
+    entry_purpose: str
+    entry_reference: str
+    reason: str
+    source: str
+    request_id: str
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., from_index: _Optional[int] = ..., principal: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., data_class: _Optional[str] = ..., token: _Optional[str] = ..., audience: _Optional[str] = ..., entry_purpose: _Optional[str] = ..., entry_reference: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class TailAccessLogResponse(_message.Message):
     __slots__ = ("entries", "next_index", "log_size", "receipt")
