@@ -38,6 +38,7 @@ mod small_file;
 mod timestamp;
 mod token;
 mod tokenize;
+mod witness;
 
 pub use audit_verify::verify_files;
 pub use bulk::{ReadBack, read_back};
@@ -47,7 +48,9 @@ use std::{process::ExitCode, time::Duration};
 use clap::Parser;
 
 use crate::{
-    arguments::{AdminCommand, Arguments, AuditCommand, BulkCommand, Command, ConfigCommand, TokenCommand},
+    arguments::{
+        AdminCommand, Arguments, AuditCommand, BulkCommand, Command, ConfigCommand, TokenCommand, WitnessCommand,
+    },
     exit::{Exit, Failure},
 };
 
@@ -104,6 +107,8 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Token(TokenCommand::ExportCheckKeys(arguments)) => token::export_check_keys(arguments).await,
         Command::Admin(AdminCommand::DenyToken(arguments)) => admin::deny(*arguments).await,
         Command::Admin(AdminCommand::DeniedTokens(arguments)) => admin::denied(*arguments).await,
+        Command::Witness(WitnessCommand::Key(arguments)) => witness::key(&arguments),
+        Command::Witness(WitnessCommand::Serve(arguments)) => witness::serve(arguments).await,
         Command::Scan(arguments) => scan::run(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments),
         Command::Man(arguments) => shell::man(&arguments),

@@ -106,6 +106,9 @@ pub struct VerifiedCheckpoint {
     pub verifier_key: VerifierKey,
     /// What the note states.
     pub checkpoint: Checkpoint,
+    /// The newest checkpoint that the vault's witnesses have cosigned, where it came with this one and the same key
+    /// signed it. Whose cosignatures they are is for the reader to verify.
+    pub witnessed: Option<String>,
 }
 
 impl Client {
@@ -159,7 +162,15 @@ impl Client {
             AuditServiceClient::new(channel).get_checkpoint(request).await
         });
         let answer = made.await.outcome?;
-        let newest = verified(&region, answer.checkpoint, &answer.verifier_key, pinned)?;
+        let mut newest = verified(&region, answer.checkpoint, &answer.verifier_key, pinned)?;
+        if !answer.witnessed_checkpoint.is_empty() {
+            let witnessed = Checkpoint::open(&answer.witnessed_checkpoint, &newest.verifier_key);
+            let witnessed = witnessed.map_err(ClientError::CheckpointRefuted)?;
+            if witnessed.head.size > newest.checkpoint.head.size {
+                return Err(ClientError::AnswerMalformed("the witnessed checkpoint is larger than the newest one"));
+            }
+            newest.witnessed = Some(answer.witnessed_checkpoint);
+        }
         self.seen().agree(self, &region, &newest).await?;
         Ok(newest)
     }
@@ -178,7 +189,7 @@ pub(crate) fn verified(
     if !is_of(&checkpoint, log) {
         return Err(ClientError::CheckpointRefuted(LedgerError::CheckpointMalformed("it is of another log")));
     }
-    Ok(VerifiedCheckpoint { note, verifier_key, checkpoint })
+    Ok(VerifiedCheckpoint { note, verifier_key, checkpoint, witnessed: None })
 }
 
 /// Whether the checkpoint's origin, `<vault>/audit/<log>/…`, names this log.
