@@ -28,3 +28,5 @@ mod python;
 mod serve;
 mod served;
 mod shell;
+mod witness;
+mod witnessing;

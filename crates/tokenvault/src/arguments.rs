@@ -35,6 +35,7 @@ use crate::{
     shell::{CompletionsArguments, ManArguments},
     token::{ExportArguments, InspectArguments},
     tokenize::TokenizeArguments,
+    witness::{WitnessKeyArguments, WitnessServeArguments},
 };
 
 /// The version and the commit that it was built from.
@@ -96,6 +97,9 @@ pub(crate) enum Command {
     /// What operators do to a running vault
     #[command(subcommand)]
     Admin(AdminCommand),
+    /// Vouch for logs of others: that they only grow, and have one history
+    #[command(subcommand)]
+    Witness(WitnessCommand),
     /// Find card numbers and opaque tokens in files and folders: where they are, never what they are
     Scan(ScanArguments),
     /// Print the script by which a shell completes commands and flags
@@ -144,6 +148,14 @@ pub(crate) enum AdminCommand {
     DenyToken(Box<DenyArguments>),
     /// List the access tokens that are refused so
     DeniedTokens(Box<DeniedArguments>),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WitnessCommand {
+    /// Make the key of a witness, and print the verifier key that others know it by
+    Key(WitnessKeyArguments),
+    /// Run a witness: it cosigns checkpoints of the logs that it knows, over HTTP (c2sp.org/tlog-witness)
+    Serve(WitnessServeArguments),
 }
 
 #[derive(Debug, Subcommand)]

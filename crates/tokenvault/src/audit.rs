@@ -9,7 +9,7 @@ mod verify_export;
 use std::{io::Write, path::PathBuf};
 
 use serde_json::json;
-use vault_client::{AccessLogQuery, ClientError, LogName};
+use vault_client::{AccessLogQuery, ClientError, LogName, VerifiedCheckpoint};
 use vault_domain::{
     Action, Audience, Clock, DataClass, Decision, Millis, Network, PrincipalId, Purpose, Reason, Reference, Region,
     RequestId, SystemClock, TokenText,
@@ -229,9 +229,10 @@ pub(crate) async fn checkpoint(arguments: CheckpointArguments) -> Result<Exit, F
         Some(path) => {
             let note = small_file::read(path, small_file::CHECKPOINT_BYTES_MAX);
             let note = note.map_err(|error| Failure::file(path, error))?;
-            let stated = client.checkpoint(&arguments.region, pinned).await?.verifier_key;
-            let since = Checkpoint::open(&note, &stated).map_err(ClientError::CheckpointRefuted)?;
-            client.prove_growth(&arguments.region, &since, Some(&stated)).await?
+            let stated = client.checkpoint(&arguments.region, pinned).await?;
+            let since = Checkpoint::open(&note, &stated.verifier_key).map_err(ClientError::CheckpointRefuted)?;
+            let grown = client.prove_growth(&arguments.region, &since, Some(&stated.verifier_key)).await?;
+            VerifiedCheckpoint { witnessed: stated.witnessed, ..grown }
         }
     };
     let mut out = output::stdout();
@@ -248,6 +249,7 @@ pub(crate) async fn checkpoint(arguments: CheckpointArguments) -> Result<Exit, F
                 "verifier_key": verified.verifier_key.to_string(),
                 "verifier_key_pinned": pinned.is_some(),
                 "goes_on_from_since": arguments.since.is_some(),
+                "witnessed_note": verified.witnessed,
             });
             output::write_summary(&mut out, form, &record)?;
         }

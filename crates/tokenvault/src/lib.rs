@@ -40,6 +40,7 @@ mod small_file;
 mod timestamp;
 mod token;
 mod tokenize;
+mod witness;
 
 pub use audit_verify::verify_files;
 pub use bulk::{ReadBack, read_back};
@@ -51,6 +52,7 @@ use clap::Parser;
 use crate::{
     arguments::{
         AdminCommand, Arguments, AuditCommand, BulkCommand, Command, ConfigCommand, IndexCommand, TokenCommand,
+        WitnessCommand,
     },
     exit::{Exit, Failure},
 };
@@ -115,6 +117,8 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Token(TokenCommand::ExportCheckKeys(arguments)) => token::export_check_keys(arguments).await,
         Command::Admin(AdminCommand::DenyToken(arguments)) => admin::deny(*arguments).await,
         Command::Admin(AdminCommand::DeniedTokens(arguments)) => admin::denied(*arguments).await,
+        Command::Witness(WitnessCommand::Key(arguments)) => witness::key(&arguments),
+        Command::Witness(WitnessCommand::Serve(arguments)) => witness::serve(arguments).await,
         Command::Scan(arguments) => scan::run(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments),
         Command::Man(arguments) => shell::man(&arguments),

@@ -130,6 +130,9 @@ pub struct VerifiedCheckpoint {
     pub verifier_key: VerifierKey,
     /// What the note states.
     pub checkpoint: Checkpoint,
+    /// The newest checkpoint that the vault's witnesses have cosigned, where it came with this one and the same key
+    /// signed it. Whose cosignatures they are is for the reader to verify.
+    pub witnessed: Option<String>,
 }
 
 impl Client {
@@ -191,7 +194,15 @@ impl Client {
         });
         let answer = made.await.outcome?;
         let newest = verified(&region, answer.checkpoint, &answer.verifier_key, pinned)?;
-        self.seen().agree(self, &region, &newest).await
+        let witnessed = Some(answer.witnessed_checkpoint).filter(|note| !note.is_empty());
+        if let Some(note) = &witnessed {
+            let witnessed = Checkpoint::open(note, &newest.verifier_key).map_err(ClientError::CheckpointRefuted)?;
+            if witnessed.head.size > newest.checkpoint.head.size {
+                return Err(ClientError::AnswerMalformed("the witnessed checkpoint is larger than the newest one"));
+            }
+        }
+        let agreed = self.seen().agree(self, &region, &newest).await?;
+        Ok(VerifiedCheckpoint { witnessed, ..agreed })
     }
 }
 
@@ -213,7 +224,7 @@ pub(crate) fn verified(
     if !is_of(&checkpoint, log) {
         return Err(ClientError::CheckpointRefuted(LedgerError::CheckpointMalformed("it is of another log")));
     }
-    Ok(VerifiedCheckpoint { note, verifier_key, checkpoint })
+    Ok(VerifiedCheckpoint { note, verifier_key, checkpoint, witnessed: None })
 }
 
 /// Whether the checkpoint's origin, `<vault>/audit/<log>/…`, names this log.

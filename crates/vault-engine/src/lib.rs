@@ -72,7 +72,7 @@ pub use replay::ReplayRules;
 pub use reveal::Revealed;
 pub use rules::{Applied, ApplyError};
 pub use vault_journal::{Receipt, SignedCheckpoint};
-pub use vault_keys::{CheckKeys, Checked, KeysError, Passphrase, RootKey};
+pub use vault_keys::{CheckKeys, Checked, KeysError, Passphrase, RootKey, create_private, read_private};
 pub use vault_ledger::{
     AddCheckpoint, CertificateSha256, Checkpoint, Entry, ExportFormat, Group, Issuer, Matter, Note, Outcome, People, PolicyFault,
     PolicyWitness, TraceId, TreeHash, TreeSize, VerifierKey, WITNESS_POLICY_BYTES_MAX, WitnessKey, WitnessPolicy,

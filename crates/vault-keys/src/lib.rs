@@ -26,6 +26,7 @@ pub use epoch::{EpochId, SealingCall};
 pub use error::KeysError;
 pub use lookup::{DeterminismScope, Digest16, MintedToken};
 pub use passphrase::{PASSPHRASE_CHARS_MIN, Passphrase};
+pub use private_file::{create_private, read_private};
 pub use record::{NewRecord, RECORD_HEADER_BYTES, Record, RecordFormat, TokenForm};
 pub use region::{NodeKeys, RegionKeys};
 pub use root::RootKey;

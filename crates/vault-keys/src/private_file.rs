@@ -11,9 +11,11 @@ use nix::{fcntl::OFlag, unistd::Uid};
 use vault_crypto::Key256;
 use zeroize::Zeroizing;
 
-/// Reads at most `bytes_max` bytes of a file that is this user's alone. Gives the problem otherwise, without a byte of
-/// the file.
-pub(crate) fn read_private(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, String> {
+/// Reads at most `bytes_max` bytes of a file that is this user's alone.
+///
+/// # Errors
+/// With the problem, without a byte of the file.
+pub fn read_private(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, String> {
     // A pipe without a writer would hold us up; a regular file does not mind the flag.
     let flags = OFlag::O_NONBLOCK.bits();
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
@@ -38,7 +40,10 @@ pub(crate) fn read_private(path: &Path, bytes_max: usize) -> Result<Zeroizing<Ve
 
 /// Writes a new file with mode 0600, durably; never over an existing one, and never half of it: the name appears when
 /// all of it is on the disk.
-pub(crate) fn create_private(path: &Path, content: &[u8]) -> Result<(), String> {
+///
+/// # Errors
+/// With the problem.
+pub fn create_private(path: &Path, content: &[u8]) -> Result<(), String> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let unfinished = path.with_file_name(name);

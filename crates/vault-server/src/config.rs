@@ -28,7 +28,11 @@ use vault_engine::{
 };
 use vault_identity::Issuers;
 
-use crate::{identity::Naming, outside::WitnessesConfig, regular_file, tls};
+use crate::{
+    identity::Naming,
+    outside::{SyslogConfig, WitnessesConfig},
+    regular_file, tls,
+};
 use root_key::RootKeyProvider;
 
 pub use check::{Finding, Severity};
@@ -177,6 +181,7 @@ pub struct Config {
     free_bytes_min: u64,
     replay: ReplayRules,
     witnesses: Option<WitnessesConfig>,
+    syslog: Option<SyslogConfig>,
     log_level: String,
     log_format: LogFormat,
     unknown_variables: Vec<String>,
@@ -256,6 +261,16 @@ impl Config {
     /// Which witnesses are asked, if any.
     pub(crate) fn witnesses(&self) -> Option<&WitnessesConfig> {
         self.witnesses.as_ref()
+    }
+
+    /// Which collector of logs checkpoints are sent to, if any.
+    pub(crate) fn syslog(&self) -> Option<&SyslogConfig> {
+        self.syslog.as_ref()
+    }
+
+    /// This node's name.
+    pub(crate) fn node(&self) -> &str {
+        &self.node
     }
 
     pub(crate) fn log_level(&self) -> &str {

@@ -32,6 +32,6 @@ pub use export::{entry_json, moment};
 pub use identity::{Naming, Peer};
 pub use regular_file::check as check_regular_file;
 pub use server::{Server, StartError};
-pub use telemetry::start_telemetry;
+pub use telemetry::{start_telemetry, start_telemetry_at};
 pub use tls::THROWAWAY_ORGANIZATION;
 pub use vault_engine::{Applied, ApplyError, CheckKeys, Checked, PolicyFile, RuleTexts};

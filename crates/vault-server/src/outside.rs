@@ -4,6 +4,7 @@
 //! At the start alone a witness can say no: when it knows a newer or another log than the one that is here.
 
 mod quorum;
+mod syslog;
 mod witness;
 
 use std::{
@@ -17,6 +18,9 @@ use vault_engine::{Engine, OutsideLog, Standing};
 
 use crate::config::{Config, ConfigError};
 use quorum::{Quorum, Watched};
+use syslog::Collector;
+
+pub(crate) use syslog::Transport;
 
 /// Which witnesses there are, and when a start goes on without them.
 #[derive(Clone, Debug)]
@@ -29,10 +33,23 @@ pub(crate) struct WitnessesConfig {
     pub(crate) required_at_start: bool,
 }
 
+/// A collector of logs that speaks syslog.
+#[derive(Clone, Debug)]
+pub(crate) struct SyslogConfig {
+    /// Its host and port.
+    pub(crate) address: String,
+    /// How messages travel.
+    pub(crate) transport: Transport,
+    /// Who signs its certificate.
+    pub(crate) authorities: Vec<PathBuf>,
+}
+
 /// Everywhere that checkpoints go, but the files beside the stores.
 pub(crate) struct Outside {
     quorum: Option<Arc<Quorum>>,
+    collector: Option<Arc<Collector>>,
     watched: OnceLock<Vec<Arc<Watched>>>,
+    collected: OnceLock<Vec<Arc<Standing>>>,
 }
 
 impl Outside {
@@ -42,7 +59,11 @@ impl Outside {
             Some(witnesses) => Some(Arc::new(Quorum::open(witnesses, config.checkpoint_directory(), clock)?)),
             None => None,
         };
-        Ok(Self { quorum, watched: OnceLock::new() })
+        let collector = match config.syslog() {
+            Some(syslog) => Some(Arc::new(Collector::open(syslog, config.node(), clock)?)),
+            None => None,
+        };
+        Ok(Self { quorum, collector, watched: OnceLock::new(), collected: OnceLock::new() })
     }
 
     /// Asks every witness whether it knows more of a log than there is here. To be called on a thread that may block,
@@ -60,15 +81,20 @@ impl Outside {
     /// Begins to send checkpoints away. The tasks hold the stores: to be ended before the engine.
     pub(crate) fn start(&self, engine: &Engine) -> Vec<JoinHandle<()>> {
         let mut tasks = Vec::new();
-        let mut watched = Vec::new();
+        let (mut watched, mut collected) = (Vec::new(), Vec::new());
         for log in engine.outside_logs() {
+            if let Some(collector) = &self.collector {
+                let standing = collector.standing(&log);
+                collected.push(standing.clone());
+                tasks.push(tokio::spawn(collector.clone().follow(log.clone(), standing)));
+            }
             let Some(quorum) = &self.quorum else { continue };
             let of_log = Arc::new(Watched::open(quorum, &log));
             watched.push(of_log.clone());
             tasks.push(tokio::spawn(quorum.clone().follow(log, of_log)));
         }
         // It is started once.
-        let _was_empty = self.watched.set(watched);
+        let _were_empty = (self.watched.set(watched), self.collected.set(collected));
         tasks
     }
 
@@ -79,6 +105,7 @@ impl Outside {
 
     /// How it stands with each place and log.
     pub(crate) fn standings(&self) -> Vec<Arc<Standing>> {
-        self.watched.get().into_iter().flatten().flat_map(|watched| watched.standings().cloned()).collect()
+        let watched = self.watched.get().into_iter().flatten().flat_map(|watched| watched.standings());
+        watched.chain(self.collected.get().into_iter().flatten()).cloned().collect()
     }
 }

@@ -9,9 +9,14 @@ use crate::config::{Config, LogFormat};
 
 /// Starts writing the log of the process to standard error. Only the first call in a process counts.
 pub fn start_telemetry(config: &Config) {
-    let filter = EnvFilter::builder().parse_lossy(directives(config.log_level()));
+    start_telemetry_at(config.log_level(), config.log_format());
+}
+
+/// The same for a process that has no configuration of a vault.
+pub fn start_telemetry_at(level: &str, format: LogFormat) {
+    let filter = EnvFilter::builder().parse_lossy(directives(level));
     let registry = tracing_subscriber::registry().with(filter);
-    let started = match config.log_format() {
+    let started = match format {
         LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
         LogFormat::Text => {
             let layer = fmt::layer().with_writer(std::io::stderr);
@@ -28,6 +33,7 @@ pub fn start_telemetry(config: &Config) {
 /// The level holds for the vault's own crates. Transport and TLS stay at warnings: below that they may write what they
 /// carry.
 fn directives(level: &str) -> String {
-    let own = ["tokenvault", "vault_client", "vault_engine", "vault_journal", "vault_server", "vault_store"];
+    let own =
+        ["tokenvault", "vault_client", "vault_engine", "vault_journal", "vault_server", "vault_store", "vault_witness"];
     own.iter().fold("warn".to_owned(), |all, name| format!("{all},{name}={level}"))
 }

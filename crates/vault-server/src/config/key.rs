@@ -135,7 +135,7 @@ pub(crate) const PATH_BYTES_MAX: usize = 4096;
 const SECRET_CHARS_MIN: usize = 32;
 
 /// All keys, in the order of the documentation.
-pub(crate) static KEYS: [Key; 40] = [
+pub(crate) static KEYS: [Key; 43] = [
     Key {
         path: "mode",
         meaning: "What this vault is for. It has to be written out that it is for development.",
@@ -407,6 +407,25 @@ pub(crate) static KEYS: [Key; 40] = [
         absent: Absent::Word("off"),
     },
     Key {
+        path: "syslog.address",
+        meaning: "The host and port of a collector of logs that new checkpoints are sent to (RFC 5424). Without it, none \
+                  is sent.",
+        kind: Kind::Name("^([A-Za-z0-9.-]{1,255}|\\[[0-9A-Fa-f:.]{2,45}\\]):[0-9]{1,5}$", is_host_and_port),
+        absent: Absent::Unset,
+    },
+    Key {
+        path: "syslog.transport",
+        meaning: "How they travel: \"tls\" (RFC 5425), \"tcp\" (RFC 6587) or \"udp\" (RFC 5426), which may lose them.",
+        kind: Kind::Word(&["tls", "tcp", "udp"], ""),
+        absent: Absent::Word("tls"),
+    },
+    Key {
+        path: "syslog.ca",
+        meaning: "The authorities that sign the collector's certificate (PEM).",
+        kind: Kind::Paths,
+        absent: Absent::None,
+    },
+    Key {
         path: "log.level",
         meaning: "How much the process says on standard error; nothing sensitive at any level.",
         kind: Kind::Word(&["error", "warn", "info", "debug", "trace"], ""),
@@ -569,6 +588,17 @@ const NODE_BYTES_MAX: usize = 64;
 fn is_node(name: &str) -> bool {
     (1..=NODE_BYTES_MAX).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
+}
+
+/// Whether `text` names a host, as a name or an address, and a port behind it.
+fn is_host_and_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let is_name =
+        (1..=255).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+    let is_address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).is_some_and(|host| {
+        (2..=45).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_hexdigit() || b":.".contains(&b))
+    });
+    (is_name || is_address) && (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Whether `name` is a trust domain as SPIFFE IDs write it (SPIFFE-ID section 2.1).

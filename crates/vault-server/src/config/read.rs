@@ -21,7 +21,11 @@ use super::{
     key::{Absent, KEYS, Key, Kind, SettingValue, Written, unix_socket},
     root_key::{PassphraseOrigin, RootKeyProvider},
 };
-use crate::{identity::Naming, outside::WitnessesConfig, regular_file};
+use crate::{
+    identity::Naming,
+    outside::{SyslogConfig, Transport, WitnessesConfig},
+    regular_file,
+};
 
 /// A configuration as it was read, whether it can be used or not.
 #[derive(Debug)]
@@ -229,6 +233,7 @@ impl Reading {
             free_bytes_min: self.bytes("store.free_bytes_min")?,
             replay: self.replay()?,
             witnesses: self.witnesses()?,
+            syslog: self.syslog()?,
             log_level: self.text("log.level")?.to_owned(),
             log_format: if is_json { LogFormat::Json } else { LogFormat::Text },
             unknown_variables: self.unknown_variables.clone(),
@@ -267,6 +272,17 @@ impl Reading {
         let authorities = self.paths("witnesses.ca")?;
         let required_at_start = self.text("witnesses.require_at_start")? == "on";
         Ok(Some(WitnessesConfig { policy, authorities, required_at_start }))
+    }
+
+    /// Which collector of logs checkpoints are sent to, if any.
+    fn syslog(&self) -> Result<Option<SyslogConfig>, ConfigError> {
+        let Ok(address) = self.text("syslog.address") else { return Ok(None) };
+        let transport = match self.text("syslog.transport")? {
+            "udp" => Transport::Udp,
+            "tcp" => Transport::Tcp,
+            _ => Transport::Tls,
+        };
+        Ok(Some(SyslogConfig { address: address.to_owned(), transport, authorities: self.paths("syslog.ca")? }))
     }
 
     /// Where the server's own certificate comes from.
