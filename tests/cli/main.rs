@@ -23,6 +23,7 @@ mod offline;
 mod passphrase;
 mod pipeline;
 mod python;
+mod report;
 mod serve;
 mod served;
 mod shell;
