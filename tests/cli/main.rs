@@ -25,6 +25,7 @@ mod offline;
 mod passphrase;
 mod pipeline;
 mod python;
+mod report;
 mod serve;
 mod served;
 mod shell;

@@ -1,6 +1,6 @@
-//! `tokenvault audit report`: what auditors ask again and again, answered by a principal's questions to a running vault,
-//! with proofs that can be checked offline. It writes no value and no token, and shows nothing that `audit query` does
-//! not show to the same caller.
+//! `tokenvault audit report`: what auditors ask again and again, answered by a principal's questions to a running
+//! vault, with proofs that can be checked offline. It writes no value and no token, and shows nothing that `audit query`
+//! does not show to the same caller.
 
 mod class;
 mod collect;
@@ -14,6 +14,7 @@ mod residency;
 mod rules;
 mod subject;
 mod verify;
+mod whole;
 
 use std::{
     io::{self, Read, Write},
@@ -79,8 +80,8 @@ pub(crate) struct ReportArguments {
     /// Entries before this time [default: until now]
     #[arg(long, value_name = "TIME", value_parser = timestamp::parse)]
     until: Option<Millis>,
-    /// Entries with proofs of each kind; a subject and reveals outside of a region have all of theirs
-    #[arg(long, value_name = "NUMBER", default_value_t = EXAMPLES_DEFAULT)]
+    /// Entries with proofs of each kind, at least 1; a subject and reveals outside of a region have all of theirs
+    #[arg(long, value_name = "NUMBER", default_value_t = EXAMPLES_DEFAULT, value_parser = parse_examples)]
     examples: usize,
     /// Proofs for every entry that is counted: each is a question to the log
     #[arg(long, conflicts_with = "examples")]
@@ -270,6 +271,10 @@ fn show(arguments: &ReportArguments, report: &Report) -> Result<Exit, Failure> {
         output::note("the checkpoints are signed by keys that the vault states itself: verify by keys that you kept");
     }
     Ok(Exit::Done)
+}
+
+fn parse_examples(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|examples| *examples > 0).ok_or("must be a number from 1")
 }
 
 /// Tokens by lines; a message about them never repeats one.

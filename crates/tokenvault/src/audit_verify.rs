@@ -21,8 +21,7 @@ use crate::{
     audit::parse_log,
     audit_export::{open_store, read_key, stated_key, store_path},
     audit_verify::{
-        check::{Checked, Ended, Outside, check_folder, check_store},
-        files::FolderFiles,
+        check::{Checked, check_folder, check_store},
         state::State,
     },
     exit::{Exit, Failure},
@@ -32,6 +31,8 @@ use crate::{
 };
 
 pub use check::verify_files;
+pub(crate) use check::{Ended, Outside, check_entries};
+pub(crate) use files::FolderFiles;
 
 const COLUMNS: &[Column] = &[
     ("log", "/log"),

@@ -1,6 +1,6 @@
 //! The report as a document: what was asked, which part of which logs was read, the entries, and what follows from
-//! them. Whatever can be computed of the rest (numbers, findings, the Markdown) is computed of it, by who writes a report
-//! and by who verifies it: a number that the entries don't add up to can't stay in it.
+//! them. Whatever can be computed of the rest (numbers, findings, the Markdown) is computed of it, by who writes a
+//! report and by who verifies it: a number that the entries don't add up to can't stay in it.
 
 use serde_json::{Value, json};
 use vault_client::AccessLogEntry;
@@ -13,12 +13,13 @@ use crate::{audit::entry_json, output::add, timestamp};
 const FORMAT: u64 = 1;
 /// What no report shows, whatever it is about.
 const LIMITS: [&str; 4] = [
-    "Proofs of inclusion show that the log held each of these entries under the signed checkpoint. They do not show that \
-     no entry of the range was left out: that takes the whole log, `tokenvault audit export-log` and `audit verify`.",
+    "Proofs of inclusion show that the log held each of these entries under the signed checkpoint. They do not show \
+     that no entry of the range was left out: that takes the whole log, `audit export-log` and \
+     `audit verify-report --log`.",
     "Who asked, from where and with what reference is sealed inside of an entry, and only the vault can open it: these \
      fields are the vault's word. Equal callers of one log must be equal in all entries that are proved.",
-    "An entry without a proof, and what is told of entries that are not listed, is the word of the vault and of who made \
-     the report.",
+    "An entry without a proof, and what is told of entries that are not listed, is the word of the vault and of who \
+     made the report.",
     "The log says what the vault wrote down before it answered. Other tenants' entries can't be read, and refused \
      connections and what operators do to the node stand in the node's log, which is read offline alone.",
 ];

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `report.json` | the document |
 //! | `report.md` | the same for people, made of the document alone |
-//! | `REGION.checkpoint`, `REGION.vkey` | the signed checkpoint that covers the range, and the key that the vault stated |
+//! | `REGION.checkpoint`, `REGION.vkey` | the signed checkpoint that covers the range, and the key that it names |
 //! | `proofs/REGION-INDEX.tlog-proof` | of each entry that is cited its bytes and its inclusion (c2sp.org/tlog-proof) |
 
 use std::{

@@ -1,5 +1,5 @@
-//! PCI DSS v4.0.1, requirement 10.2: which entries are evidence for which clause, and whether each says what 10.2.2 asks
-//! for.
+//! PCI DSS v4.0.1, requirement 10.2: which entries are evidence for which clause, and whether each says what 10.2.2
+//! asks for.
 
 use std::collections::BTreeMap;
 
@@ -42,8 +42,8 @@ const CLAUSES: [Clause; 7] = [
     Clause {
         id: "10.2.1.4",
         asks: "invalid logical access attempts",
-        elsewhere: "Connections that were refused before any call are in the node's log; logins to the issuer of access \
-                    tokens are in the issuer's.",
+        elsewhere: "Connections that were refused before any call are in the node's log; logins to the issuer of \
+                    access tokens are in the issuer's.",
     },
     Clause {
         id: "10.2.1.5",

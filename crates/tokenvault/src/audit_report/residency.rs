@@ -37,10 +37,10 @@ pub(crate) fn summary(region: &Region, report: &Report) -> Value {
         "holds_in_what_was_read": outside.is_empty() && is_read,
         "logs": logs.collect::<Vec<_>>(),
         "outside": outside.iter().map(|row| row.place()).collect::<Vec<_>>(),
-        "shows": "of the logs named here and their ranges, that these are all reveals that the vault showed to a caller \
-                  of the tenant; only the tenant's own callers can reveal its values",
-        "does_not_show": "that no entry was held back (the whole log shows that); what happens in regions whose logs are \
-                          not named here; where a caller sits that is served by the tenant's own region, and where \
+        "shows": "of the logs named here and their ranges, that these are all reveals that the vault showed to a \
+                  caller of the tenant; only the tenant's own callers can reveal its values",
+        "does_not_show": "that no entry was held back (the whole log shows that); what happens in regions whose logs \
+                          are not named here; where a caller sits that is served by the tenant's own region, and where \
                           it takes what it was shown; where copies of the data directory are",
     })
 }

@@ -1,17 +1,19 @@
 //! What catalog and policies say, of the caller's own tenant: who can be shown a class, and what was granted. It is
 //! asked of the same judge that the vault decides by, as `config diff` asks it.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
 use serde_json::{Value, json};
 use vault_catalog::Account;
-use vault_domain::{Action, DataClass, Region, RevealLevel};
+use vault_domain::{Action, DataClass, Millis, Region, RevealLevel};
 use vault_policy::{PolicySet, Way};
 use vault_server::{Config, Environment, Reading};
 
+use super::document::Asked;
 use crate::{
     config_diff::WhenArguments,
     exit::{Exit, Failure},
+    timestamp,
 };
 
 /// What follows from the rules, and which rules they are.
@@ -21,6 +23,9 @@ pub(crate) struct Rules {
     pub(crate) fingerprint: String,
     /// Whose accounts.
     pub(crate) tenant: String,
+    /// When and from where it was asked who can, for policies that look at that.
+    pub(crate) at: Option<Millis>,
+    pub(crate) source: Option<IpAddr>,
     pub(crate) can: Vec<Can>,
     pub(crate) grants: Vec<Granted>,
 }
@@ -71,9 +76,22 @@ impl RuleFiles {
         &self.regions
     }
 
+    /// What these files say in the place of what a report says of them, asked in the same way.
+    pub(crate) fn anew(&self, asked: &Asked, regions: &[Region], stated: &Rules) -> Result<Rules, Failure> {
+        match asked {
+            Asked::Class(class) => {
+                let at =
+                    stated.at.ok_or_else(|| Failure::usage("the report does not say when its rules were asked"))?;
+                self.who_can(class, regions, &stated.tenant, &WhenArguments { at, source: stated.source })
+            }
+            _ => Ok(self.granted(&stated.tenant)),
+        }
+    }
+
     fn rules(&self, tenant: &str) -> Rules {
         let fingerprint = self.policies.fingerprint_hex();
-        Rules { fingerprint, tenant: tenant.to_owned(), can: Vec::new(), grants: Vec::new() }
+        let tenant = tenant.to_owned();
+        Rules { fingerprint, tenant, at: None, source: None, can: Vec::new(), grants: Vec::new() }
     }
 
     fn accounts<'a>(&'a self, tenant: &'a str) -> impl Iterator<Item = &'a Account> {
@@ -115,7 +133,7 @@ impl RuleFiles {
             }
         }
         let can = found.into_iter().map(|(can, with)| Can { with, ..can }).collect();
-        Ok(Rules { can, ..self.rules(tenant) })
+        Ok(Rules { at: Some(when.at), source: when.source, can, ..self.rules(tenant) })
     }
 
     /// All grants of the tenant's accounts.
@@ -140,6 +158,8 @@ impl Rules {
         json!({
             "fingerprint": self.fingerprint,
             "tenant": self.tenant,
+            "at": self.at.map(timestamp::show),
+            "source": self.source.map(|source| source.to_string()),
             "can": self.can.iter().map(Can::json).collect::<Vec<_>>(),
             "grants": self.grants.iter().map(Granted::json).collect::<Vec<_>>(),
         })
@@ -149,6 +169,8 @@ impl Rules {
         Some(Self {
             fingerprint: text(json, "fingerprint")?,
             tenant: text(json, "tenant")?,
+            at: perhaps(json, "at", |at| timestamp::parse(at).ok())?,
+            source: perhaps(json, "source", |source| source.parse().ok())?,
             can: json.get("can")?.as_array()?.iter().map(Can::read).collect::<Option<_>>()?,
             grants: json.get("grants")?.as_array()?.iter().map(Granted::read).collect::<Option<_>>()?,
         })
@@ -169,7 +191,7 @@ impl Can {
             region: text(json, "region")?,
             audience: text(json, "audience")?,
             level: text(json, "level")?,
-            purpose: json.get("purpose")?.as_str().map(str::to_owned),
+            purpose: perhaps(json, "purpose", |purpose| Some(purpose.to_owned()))?,
             with: texts(json.get("with")?)?,
         })
     }
@@ -202,6 +224,13 @@ impl Granted {
 
 fn text(json: &Value, name: &str) -> Option<String> {
     json.get(name)?.as_str().map(str::to_owned)
+}
+
+fn perhaps<T>(json: &Value, name: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
+    match json.get(name)? {
+        Value::Null => Some(None),
+        text => read(text.as_str()?).map(Some),
+    }
 }
 
 fn texts(json: &Value) -> Option<Vec<String>> {

@@ -1,15 +1,20 @@
 //! `tokenvault audit verify-report`: a report held against its own proofs, offline. Everything in it that follows from
 //! the rest is made anew and compared; every entry that is cited is read from the bytes that the log held.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
-use vault_ledger::{Checkpoint, Entry, LogProof, VerifierKey, leaf_hash};
+use vault_ledger::{Checkpoint, Entry, LogProof, TenantTag, VerifierKey, leaf_hash};
 
 use super::{
     document::{Asked, LogRead, Report, Row},
     facts::{self, place_of},
     folder, markdown,
+    rules::RuleFiles,
+    whole,
 };
 use crate::{
     audit_export::read_key,
@@ -32,6 +37,12 @@ pub(crate) struct VerifyReportArguments {
     /// A log's verifier key, or a file with it, that you got by another way; give it once for each log
     #[arg(long = "verifier-key", alias = "key", value_name = "KEY|FILE")]
     keys: Vec<String>,
+    /// The configuration whose catalog and policies a report of a class or of grants must be of
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A whole log, as `tokenvault audit export-log` wrote it: that nothing was left out; give it once for each log
+    #[arg(long = "log", value_name = "FOLDER")]
+    logs: Vec<PathBuf>,
     #[command(flatten)]
     output: OutputArguments,
 }
@@ -39,24 +50,44 @@ pub(crate) struct VerifyReportArguments {
 /// What does not hold.
 struct Broken(String);
 
+/// What a log's part of the report is held against, and what was found out about it.
+struct Held {
+    key: VerifierKey,
+    note: String,
+    /// Of the entries that are proved.
+    tenants: BTreeSet<TenantTag>,
+}
+
 type Holds<T = ()> = Result<T, Broken>;
 
 pub(crate) fn verify(arguments: &VerifyReportArguments) -> Result<Exit, Failure> {
     let keys: Vec<_> = arguments.keys.iter().map(|key| read_key(key)).collect::<Result<_, _>>()?;
     let text = folder::read_document(&arguments.folder)?;
-    let checked = check(arguments, &keys, &text);
+    let files = arguments.config.as_deref().map(RuleFiles::read).transpose()?;
+    let wholes = whole::origins(&arguments.logs)?;
+    let checked = check(arguments, &keys, &text).and_then(|(report, held)| match &files {
+        Some(files) => check_rules(files, report).map(|report| (report, held)),
+        None => Ok((report, held)),
+    });
+    let checked = match checked {
+        Ok((report, held)) => check_wholes(&wholes, &report, &held)?.map(|of_others| (report, of_others)),
+        Err(broken) => Err(broken),
+    };
     let mut record = json!({
         "folder": arguments.folder.display().to_string(),
         "verified": checked.is_ok(),
         "verifier_key_given": !keys.is_empty(),
     });
     let exit = match checked {
-        Ok(report) => {
+        Ok((report, of_others)) => {
             let proved = report.rows.iter().filter(|row| row.is_proved).count();
             output::add(&mut record, "report", report.asked.kind());
             output::add(&mut record, "entries_counted", report.rows.len());
             output::add(&mut record, "entries_proved", proved);
             output::add(&mut record, "numbers_rest_on_proofs_alone", proved == report.rows.len());
+            output::add(&mut record, "rules_compared", files.is_some());
+            output::add(&mut record, "nothing_left_out_of", wholes.iter().map(|(log, _)| &**log).collect::<Vec<_>>());
+            output::add(&mut record, "alike_of_other_tenants", of_others);
             Exit::Done
         }
         Err(Broken(problem)) => {
@@ -74,7 +105,7 @@ pub(crate) fn verify(arguments: &VerifyReportArguments) -> Result<Exit, Failure>
     Ok(exit)
 }
 
-fn check(arguments: &VerifyReportArguments, keys: &[VerifierKey], text: &str) -> Holds<Report> {
+fn check(arguments: &VerifyReportArguments, keys: &[VerifierKey], text: &str) -> Holds<(Report, Vec<Held>)> {
     let document: Value =
         serde_json::from_str(text).map_err(|error| broken(format!("report.json is no JSON: {error}")))?;
     let report = Report::read(&document).ok_or_else(|| broken("report.json is no report of this version"))?;
@@ -86,7 +117,7 @@ fn check(arguments: &VerifyReportArguments, keys: &[VerifierKey], text: &str) ->
     if let Some(odd) = there.difference(&expected).next() {
         return Err(broken(format!("{} is nothing that the report names", odd.display())));
     }
-    let mut rows = report.rows.iter().peekable();
+    let (mut rows, mut held) = (report.rows.iter().peekable(), Vec::new());
     for (place, log) in report.logs.iter().enumerate() {
         if report.logs.iter().take(place).any(|before| before.region == log.region) {
             return Err(broken(format!("{} stands there twice", log.region)));
@@ -95,7 +126,7 @@ fn check(arguments: &VerifyReportArguments, keys: &[VerifierKey], text: &str) ->
         while let Some(row) = rows.next_if(|row| row.region == log.region) {
             own.push(row);
         }
-        check_log(arguments, keys, &report, log, &own)?;
+        held.push(check_log(arguments, keys, &report, log, &own)?);
     }
     if let Some(row) = rows.next() {
         return Err(broken(format!("{} is of no log that the report names, or out of order", row.place())));
@@ -103,6 +134,7 @@ fn check(arguments: &VerifyReportArguments, keys: &[VerifierKey], text: &str) ->
     if let Some(unused) = keys.iter().find(|key| report.logs.iter().all(|log| log.origin != key.origin().as_str())) {
         return Err(broken(format!("the report names no log {} that the key given could be of", unused.origin())));
     }
+    check_examples(&report)?;
     let anew = report.json();
     if let Some(pointer) = difference(&document, &anew, String::new()) {
         return Err(broken(format!("report.json{pointer} is not what the entries come to")));
@@ -111,7 +143,52 @@ fn check(arguments: &VerifyReportArguments, keys: &[VerifierKey], text: &str) ->
     if page != markdown::page(&anew) {
         return Err(broken("report.md does not say what report.json does"));
     }
-    Ok(report)
+    Ok((report, held))
+}
+
+/// Whether the rules of a report are those of these files.
+fn check_rules(files: &RuleFiles, report: Report) -> Holds<Report> {
+    let Some(stated) = &report.rules else { return Err(broken("the report rests on no catalog and no policies")) };
+    let regions: Vec<_> = report.logs.iter().map(|log| log.region.clone()).collect();
+    let anew = files.anew(&report.asked, &regions, stated).map_err(|failure| broken(failure.message()))?;
+    if anew == *stated { Ok(report) } else { Err(broken("the report rests on another catalog or other policies")) }
+}
+
+/// Holds the report against the whole logs that were given; how many entries of other tenants are alike.
+fn check_wholes(wholes: &[(String, &Path)], report: &Report, held: &[Held]) -> Result<Holds<u64>, Failure> {
+    if !wholes.is_empty() && matches!(report.asked, Asked::Subject(..)) {
+        return Err(Failure::usage("--log: which entries concern a token, the vault alone can tell"));
+    }
+    let mut of_others = 0;
+    for (origin, folder) in wholes {
+        let Some((log, held)) = report.logs.iter().zip(held).find(|(log, _)| log.origin == *origin) else {
+            return Ok(Err(broken(format!("{} is of no log that the report names", folder.display()))));
+        };
+        match whole::check(folder, &held.key, &held.note, report, log, &held.tenants)? {
+            Err(problem) => return Ok(Err(broken(format!("{}: {problem}", folder.display())))),
+            Ok(whole::Beside { missing: Some(index), .. }) => {
+                return Ok(Err(broken(format!("{}/{index} is in the log and not in the report", log.region))));
+            }
+            Ok(beside) => of_others += beside.of_others,
+        }
+    }
+    Ok(Ok(of_others))
+}
+
+/// Whether each entry that must have a proof has one, and of each kind there is an example.
+fn check_examples(report: &Report) -> Holds {
+    let mut kinds = BTreeMap::new();
+    for row in &report.rows {
+        let of = report.asked.examples_of(row);
+        if of.is_empty() && !row.is_proved {
+            return Err(broken(format!("{} has no proof", row.place())));
+        }
+        of.into_iter().for_each(|kind| *kinds.entry(kind).or_default() |= row.is_proved);
+    }
+    match kinds.into_iter().find(|(_, is_proved): &(String, bool)| !is_proved) {
+        Some((kind, _)) => Err(broken(format!("no entry of {kind} has a proof"))),
+        None => Ok(()),
+    }
 }
 
 /// A log's checkpoint, range and entries.
@@ -121,7 +198,7 @@ fn check_log(
     report: &Report,
     log: &LogRead,
     rows: &[&Row],
-) -> Holds {
+) -> Holds<Held> {
     let region = log.region.as_str();
     let read = |name: PathBuf| {
         folder::read(&arguments.folder, &name).map_err(|error| broken(format!("{}: {error}", name.display())))
@@ -150,7 +227,7 @@ fn check_log(
         return Err(broken(format!("the range of {region} lies outside of its checkpoint")));
     }
     check_counts(&report.asked, log, rows)?;
-    let mut callers = BTreeMap::new();
+    let (mut callers, mut tenants) = (BTreeMap::new(), BTreeSet::new());
     let mut before = None;
     for row in rows {
         if before.is_some_and(|before| before >= row.index) {
@@ -163,6 +240,7 @@ fn check_log(
             let entry = proved(row, &text, &note, key)?;
             // Equal tags are equal callers: a name that was changed in one of several entries is told by the others.
             if let Some(sealed) = facts::sealed(&entry) {
+                tenants.insert(sealed.tenant_tag);
                 let caller = (row.entry.tenant.as_str(), row.entry.principal.as_str());
                 if *callers.entry(sealed.principal_tag).or_insert(caller) != caller {
                     return Err(broken(format!("{} names another caller than an entry of the same one", row.place())));
@@ -170,7 +248,7 @@ fn check_log(
             }
         }
     }
-    Ok(())
+    Ok(Held { key: key.clone(), note, tenants })
 }
 
 /// Whether so many entries can have been read and counted.

@@ -99,13 +99,25 @@ pub(crate) fn check_folder<S: LogFilesSource>(
     from: LogPosition,
     watch: Watch<'_>,
 ) -> Result<Ended, Failure> {
+    check_entries(files, key, outside, from, watch, |_, _| Ok(()))
+}
+
+/// Checks a log as files, and shows its entries; what was shown counts if all ends well.
+pub(crate) fn check_entries<S: LogFilesSource>(
+    files: &S,
+    key: &VerifierKey,
+    outside: &[Outside],
+    from: LogPosition,
+    watch: Watch<'_>,
+    each: impl FnMut(u64, &Entry) -> Result<(), Failure>,
+) -> Result<Ended, Failure> {
     let run = || {
         let own = Outside { whose: "the checkpoint of the folder".to_owned(), note: String::new() };
         let note = files.checkpoint()?.ok_or_else(|| bad("the checkpoint is missing"))?;
         let head = open(&Outside { note: note.clone(), ..own.clone() }, key)?;
         let mut run = Run::new(head.size.0, from, key, outside)?;
         run.expect(&own.whose, head, &note);
-        run.all(&Tiles(files), watch, |_| Ok(Vec::new()), |_, _| Ok(()))
+        run.all(&Tiles(files), watch, |_| Ok(Vec::new()), each)
     };
     ended(run())
 }

@@ -84,7 +84,7 @@ impl Engine {
         let filters = filters(&query, &scope.vault.keys, &tenant);
         let begun = async || {
             let (from, to) = bounds(&reader, range, (query.from, query.until), journal.size()).await?;
-            let search = Search::new(&scope, tenant.clone(), query, (self.clock.clone(), call.deadline)).await?;
+            let search = Search::new(&scope, tenant.clone(), query, None, (self.clock.clone(), call.deadline)).await?;
             Ok::<_, Error>((search, from, to))
         };
         let (Search { finder, .. }, from, to) = match begun().await {
