@@ -358,6 +358,13 @@ async fn what_was_done_with_a_token_is_found_though_it_looks_like_a_uuid() {
         decision: None,
         data_class: DataClass::parse("device").ok(),
         token: Some(TokenText::new(token)),
+        audience: None,
+        entry_purpose: None,
+        entry_reference: None,
+        reason: None,
+        source: None,
+        request_id: None,
+        oldest_first: false,
         page_size: 10,
         page_token: None,
     };
