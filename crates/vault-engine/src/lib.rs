@@ -74,8 +74,9 @@ pub use rules::{Applied, ApplyError};
 pub use vault_journal::{Receipt, SignedCheckpoint};
 pub use vault_keys::{CheckKeys, Checked, KeysError, Passphrase, RootKey, create_private, read_private};
 pub use vault_ledger::{
-    AddCheckpoint, CertificateSha256, Checkpoint, Entry, ExportFormat, Group, Issuer, Matter, Note, Outcome, People, PolicyFault,
-    PolicyWitness, TraceId, TreeHash, TreeSize, VerifierKey, WITNESS_POLICY_BYTES_MAX, WitnessKey, WitnessPolicy,
+    AddCheckpoint, CertificateSha256, Checkpoint, Entry, ExportFormat, Group, Issuer, Matter, Note, Outcome, People,
+    PolicyFault, PolicyWitness, TraceId, TreeHash, TreeSize, VerifierKey, WITNESS_POLICY_BYTES_MAX, WitnessKey,
+    WitnessPolicy,
 };
 pub use vault_policy::{PolicyError, PolicySet, PolicySource};
 pub use vault_store::{Memory, ReadError, Statistics, is_store};

@@ -12,11 +12,7 @@ use vault_keys::RegionKeys;
 use vault_ledger::{ExportAsked, ExportFormat, ExportManifest, Exported, ExportedBytes, LedgerError, log_time};
 use vault_store::{Reader, table::Entries};
 
-use super::{
-    AccessLogQuery, FoundEntry, Search,
-    prove::newest,
-    tail::Tail,
-};
+use super::{AccessLogQuery, FoundEntry, Search, prove::newest, tail::Tail};
 use crate::{Engine, call::Call, error::Error};
 
 /// Which entries are looked at, by their index.

@@ -205,12 +205,14 @@ class GetCheckpointRequest(_message.Message):
     def __init__(self, region: _Optional[str] = ...) -> None: ...
 
 class GetCheckpointResponse(_message.Message):
-    __slots__ = ("checkpoint", "verifier_key")
+    __slots__ = ("checkpoint", "verifier_key", "witnessed_checkpoint")
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     VERIFIER_KEY_FIELD_NUMBER: _ClassVar[int]
+    WITNESSED_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     checkpoint: str
     verifier_key: str
-    def __init__(self, checkpoint: _Optional[str] = ..., verifier_key: _Optional[str] = ...) -> None: ...
+    witnessed_checkpoint: str
+    def __init__(self, checkpoint: _Optional[str] = ..., verifier_key: _Optional[str] = ..., witnessed_checkpoint: _Optional[str] = ...) -> None: ...
 
 class GetEntryRequest(_message.Message):
     __slots__ = ("region", "purpose", "reference", "index")
@@ -329,7 +331,7 @@ class TailAccessLogResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[AccessLogEntry, _Mapping[str, object]]]] = ..., next_index: _Optional[int] = ..., log_size: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ...) -> None: ...
 
 class ExportAccessLogRequest(_message.Message):
-    __slots__ = ("region", "purpose", "reference", "format", "from_index", "until_index", "from_ms", "until_ms", "principal", "action", "decision", "data_class", "token")
+    __slots__ = ("region", "purpose", "reference", "format", "from_index", "until_index", "from_ms", "until_ms", "principal", "action", "decision", "data_class", "token", "audience", "entry_purpose", "entry_reference", "reason", "source", "request_id")
     REGION_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
@@ -343,6 +345,12 @@ class ExportAccessLogRequest(_message.Message):
     DECISION_FIELD_NUMBER: _ClassVar[int]
     DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     region: str
     purpose: str
     reference: str
@@ -356,7 +364,13 @@ class ExportAccessLogRequest(_message.Message):
     decision: str
     data_class: str
     token: str
-    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., format: _Optional[str] = ..., from_index: _Optional[int] = ..., until_index: _Optional[int] = ..., from_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., principal: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., data_class: _Optional[str] = ..., token: _Optional[str] = ...) -> None: ...
+    audience: str
+    entry_purpose: str
+    entry_reference: str
+    reason: str
+    source: str
+    request_id: str
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., format: _Optional[str] = ..., from_index: _Optional[int] = ..., until_index: _Optional[int] = ..., from_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., principal: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., data_class: _Optional[str] = ..., token: _Optional[str] = ..., audience: _Optional[str] = ..., entry_purpose: _Optional[str] = ..., entry_reference: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ExportAccessLogResponse(_message.Message):
     __slots__ = ("data", "next_index", "receipt", "manifest", "verifier_key")
