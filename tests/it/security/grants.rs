@@ -29,7 +29,7 @@ struct Row {
     served: &'static [Role],
 }
 
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 18] = [
     Row {
         method: "tokenvault.v1.TokenService/Tokenize",
         action: "tokenize",
