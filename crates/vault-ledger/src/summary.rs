@@ -3,7 +3,7 @@
 //!
 //! Rows are derived: they prove nothing, can be dropped and built again, and no entry that is shown rests on one. A row
 //! may say that a run could match when it does not; it never says that it can't when it does. What rests on rows is
-//! that nothing was left out, and counts: [`Summary::hides`] and [`Summary::counts_like`] hold them against the entries.
+//! that nothing was left out, and counts: [`Summary::hides`] and [`Summary::counts_like`] hold them against entries.
 //!
 //! # Layout, version 2
 //!

@@ -321,7 +321,7 @@ async fn a_page_token_is_good_for_its_own_question_alone() {
     bad.push(format!("{}{}", "7".repeat(16), &good[16..]));
     // Nothing left to look at, and more than there is.
     bad.push(format!("{}{}", "0".repeat(32), &good[32..]));
-    bad.push(format!("{}{}", format!("{:016x}{:016x}", 0, 1 << 40), &good[32..]));
+    bad.push(format!("{:016x}{:016x}{}", 0, 1_u64 << 40, &good[32..]));
     bad.push("0".repeat(100_000));
     for page_token in bad.iter().filter(|page_token| **page_token != good) {
         assert_refused(&vault, auditor.query(next(page_token)), invalid).await;
