@@ -40,7 +40,7 @@ fn stopped() -> (DevVault, Vec<String>) {
     let mut vault = DevVault::start();
     vault.tokens("email", &["ada@example.com"]);
     let key = |log: &str| {
-        let line = format!("audit checkpoint --region {log} --output json");
+        let line = format!("audit checkpoint --region {log} --output jsonl");
         let checkpoint = vault.run("auditor", &line, "").with(0).lines().remove(0);
         checkpoint["verifier_key"].as_str().unwrap().to_owned()
     };

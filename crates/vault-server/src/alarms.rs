@@ -1,6 +1,6 @@
-//! What goes wrong without a call that fails, looked at every few seconds: a disk that runs full, a log whose checkpoints
-//! or whose index stay behind, a clock that jumps. Each is told once when it begins, again while it lasts, and once when
-//! it is over (PCI DSS 10.7.2); docs/AUDIT.md says what to do. What goes out of the machine has its own
+//! What goes wrong without a call that fails, looked at every few seconds: a disk that runs full, a log whose
+//! checkpoints or whose index stay behind, a clock that jumps. Each is told once when it begins, again while it lasts,
+//! and once when it is over (PCI DSS 10.7.2); docs/AUDIT.md says what to do. What goes out of the machine has its own
 //! [`Standing`](vault_engine::Standing).
 
 use std::{

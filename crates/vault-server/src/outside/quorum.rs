@@ -239,7 +239,7 @@ impl Watched {
         let kept = match vault_engine::read_note(&file) {
             Ok(kept) => kept,
             Err(error) => {
-                tracing::warn!(%error, file = %file.display(), "the witnessed checkpoint can't be read: another will be made");
+                tracing::warn!(%error, file = %file.display(), "the witnessed checkpoint can't be read");
                 None
             }
         };
