@@ -26,5 +26,6 @@ mod python;
 mod serve;
 mod served;
 mod shell;
+mod syslog;
 mod witness;
 mod witnessing;
