@@ -29,5 +29,6 @@ mod report;
 mod serve;
 mod served;
 mod shell;
+mod syslog;
 mod witness;
 mod witnessing;

@@ -99,13 +99,16 @@ impl Drop for Witness {
 
 /// One request over HTTP/1.1.
 pub(crate) fn exchange(address: SocketAddr, line: &str, body: &[u8]) -> Option<(u16, String)> {
+    exchange_of(address, line, body, body.len())
+}
+
+/// The same with a body that is said to be of this length.
+pub(crate) fn exchange_of(address: SocketAddr, line: &str, body: &[u8], length: usize) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    let length = body.len();
     let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).ok()?;
-    // Who is refused for its length is refused before all of it is read.
-    let _taken = stream.write_all(body).is_ok();
+    stream.write_all(body).ok()?;
     let mut answer = Vec::new();
     let _to_the_end = stream.read_to_end(&mut answer).is_ok();
     let answer = String::from_utf8(answer).ok()?;

@@ -188,8 +188,8 @@ impl Engine {
     }
 
     /// The same, unless `speaks_against` knows of something outside that speaks against the stores as they are: it is
-    /// asked when all logs are open and no entry was written yet, so that an old copy of a log does not go on as a second
-    /// history of it.
+    /// asked when all logs are open and no entry was written yet, so that an old copy of a log does not go on as a
+    /// second history of it.
     ///
     /// # Errors
     /// When anything is not as it must be; with what `speaks_against` says.

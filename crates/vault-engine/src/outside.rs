@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::{sync::watch, task::JoinHandle};
-use vault_domain::limits;
+use vault_domain::{Millis, limits};
 use vault_journal::{Journal, SignedCheckpoint};
 use vault_ledger::{TreeHash, TreeSize, VerifierKey};
 use vault_store::Reader;
@@ -116,6 +116,32 @@ impl OutsideLog {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.journal.size()
+    }
+
+    /// Bytes that can still be written on the store's disk.
+    ///
+    /// # Errors
+    /// When that can't be found out.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        Ok(self.reader.space()?.available_bytes)
+    }
+
+    /// Entries that the derived index does not have yet.
+    #[must_use]
+    pub fn unindexed(&self) -> u64 {
+        self.size().saturating_sub(self.journal.index_progress().entries())
+    }
+
+    /// Whether the index met something that it could not read, and stopped.
+    #[must_use]
+    pub fn index_has_stopped(&self) -> bool {
+        self.journal.index_progress().stopped()
+    }
+
+    /// How far the log's time is ahead of the wall clock: calls that bear a time are refused until it has caught up.
+    #[must_use]
+    pub fn time_ahead(&self, wall: Millis) -> Duration {
+        Duration::from_millis(self.journal.now(wall).0.saturating_sub(wall.0))
     }
 
     /// Proves that the tree of the first `new` entries begins with that of the first `old`.

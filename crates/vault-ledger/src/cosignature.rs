@@ -1,5 +1,5 @@
-//! Cosignatures of witnesses (c2sp.org/tlog-cosignature, `cosignature/v1`, Ed25519): a signature line of a checkpoint by
-//! which a third party says that it saw the log grow to this size, and at no time shrink or change.
+//! Cosignatures of witnesses (c2sp.org/tlog-cosignature, `cosignature/v1`, Ed25519): a signature line of a checkpoint
+//! by which a third party says that it saw the log grow to this size, and at no time shrink or change.
 //!
 //! ```text
 //! signed message = "cosignature/v1" 0x0A "time " <seconds since 1970, decimal> 0x0A <text of the checkpoint>

@@ -10,7 +10,7 @@
 //! | `entry` | one attempt as bytes: [`Entry`], [`EntryBuilder`], [`People`] |
 //! | `tree` | [`leaf_hash`], [`Frontier`], proofs and their verification |
 //! | `note`, `checkpoint`, `proof` | signed text: [`VerifierKey`], [`Checkpoint`], [`LogProof`] |
-//! | `cosignature`, `add_checkpoint`, `witness_policy` | what logs and witnesses say to each other, and whose word counts |
+//! | `cosignature`, `add_checkpoint`, `witness_policy` | between logs and witnesses, and whose word counts |
 //! | `export` | what a part of the log that was written out is: [`ExportManifest`], signed |
 //! | `log_files` | a log as files of c2sp.org/tlog-tiles: [`LogFiles`] writes them |
 //! | `log_check` | [`LogCheck`] holds every entry and tile of a log against signed heads, from a [`LogSource`] |

@@ -268,6 +268,11 @@ impl Config {
         self.syslog.as_ref()
     }
 
+    /// Below this much free space, in bytes, what needs an entry is refused.
+    pub(crate) fn free_bytes_min(&self) -> u64 {
+        self.free_bytes_min
+    }
+
     /// This node's name.
     pub(crate) fn node(&self) -> &str {
         &self.node

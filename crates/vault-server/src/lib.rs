@@ -5,6 +5,7 @@
 #![allow(missing_debug_implementations, reason = "servers hold keys")]
 
 mod access_token;
+mod alarms;
 mod coalesce;
 mod config;
 mod convert;

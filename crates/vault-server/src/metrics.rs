@@ -26,6 +26,7 @@ use vault_domain::{Millis, Reason};
 use vault_engine::{Engine, Measured};
 
 use crate::{
+    alarms::Alarms,
     outside::Outside,
     reloads::ReloadCount,
     server::StartError,
@@ -66,7 +67,12 @@ impl Drop for Open {
 }
 
 impl Metrics {
-    pub(crate) fn new(tls: Arc<Tls>, engine: &Arc<Engine>, reloads: Arc<ReloadCount>, outside: Arc<Outside>) -> Self {
+    pub(crate) fn new(
+        tls: Arc<Tls>,
+        engine: &Arc<Engine>,
+        reloads: Arc<ReloadCount>,
+        (outside, alarms): (Arc<Outside>, Arc<Alarms>),
+    ) -> Self {
         let mut registry = Registry::with_prefix("tokenvault");
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Which version this is", build);
@@ -77,6 +83,7 @@ impl Metrics {
         registry.register("handshakes_refused", help, handshakes_refused.clone());
         let rules = RulesCollector { engine: Arc::downgrade(engine), reloads, tls: tls.clone() };
         registry.register_collector(Box::new(rules));
+        registry.register_collector(Box::new(AlarmCollector(alarms)));
         let (engine, clock) = (Arc::downgrade(engine), tls.clone());
         registry.register_collector(Box::new(OutsideCollector { engine, outside, tls: clock }));
         registry.register_collector(Box::new(TlsCollector(tls)));
@@ -249,6 +256,30 @@ impl Collector for OutsideCollector {
         }
         let help = "Attempts since the start to have a checkpoint taken outside that failed";
         failures.encode(encoder.encode_descriptor("outside_failures", help, None, failures.metric_type())?)
+    }
+}
+
+/// What goes wrong without a call that fails.
+struct AlarmCollector(Arc<Alarms>);
+
+impl fmt::Debug for AlarmCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AlarmCollector")
+    }
+}
+
+impl Collector for AlarmCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (levels, alarms) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
+        for ((kind, log), level) in self.0.levels() {
+            let labels = vec![("alarm", kind.name().to_owned()), ("log", log)];
+            levels.get_or_create(&labels).set(gauge(level.value));
+            alarms.get_or_create(&labels).set(i64::from(level.is_wrong));
+        }
+        let help = "What an alarm goes by: bytes that are free, entries, or seconds";
+        levels.encode(encoder.encode_descriptor("alarm_level", help, None, levels.metric_type())?)?;
+        let help = "1 while something is wrong that docs/AUDIT.md names";
+        alarms.encode(encoder.encode_descriptor("alarm", help, None, alarms.metric_type())?)
     }
 }
 

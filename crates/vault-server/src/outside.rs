@@ -70,7 +70,7 @@ impl Outside {
     /// inside of a runtime.
     ///
     /// # Errors
-    /// With the one that does, and what to do; where the configuration demands all of them, with one that can't be asked.
+    /// With the one that does, and what to do; where the configuration demands all, with one that can't be asked.
     pub(crate) fn speaks_against(&self, logs: &[OutsideLog]) -> Result<(), String> {
         match &self.quorum {
             Some(quorum) => tokio::runtime::Handle::current().block_on(quorum.speaks_against(logs)),

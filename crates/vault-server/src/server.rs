@@ -20,6 +20,7 @@ use vault_engine::{Applied, ApplyError, Engine, OutsideLog, PolicySet, Refusal, 
 
 use crate::{
     access_token::AccessTokens,
+    alarms::Alarms,
     coalesce::Coalescing,
     config::{Config, ConfigError},
     door::Door,
@@ -111,6 +112,7 @@ impl Server {
         let access_tokens = AccessTokens::open(&config, &clock)?;
         let outside = Arc::new(Outside::open(&config, &clock)?);
         let asked = outside.clone();
+        let alarms = Arc::new(Alarms::new(clock.clone(), config.free_bytes_min()));
         let opening = move || {
             let engine_config = config.engine()?;
             let root = config.root_key(&*entropy)?;
@@ -123,11 +125,12 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let streams = Streams::new(stopping.clone());
         let mut background = outside.start(&engine);
+        background.push(tokio::spawn(alarms.clone().watch(engine.outside_logs())));
         let witnessed = outside.clone();
         let door =
             Arc::new(Door::new(engine.clone(), access_tokens, health_server, streams.clone(), reflection, witnessed));
         let reloads = Arc::new(ReloadCount::default());
-        let metrics = Arc::new(Metrics::new(tls.clone(), &engine, reloads.clone(), outside));
+        let metrics = Arc::new(Metrics::new(tls.clone(), &engine, reloads.clone(), (outside, alarms)));
         let metrics_address = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
         background.push(tokio::spawn(flush(engine.clone())));
         background.extend(metrics_listener.map(|listener| tokio::spawn(metrics::serve(listener, metrics.clone()))));

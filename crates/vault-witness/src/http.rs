@@ -156,12 +156,14 @@ where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let too_long = || plain(StatusCode::PAYLOAD_TOO_LARGE, "a request must be at most 260 KiB\n".to_owned());
+    if body.size_hint().lower() > u64::try_from(ADD_CHECKPOINT_BYTES_MAX).unwrap_or(u64::MAX) {
+        return too_long();
+    }
     let read = Limited::new(body, ADD_CHECKPOINT_BYTES_MAX).collect();
     let body = match tokio::time::timeout(READ_DEADLINE, read).await {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            return plain(StatusCode::PAYLOAD_TOO_LARGE, "a request must be at most 260 KiB\n".to_owned());
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return too_long(),
         Ok(Err(_)) => return plain(StatusCode::BAD_REQUEST, "the request broke off\n".to_owned()),
         Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the request must come within 10 s\n".to_owned()),
     };

@@ -2,9 +2,9 @@
 //! log only grew since. Whoever holds such a cosigned checkpoint knows that there is no second history that this
 //! witness would vouch for.
 //!
-//! It must never sign two checkpoints of a log of which neither continues the other, whatever comes over the network and
-//! whenever the process ends: what it is about to sign is on the disk before the signature leaves. It knows nothing of
-//! vaults, and sees no entry: sizes and hashes alone.
+//! It must never sign two checkpoints of a log of which neither continues the other, whatever comes over the network
+//! and whenever the process ends: what it is about to sign is on the disk before the signature leaves. It knows nothing
+//! of vaults, and sees no entry: sizes and hashes alone.
 //!
 //! | module | what |
 //! |---|---|

@@ -32,8 +32,8 @@ pub enum OpenError {
     },
     /// The state of a log is not what this witness wrote.
     #[error(
-        "{path}: what this witness remembers of a log does not verify ({source}). Whoever changed it could make it vouch \
-         for a second history: restore the file, or begin anew under another key"
+        "{path}: what this witness remembers of a log does not verify ({source}). Whoever changed it could make it \
+         vouch for a second history: restore the file, or begin anew under another key"
     )]
     State {
         /// Its file.
@@ -184,12 +184,7 @@ impl Witness {
     fn contradicted(&self, log: &Log, before: &TreeHead, now: &Checkpoint, note: &Note<'_>, key: &VerifierKey) {
         let (origin, size, before_size) = (now.origin.as_str(), now.head.size.0, before.size.0);
         if size != before_size || now.head.root == before.root {
-            tracing::warn!(
-                origin,
-                size,
-                before_size,
-                "a checkpoint came without a proof that it continues the one before"
-            );
+            tracing::warn!(origin, size, before_size, "a checkpoint came without a proof of what is before it");
             return;
         }
         let path = self.folder.evidence(&log.hash);

@@ -401,15 +401,15 @@ pub(crate) static KEYS: [Key; 43] = [
     },
     Key {
         path: "witnesses.require_at_start",
-        meaning: "Whether a start is refused while a witness can't be asked how far the logs were. A witness that knows \
-                  a longer log refuses it in any case.",
+        meaning: "Whether a start is refused while a witness can't be asked how far the logs were. A witness that \
+                  knows a longer log refuses it in any case.",
         kind: Kind::Word(&["on", "off"], ""),
         absent: Absent::Word("off"),
     },
     Key {
         path: "syslog.address",
-        meaning: "The host and port of a collector of logs that new checkpoints are sent to (RFC 5424). Without it, none \
-                  is sent.",
+        meaning: "The host and port of a collector of logs that new checkpoints are sent to (RFC 5424). Without it, \
+                  none is sent.",
         kind: Kind::Name("^([A-Za-z0-9.-]{1,255}|\\[[0-9A-Fa-f:.]{2,45}\\]):[0-9]{1,5}$", is_host_and_port),
         absent: Absent::Unset,
     },

@@ -1,12 +1,12 @@
-//! New checkpoints as messages of syslog (RFC 5424), one a second of each log at most: over TLS (RFC 5425) or TCP, where
-//! each message stands behind its length (RFC 6587 section 3.4.1), or over UDP (RFC 5426).
+//! New checkpoints as messages of syslog (RFC 5424), one a second of each log at most: over TLS (RFC 5425) or TCP,
+//! where each message stands behind its length (RFC 6587 section 3.4.1), or over UDP (RFC 5426).
 //!
 //! ```text
 //! <109>1 2026-11-22T10:30:00.123Z node-1 tokenvault 4711 checkpoint
 //!     [checkpoint@32473 origin="…" size="…" root="<base64>"] <byte order mark><the signed note>
 //! ```
 //!
-//! Syslog has no acknowledgement: taken means that the kernel, or the collector's TLS, took it. Only a witness says more.
+//! Syslog has no acknowledgement: taken means that the kernel, or the TLS, took it. Only a witness says more.
 
 use std::{sync::Arc, time::Duration};
 
