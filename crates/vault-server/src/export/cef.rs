@@ -1,8 +1,8 @@
 //! CEF (ArcSight Common Event Format, version 0), without a syslog header.
 //!
-//! In the header a backslash and a pipe are escaped, in the extension a backslash and an equals sign; line ends and other
-//! control characters, which no field of an entry should hold, are escaped or replaced in both: what a caller chose can
-//! end neither a field nor a line.
+//! In the header a backslash and a pipe are escaped, in the extension a backslash and an equals sign; line ends and
+//! other control characters, which no field of an entry should hold, are escaped or replaced in both: what a caller
+//! chose can end neither a field nor a line.
 
 use vault_proto::v1::AccessLogEntry;
 

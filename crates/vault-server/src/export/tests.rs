@@ -1,4 +1,5 @@
-//! What callers chose ends no cell, no field and no line; the rest is shown through the doors, in tests/it/api/export.rs.
+//! What callers chose ends no cell, no field and no line; the rest is shown through the doors, in
+//! tests/it/api/export.rs.
 
 use vault_proto::v1::{AccessLogItems, Receipt};
 
