@@ -83,7 +83,8 @@ def ocsf(file):
         assert metadata["product"]["name"] and set(event["src_endpoint"]) & {"ip", "uid"}
         assert "name" in event.get("database", {"name": ""}) and "type_id" in event.get("database", {"type_id": 0})
         # Datastore Activity has no place for the name of the call: what it is, is its activity.
-        action = event["api"]["operation"] if "api" in event else {9: "tokenize", 10: "detokenize"}[event["activity_id"]]
+        of_data = {9: "tokenize", 10: "detokenize"}
+        action = event["api"]["operation"] if "api" in event else of_data[event["activity_id"]]
         yield {
             "index": metadata["sequence"],
             "leaf": metadata["uid"],

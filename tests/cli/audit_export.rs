@@ -13,7 +13,7 @@ fn vault() -> (DevVault, String) {
     let vault = DevVault::start();
     let tokens = vault.tokens("email", &["ada@example.com", "bob@example.com"]);
     vault.run("payments", &format!("detokenize --class email {SETTLE}"), &tokens[0]).with(0);
-    vault.run("loader", &format!("tokenize --class email --reference -1/2 {LOAD}"), "eve@example.com").with(0);
+    vault.run("loader", &format!("tokenize --class email --reference=-1/2 {LOAD}"), "eve@example.com").with(0);
     let own = vault.run("auditor", "audit checkpoint --region eu", "").with(0).lines().remove(0);
     (vault, own["verifier_key"].as_str().unwrap().to_owned())
 }

@@ -5,8 +5,8 @@
 //! <one JSON object>
 //! ```
 //!
-//! as the text of a signed note. The first line can't be an origin, which has no blanks, and the second one is no number:
-//! no reader of checkpoints takes a manifest for one, and no checkpoint begins with this line.
+//! as the text of a signed note. The first line can't be an origin, which has no blanks, and the second one is no
+//! number: no reader of checkpoints takes a manifest for one, and no checkpoint begins with this line.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};

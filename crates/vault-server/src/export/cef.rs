@@ -1,8 +1,8 @@
 //! CEF (ArcSight Common Event Format, version 0), without a syslog header.
 //!
-//! In the header a backslash and a pipe are escaped, in the extension a backslash and an equals sign; line ends and other
-//! control characters, which no field of an entry should hold, are escaped or replaced in both: what a caller chose can
-//! end neither a field nor a line.
+//! In the header a backslash and a pipe are escaped, in the extension a backslash and an equals sign; line ends and
+//! other control characters, which no field of an entry should hold, are escaped or replaced in both: what a caller
+//! chose can end neither a field nor a line.
 
 use vault_proto::v1::AccessLogEntry;
 
@@ -31,35 +31,26 @@ pub(super) fn line(entry: &AccessLogEntry) -> String {
         ("reason", entry.reason.clone()),
         ("duser", entry.explained_principal.clone()),
         ("cnt", entry.count.to_string()),
-        ("cn1Label", "logIndex".to_owned()),
-        ("cn1", index.to_string()),
-        ("cn2Label", "items".to_owned()),
-        ("cn2", items.to_string()),
-        ("cs1Label", "logOrigin".to_owned()),
-        ("cs1", origin.to_owned()),
-        ("cs2Label", "leafHash".to_owned()),
-        ("cs2", leaf),
-        ("cs3Label", "dataClasses".to_owned()),
-        ("cs3", classes.join(" ")),
-        ("cs4Label", "purpose".to_owned()),
-        ("cs4", entry.purpose.clone()),
-        ("cs5Label", "reference".to_owned()),
-        ("cs5", entry.reference.clone()),
-        ("cs6Label", "audience".to_owned()),
-        ("cs6", entry.audience.clone()),
-        ("flexString1Label", "policies".to_owned()),
-        ("flexString1", entry.policy_ids.join(" ")),
-        ("flexString2Label", "policyVersion".to_owned()),
-        ("flexString2", entry.policy_version.clone()),
     ];
-    let mut line = format!("CEF:0|{header}|");
-    let mut separator = "";
-    // The address is of a kind of its own in CEF: empty it would be none.
-    for (key, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
-        line.push_str(&format!("{separator}{key}={}", escaped(value, '=')));
-        separator = " ";
-    }
-    line
+    let labelled = [
+        ("cn1", "logIndex", index.to_string()),
+        ("cn2", "items", items.to_string()),
+        ("cs1", "logOrigin", origin.to_owned()),
+        ("cs2", "leafHash", leaf),
+        ("cs3", "dataClasses", classes.join(" ")),
+        ("cs4", "purpose", entry.purpose.clone()),
+        ("cs5", "reference", entry.reference.clone()),
+        ("cs6", "audience", entry.audience.clone()),
+        ("flexString1", "policies", entry.policy_ids.join(" ")),
+        ("flexString2", "policyVersion", entry.policy_version.clone()),
+    ];
+    // What is empty is left out: an address, for one, has to be an address.
+    let plain = fields.iter().filter(|(_, value)| !value.is_empty());
+    let plain = plain.map(|(key, value)| format!("{key}={}", escaped(value, '=')));
+    let labelled = labelled.iter().filter(|(.., value)| !value.is_empty());
+    let labelled = labelled.map(|(key, label, value)| format!("{key}Label={label} {key}={}", escaped(value, '=')));
+    let extension: Vec<_> = plain.chain(labelled).collect();
+    format!("CEF:0|{header}|{}", extension.join(" "))
 }
 
 fn escaped(text: &str, also: char) -> String {

@@ -1,8 +1,8 @@
 //! CSV (RFC 4180), for spreadsheets too: a row for each run of items of an entry, and one for an entry without any.
 //!
 //! A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula, and principals and references are
-//! their callers' own words. Such a cell gets an apostrophe in front, and so does one that begins with an apostrophe: to
-//! read a cell back, take one leading apostrophe off.
+//! their callers' own words. Such a cell gets an apostrophe in front, and so does one that begins with an apostrophe:
+//! to read a cell back, take one leading apostrophe off.
 
 use vault_proto::v1::{AccessLogEntry, AccessLogItems};
 

@@ -110,7 +110,8 @@ fn source(entry: &AccessLogEntry) -> Value {
 }
 
 fn authorizations(entry: &AccessLogEntry) -> Value {
-    let policy = |id: &String| json!({ "decision": entry.decision, "policy": { "uid": id, "name": id, "version": entry.policy_version } });
+    let (decision, version) = (&entry.decision, &entry.policy_version);
+    let policy = |id: &String| json!({ "decision": decision, "policy": { "uid": id, "name": id, "version": version } });
     entry.policy_ids.iter().map(policy).collect()
 }
 

@@ -1,4 +1,5 @@
-//! What callers chose ends no cell, no field and no line; the rest is shown through the doors, in tests/it/api/export.rs.
+//! What callers chose ends no cell, no field and no line; the rest is shown through the doors, in
+//! tests/it/api/export.rs.
 
 use vault_proto::v1::{AccessLogItems, Receipt};
 
@@ -59,6 +60,7 @@ fn what_a_caller_chose_ends_no_field_of_cef() {
     let (text, _) = written(ExportFormat::Cef);
     let start = concat!("CEF:0|Tokenvault|Tokenvault|", env!("CARGO_PKG_VERSION"), "|detokenize|3 card_number masked");
     assert!(text.starts_with(start), "{text}");
+    assert!(!text.contains("purpose"), "what is empty has no label: {text}");
     assert!(text.contains(" suser=\\=idp:a,b|c\\\\d\"e\\=f "), "{text}");
     let hostile = AccessLogEntry { reference: "a\ncs1=x\r\u{b}".to_owned(), action: "x|\\\n".to_owned(), ..entry() };
     let line = cef::line(&hostile);
