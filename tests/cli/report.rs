@@ -138,7 +138,9 @@ fn a_pci_report_counts_what_was_done_clause_by_clause() {
 
 #[test]
 fn a_report_holds_to_the_time_that_it_is_asked_about() {
-    let busy = Busy::start();
+    let Busy { vault, tokens } = Busy::start();
+    // A start that is the last of its time, and of nobody: it belongs there all the same.
+    let busy = Busy { vault: vault.again(), tokens };
     // Log time is in milliseconds, and what comes next must lie behind this one.
     let middle = SystemClock::new().wall().0 + 1;
     while SystemClock::new().wall().0 <= middle {
@@ -148,12 +150,13 @@ fn a_report_holds_to_the_time_that_it_is_asked_about() {
     let access = |folder: &str, bounds: &str| {
         let report = busy.report(folder, &format!("pci --region eu {bounds}"), "");
         busy.verify(folder, &[&busy.key("eu")]).with(0);
-        of(&report["summary"]["clauses"], "clause", "10.2.1.1")["entries"].as_u64().unwrap()
+        ["10.2.1.1", "10.2.1.6"]
+            .map(|clause| of(&report["summary"]["clauses"], "clause", clause)["entries"].as_u64().unwrap())
     };
-    assert_eq!(access("before", &format!("--until {middle}")), 4);
-    assert_eq!(access("after", &format!("--from {middle}")), 1);
-    assert_eq!(access("never", "--until 2020-01-01"), 0);
-    assert_eq!(access("all", ""), 5);
+    assert_eq!(access("before", &format!("--until {middle}")), [4, 2]);
+    assert_eq!(access("after", &format!("--from {middle}")), [1, 0]);
+    assert_eq!(access("never", "--until 2020-01-01"), [0, 0]);
+    assert_eq!(access("all", ""), [5, 2]);
 }
 
 #[test]
