@@ -1,6 +1,6 @@
 //! `tokenvault audit report`: what auditors ask again and again, answered by a principal's questions to a running
-//! vault, with proofs that can be checked offline. It writes no value and no token, and shows nothing that `audit query`
-//! does not show to the same caller.
+//! vault, with proofs that can be checked offline. It writes no value and no token, and shows nothing that
+//! `audit query` does not show to the same caller.
 
 mod class;
 mod collect;

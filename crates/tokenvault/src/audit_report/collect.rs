@@ -58,14 +58,17 @@ impl Collector<'_> {
     /// Reads every entry of the range, and counts those that are asked for.
     pub(crate) async fn read(&self, region: &Region, asked: &Asked) -> Result<Collected, Failure> {
         let first = self.bound(region, self.from).await?.unwrap_or_default();
-        let until = self.bound(region, self.until).await?;
         let mut tail = self.client.tail_access_log(self.question(region), Some(first));
-        let (mut rows, mut shown, mut end) = (Vec::new(), BTreeSet::new(), until);
-        loop {
+        let (mut rows, mut shown, mut end) = (Vec::new(), BTreeSet::new(), None);
+        let end = loop {
             let step = tail.next().await?;
-            let end = *end.get_or_insert(step.log_size);
+            let mut end = *end.get_or_insert(step.log_size);
             for entry in step.entries {
                 let row = row(region, entry, Vec::new())?;
+                // Log time does not run backwards: behind the first entry that is too late there is none of the time.
+                if self.until.is_some_and(|until| row.entry.log_time_ms >= until.0) {
+                    end = end.min(row.index);
+                }
                 if row.index < end {
                     shown.insert(row.index);
                     if asked.keeps(&row.entry) {
@@ -74,10 +77,9 @@ impl Collector<'_> {
                 }
             }
             if step.next_index >= end {
-                break;
+                break end.max(first);
             }
-        }
-        let end = end.unwrap_or_default().max(first);
+        };
         let mut scanned =
             Scanned { first, end, shown: Some(shown.len() as u64), of_nobody: None, rows, bytes: BTreeMap::new() };
         if matches!(asked, Asked::Pci(_)) {
