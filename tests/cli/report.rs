@@ -411,17 +411,6 @@ fn a_report_whose_proofs_page_or_checkpoint_were_changed_does_not_verify() {
         },
         "no entry of 10.2.1.4 has a proof",
     );
-<<<<<<< HEAD
-    found(&|at| fs::remove_file(busy.file(at, &proof(reveal))).unwrap(), "is missing");
-    found(
-        &|at| {
-            fs::copy(busy.file(at, &proof(denied)), busy.file(at, &proof(reveal))).unwrap();
-        },
-        "another entry",
-    );
-    found(&|at| swap(at, &proof(reveal), "extra AQ", "extra AR"), "does not hold");
-    found(
-=======
     changed.found(&|at| fs::remove_file(busy.file(at, &changed.proof(reveal))).unwrap(), "is missing");
     changed.found(
         &|at| assert!(fs::copy(busy.file(at, &changed.proof(denied)), busy.file(at, &changed.proof(reveal))).is_ok()),
@@ -429,7 +418,6 @@ fn a_report_whose_proofs_page_or_checkpoint_were_changed_does_not_verify() {
     );
     changed.found(&|at| changed.swap(at, &changed.proof(reveal), "extra AQ", "extra AR"), "does not hold");
     changed.found(
->>>>>>> report
         &|at| {
             let extra = busy
                 .text(at, &changed.proof(reveal))
