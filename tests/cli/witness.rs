@@ -1,4 +1,5 @@
 //! Witnesses of the log: real ones, beside a vault, and what stands in their place on a bad day.
+#![allow(clippy::indexing_slicing, reason = "a fixture ends the test that can't go on, and says where")]
 
 use std::{
     collections::HashSet,

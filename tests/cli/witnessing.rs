@@ -1,4 +1,5 @@
 //! `tokenvault witness`, running, and what goes to it and comes from it over HTTP.
+#![allow(clippy::indexing_slicing, reason = "a fixture ends the test that can't go on, and says where")]
 
 use std::{
     fs,
