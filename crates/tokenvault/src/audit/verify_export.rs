@@ -27,7 +27,8 @@ const CHUNK_BYTES: usize = 1 << 16;
     after_help = "Checks the manifest's signature and that of the checkpoint in it, length and hash of the file, \
                         how many rows it has, and of JSON Lines that each row is of this log and within the range, in \
                         order. That no row of the range is missing, and that rows say what the log holds, is the \
-                        vault's word; docs/EXPORT.md says how to have single rows proved.\n\nExit code 4: it does not verify."
+                        vault's word; docs/EXPORT.md says how to have single rows proved.\n\nExit code 4: it does not \
+                        verify."
 )]
 pub(crate) struct VerifyExportArguments {
     /// The file of `tokenvault audit export`
