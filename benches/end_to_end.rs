@@ -13,8 +13,9 @@ use tokio::runtime::Runtime;
 use vault_benches::{
     Failure,
     arguments::Arguments,
+    bearing::Bearing,
     floor,
-    load::{Bearing, Class, Connections, Load, Outcome, Shape, Stock, Verb},
+    load::{Class, Connections, Load, Outcome, Shape, Stock, Verb},
     machine::refuse_memory_disk,
     measure::{Latencies, Spread, micros_each, ratio},
     report::{Figure, Report},
@@ -119,8 +120,8 @@ struct Case {
     streams: usize,
     bearing: Bearing,
     goal: Option<f64>,
-    /// What the vault itself does that this is held against, where that is not the echo: calls of so many items, so many
-    /// in flight, with this.
+    /// What the vault itself does that this is held against, where that is not the echo: calls of so many items, so
+    /// many in flight, with this.
     beside: Option<(usize, usize, Bearing)>,
 }
 

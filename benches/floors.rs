@@ -14,8 +14,9 @@ use tokio::runtime::Runtime;
 use vault_benches::{
     Failure,
     arguments::Arguments,
+    bearing::Bearing,
     by_hand::{Job, Run, postgres::Postgres, rocks::Rocks},
-    load::{Bearing, Class, Connections, Load, Shape, Stock, Verb},
+    load::{Class, Connections, Load, Shape, Stock, Verb},
     machine::{cpu_time, refuse_memory_disk},
     measure::{Latencies, Spread, micros_each, ratio},
     postgres::keep_if_asked,

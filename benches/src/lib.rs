@@ -20,6 +20,7 @@
 #![allow(missing_debug_implementations, reason = "nothing here is printed for debugging")]
 
 pub mod arguments;
+pub mod bearing;
 pub mod by_hand;
 pub mod echo;
 pub mod floor;

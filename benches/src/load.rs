@@ -16,23 +16,19 @@ use tokio::{net::TcpStream, sync::mpsc, task::JoinSet};
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
-    Request, Status,
-    metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
+    service::interceptor::InterceptedService,
     transport::{Channel, Endpoint, Uri},
 };
-use vault_domain::{Clock, Entropy, Nonce, SystemClock, SystemEntropy};
-use vault_proto::{
-    NONCE_METADATA, TIMESTAMP_METADATA,
-    v1::{
-        DetokenizeItem, DetokenizeRequest, DetokenizeResult, DetokenizeStreamRequest, StreamStart, TokenizeItem,
-        TokenizeRequest, TokenizeResult, TokenizeStreamRequest, detokenize_result,
-        token_service_client::TokenServiceClient, tokenize_result,
-    },
+use vault_domain::{Clock, SystemClock};
+use vault_proto::v1::{
+    DetokenizeItem, DetokenizeRequest, DetokenizeResult, DetokenizeStreamRequest, StreamStart, TokenizeItem,
+    TokenizeRequest, TokenizeResult, TokenizeStreamRequest, detokenize_result,
+    token_service_client::TokenServiceClient, tokenize_result,
 };
 
 use crate::{
     Failure,
+    bearing::{Adds, Bearing},
     machine::cpu_time,
     measure::{Latencies, micros_each, per_second},
     site::{AUDIENCE, PURPOSE, REGION, SERVER_NAME, Site},
@@ -174,61 +170,12 @@ impl Outcome {
     }
 }
 
-/// What calls bear beside their certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bearing {
-    /// Nothing.
-    Nothing,
-    /// As vault-client has it: a nonce that was never used, and the time.
-    Nonce,
-    /// As vault-client has it with a source of tokens: an access token that is bound to the certificate, too.
-    BoundToken,
-}
-
 /// Open connections to one server.
 #[derive(Clone)]
 pub struct Connections(Vec<Stub>);
 
 /// A generated client that adds what its calls bear.
 type Stub = TokenServiceClient<InterceptedService<Channel, Adds>>;
-
-/// Adds what calls bear, outside of the table of headers.
-#[derive(Clone)]
-struct Adds {
-    nonce: bool,
-    authorization: Option<MetadataValue<Ascii>>,
-}
-
-impl Adds {
-    fn new(bearing: Bearing, site: &Site) -> Result<Self, Failure> {
-        let token = (bearing == Bearing::BoundToken).then(|| site.access_token()).transpose()?;
-        let authorization = token.map(|token| sensitive(format!("Bearer {token}"))).transpose()?;
-        Ok(Self { nonce: bearing != Bearing::Nothing, authorization })
-    }
-}
-
-impl Interceptor for Adds {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if self.nonce {
-            let mut nonce = Nonce([0; 16]);
-            SystemEntropy.fill(&mut nonce.0).map_err(|error| Status::internal(error.to_string()))?;
-            let now = SystemClock::new().wall();
-            for (name, text) in [(NONCE_METADATA, nonce.to_string()), (TIMESTAMP_METADATA, now.to_string())] {
-                request.metadata_mut().insert(name, sensitive(text)?);
-            }
-        }
-        if let Some(authorization) = &self.authorization {
-            request.metadata_mut().insert("authorization", authorization.clone());
-        }
-        Ok(request)
-    }
-}
-
-fn sensitive(text: String) -> Result<MetadataValue<Ascii>, Status> {
-    let mut value = MetadataValue::try_from(text).map_err(|error| Status::internal(error.to_string()))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
 
 impl Connections {
     /// Connects [`CONNECTIONS`] times.

@@ -31,8 +31,8 @@ impl Seen {
         Self { folder, newest: Mutex::default() }
     }
 
-    /// Holds a checkpoint of `log` against the newest that was seen of its origin, and keeps and gives the larger one: a
-    /// vault can answer with an older one, be it that answers overtake each other.
+    /// Holds a checkpoint of `log` against the newest that was seen of its origin, and keeps and gives the larger one:
+    /// a vault can answer with an older one, be it that answers overtake each other.
     ///
     /// # Errors
     /// [`ClientError::LogContradicted`] when no history has both; what was kept stays. Otherwise when the vault can't

@@ -166,7 +166,8 @@ impl Witness {
         let cosigned = own + &line;
         if let Err(error) = state::write(&self.folder.file(&log.hash), &cosigned) {
             state.is_lost = true;
-            tracing::error!(%error, origin = %checkpoint.origin, "the state can't be written: nothing is signed any more");
+            let origin = &checkpoint.origin;
+            tracing::error!(%error, %origin, "the state can't be written: nothing is signed any more");
             return Answer::StateFailed;
         }
         (state.head, state.note) = (checkpoint.head, Some(cosigned.into()));

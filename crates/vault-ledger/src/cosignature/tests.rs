@@ -1,3 +1,5 @@
+//! Cosignatures as they are written, read, and refused.
+
 use crate::{testing::TestSigner, *};
 
 fn note() -> String {

@@ -1,3 +1,5 @@
+//! Policies of witnesses as they are read, refused, and met.
+
 use crate::{testing::TestSigner, *};
 
 fn key(seed: u8) -> String {

@@ -1,3 +1,5 @@
+//! A witness judges what a log sends it, and remembers it on the disk.
+
 use std::{fs, sync::Arc};
 
 use tempfile::TempDir;
