@@ -133,7 +133,7 @@ async fn found(audited: &mut Audited, request_id: &str) -> usize {
 #[test]
 fn the_index_of_a_vault_that_serves_is_left_alone() {
     let vault = DevVault::start();
-    let data = vault.place().join("data").to_str().unwrap().to_owned();
+    let data = vault.place().join("vault-data").to_str().unwrap().to_owned();
     for verb in ["check", "rebuild"] {
         let refused = index(verb, &data, &["--region", "eu"]).with(1);
         assert!(refused.err.contains("open in another process"), "{}", refused.err);

@@ -64,7 +64,7 @@ fn what_a_caller_chose_ends_no_field_of_cef() {
     assert!(text.contains(" suser=\\=idp:a,b|c\\\\d\"e\\=f "), "{text}");
     let hostile = AccessLogEntry { reference: "a\ncs1=x\r\u{b}".to_owned(), action: "x|\\\n".to_owned(), ..entry() };
     let line = cef::line(&hostile);
-    assert!(line.contains("|x\\|\\\\ |") && line.contains("cs5=a\\ncs1\\=x\\r  "), "{line}");
+    assert!(line.contains("|x\\|\\\\ |") && line.ends_with("cs5=a\\ncs1\\=x\\r "), "{line}");
     assert!(!line.contains(['\n', '\r']));
 }
 
