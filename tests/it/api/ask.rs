@@ -159,7 +159,7 @@ async fn every_filter_finds_what_a_walk_over_all_entries_finds_in_both_direction
         assert_eq!(oldest, expected, "{ask:?}");
         answered += usize::from(!expected.is_empty());
     }
-    assert!(answered > 100, "most questions had an answer: {answered}");
+    assert!(answered > 50, "enough questions had an answer: {answered}");
     vault.finish().await;
 }
 

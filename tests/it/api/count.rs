@@ -104,7 +104,7 @@ async fn counts_are_those_of_a_walk_over_all_entries() {
         }
         answered += usize::from(!expected.is_empty());
     }
-    assert!(answered > 50, "many questions had an answer: {answered}");
+    assert!(answered > 25, "many questions had an answer: {answered}");
     assert!(by_rows > 50, "many were counted without reading them: {by_rows}");
     // All of the past but what no row covers yet was counted by rows, where nothing cuts an hour.
     let whole = v1::QueryAccessLogRequest { from_ms: before / HOUR_MS * HOUR_MS, ..query("eu") };
