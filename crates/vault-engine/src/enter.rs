@@ -88,7 +88,7 @@ impl Engine {
 
     /// Writes the refusal of a call that belongs to no region into the node's log, and gives the error back.
     pub(crate) async fn turn_away(&self, call: &Call, action: Action, error: Error) -> Error {
-        match self.node.record(call, action, error.reason()).await {
+        match Box::pin(self.node.record(call, action, error.reason())).await {
             Ok(()) => error,
             Err(unrecorded) => unrecorded,
         }
@@ -114,7 +114,8 @@ impl Engine {
     /// Writes the refusal of a whole call into the region's log, and gives the error back: or the log's own, if it does
     /// not take the entry.
     pub(crate) async fn refuse(&self, scope: &Scope<'_>, asked: &Evidence<'_>, error: Error) -> Error {
-        match self.record_refusal(scope, asked, error.reason()).await {
+        // Apart: within every call's own future, which is moved and kept in memory, refusals would take much room.
+        match Box::pin(self.record_refusal(scope, asked, error.reason())).await {
             Ok(()) => error,
             Err(unrecorded) => unrecorded,
         }

@@ -119,7 +119,7 @@ impl<H: Health> Door<H> {
         let (head, body) = request.into_parts();
         let transport = Transport::of(&head);
         if head.uri.path().starts_with(HEALTH_SERVICE) && transport == Ok(Transport::Grpc) {
-            return self.health(head, body).await;
+            return Box::pin(self.health(head, body)).await;
         }
         let mut id = [0; 16];
         if self.engine.entropy().fill(&mut id).is_err() {
@@ -289,7 +289,7 @@ impl<H: Health> Door<H> {
             certificate: peer.certificate,
             request_id,
         };
-        match self.engine.refused_at_the_door(refusal).await {
+        match Box::pin(self.engine.refused_at_the_door(refusal)).await {
             Ok(()) => status::bare(reason, request_id),
             Err(unrecorded) => status::status(&unrecorded, request_id),
         }
@@ -305,7 +305,7 @@ impl<H: Health> Door<H> {
             certificate: call.certificate,
             request_id: call.request_id,
         };
-        let status = match self.engine.refused_at_the_door(refusal).await {
+        let status = match Box::pin(self.engine.refused_at_the_door(refusal)).await {
             Ok(()) => status::bare(reason, call.request_id),
             Err(unrecorded) => status::status(&unrecorded, call.request_id),
         };
