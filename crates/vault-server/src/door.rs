@@ -1,6 +1,6 @@
 //! What every request passes: an id, a caller, a deadline; and what every answer passes that no verb gave.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header::CONTENT_TYPE, request::Parts,
@@ -207,7 +207,8 @@ impl<H: Health> Door<H> {
     async fn read(&self, call: &Call, body: Incoming, framing: Framing) -> Result<Read, Reason> {
         let left = call.deadline.saturating_sub(self.engine.clock().monotonic()).min(limits::CALL_DEADLINE);
         let left = left.saturating_add(BODY_GRACE);
-        let read = tokio::time::timeout(left, self.intake.read(body, limits::REQUEST_BYTES_MAX, framing)).await;
+        let read = pin!(self.intake.read(body, limits::REQUEST_BYTES_MAX, framing));
+        let read = tokio::time::timeout(left, read).await;
         read.unwrap_or(Err(Reason::DeadlineExceeded))
     }
 

@@ -53,6 +53,9 @@ pub(crate) fn standing<T>(request: &Request<T>) -> Result<Arc<Standing>, Status>
 }
 
 /// Runs a verb until shortly after the call's deadline. A verb that is cut off has written its entry or nothing.
+///
+/// Each function on the way would keep room for the verb beside the one that it hands it on to: give it pinned where
+/// calls are many.
 pub(crate) async fn in_time<T>(
     engine: &Engine,
     call: &Call,

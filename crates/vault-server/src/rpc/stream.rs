@@ -10,7 +10,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
@@ -572,7 +572,7 @@ impl<V: Verb> Running<V> {
         let call = Call { deadline: self.call.deadline.min(soon), freshness, ..Call::clone(&self.call) };
         self.under_way.push_back(self.tasks.spawn(async move {
             let run = V::run(engine.clone(), call.clone(), about, gathered.messages);
-            in_time(&engine, &call, run).await
+            in_time(&engine, &call, pin!(run)).await
         }));
     }
 

@@ -1,6 +1,6 @@
 //! TokenService.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use tonic::{Request, Response, Status, Streaming};
 use vault_domain::{Action, Reason};
@@ -55,7 +55,7 @@ impl TokenService for TokenRpc {
                 return Err(status(&refused, call.request_id));
             }
         };
-        let answer = within_deadline(&self.engine, &call, self.engine.tokenize(&call, &request)).await?;
+        let answer = within_deadline(&self.engine, &call, pin!(self.engine.tokenize(&call, &request))).await?;
         Ok(Response::new(to_proto::tokenized(answer, origin(&self.engine, &request.region))))
     }
 
@@ -69,7 +69,7 @@ impl TokenService for TokenRpc {
                 return Err(status(&refused, call.request_id));
             }
         };
-        let answer = within_deadline(&self.engine, &call, self.engine.detokenize(&call, &request)).await?;
+        let answer = within_deadline(&self.engine, &call, pin!(self.engine.detokenize(&call, &request))).await?;
         Ok(Response::new(to_proto::detokenized(answer, origin(&self.engine, &request.region))))
     }
 
@@ -86,7 +86,7 @@ impl TokenService for TokenRpc {
                 return Err(status(&refused, call.request_id));
             }
         };
-        let answer = within_deadline(&self.engine, &call, self.engine.describe(&call, &request)).await?;
+        let answer = within_deadline(&self.engine, &call, pin!(self.engine.describe(&call, &request))).await?;
         Ok(Response::new(to_proto::described(answer, origin(&self.engine, &request.region))))
     }
 
@@ -103,7 +103,7 @@ impl TokenService for TokenRpc {
                 return Err(status(&refused, call.request_id));
             }
         };
-        let answer = within_deadline(&self.engine, &call, self.engine.explain(&call, &request)).await?;
+        let answer = within_deadline(&self.engine, &call, pin!(self.engine.explain(&call, &request))).await?;
         Ok(Response::new(to_proto::explained(answer, origin(&self.engine, &request.tokens.region))))
     }
 
