@@ -179,6 +179,12 @@ fn a_tail_from_an_index_ends_where_the_log_ended() {
     assert!(!tokenized.is_empty() && tokenized.iter().all(|entry| entry["action"] == "tokenize"));
     let table = vault.run("auditor", &format!("{line} --action tokenize --output table"), "").with(0).out;
     assert!(table.contains("allowed") && table.contains("2 email"), "{table}");
+    // From a time on as well, and nothing is of the future.
+    let tail = "audit tail --region eu --purpose audit --until-end";
+    let since = vault.run("auditor", &format!("{tail} --since 1h --action tokenize"), "").with(0).lines();
+    assert_eq!(since, tokenized);
+    assert!(vault.run("auditor", &format!("{tail} --from 2999-01-01"), "").with(0).lines().is_empty());
+    assert!(vault.run("auditor", tail, "").with(2).err.contains("--from-index"));
     vault.run("auditor", "audit tail --region eu --purpose audit --from-index 999999 --until-end", "").with(1);
     assert!(vault.run("payments", line, "").with(3).err.contains("ACCESS_DENIED"));
 }

@@ -10,7 +10,12 @@ use vault_store::{
     table::{Entries, RunNumber, Summaries},
     wait,
 };
-use vault_tests::{requests::query, roles::Role, stored_log, vault::VAULT};
+use vault_tests::{
+    requests::{by, query},
+    roles::Role,
+    stored_log,
+    vault::VAULT,
+};
 
 use crate::{
     audited::{Audited, contents},
@@ -124,7 +129,8 @@ async fn each_row_that_lies_is_named_with_what_it_does_and_is_mended() {
 /// How many entries a vault that serves finds for a request.
 async fn found(audited: &mut Audited, request_id: &str) -> usize {
     audited.vault.start_again().await;
-    let ask = v1::QueryAccessLogRequest { request_id: request_id.to_owned(), ..query("eu") };
+    let ask =
+        v1::QueryAccessLogRequest { filter: by(|filter| filter.request_id = request_id.to_owned()), ..query("eu") };
     let entries = audited.vault.caller(Role::Auditor).await.query(ask).await.unwrap().entries.len();
     audited.vault.stop().await;
     entries

@@ -45,6 +45,11 @@ fn the_python_client_asks_who_would_be_shown_what_and_denies_access_tokens() {
 }
 
 #[test]
+fn the_python_client_proves_follows_and_exports_the_log_and_notices_one_that_was_rolled_back() {
+    run("test_audit.py");
+}
+
+#[test]
 fn the_python_client_shows_no_value_and_no_token() {
     run("test_secrets.py");
 }

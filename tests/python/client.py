@@ -148,7 +148,8 @@ def refusals(v1, loader):
 
 def audit(audit_v1, auditor, receipt):
     """The entry of the reveal is in the log, and a signed checkpoint covers it."""
-    request = audit_v1.QueryAccessLogRequest(region="eu", purpose="audit", action="detokenize", decision="allowed")
+    entry_filter = audit_v1.AccessLogFilter(action="detokenize", decision="allowed")
+    request = audit_v1.QueryAccessLogRequest(region="eu", purpose="audit", filter=entry_filter)
     entries = auditor.QueryAccessLog(request, timeout=10).entries
     entry = next(entry for entry in entries if entry.receipt == receipt)
     assert entry.principal == "spiffe://test.tokenvault/payments" and entry.purpose == "settlement", entry

@@ -194,7 +194,9 @@ impl Caller {
         request: impl IntoRequest<v1::QueryAccessLogRequest>,
     ) -> Result<v1::QueryAccessLogResponse, Refusal> {
         let request = request.into_request();
-        self.secrets.plant(request.get_ref().token.as_bytes());
+        if let Some(filter) = &request.get_ref().filter {
+            self.secrets.plant(filter.token.as_bytes());
+        }
         let answer = self.audit.clone().query_access_log(request).await.map_err(|status| self.refusal(&status))?;
         let answer = answer.into_inner();
         self.assert_unseen(&answer.encode_to_vec());

@@ -51,6 +51,14 @@ pub fn query(region: &str) -> v1::QueryAccessLogRequest {
     v1::QueryAccessLogRequest { region: region.to_owned(), purpose: "audit".to_owned(), ..Default::default() }
 }
 
+/// A filter of entries that states what `put` puts into it.
+#[must_use]
+pub fn by(put: impl FnOnce(&mut v1::AccessLogFilter)) -> Option<v1::AccessLogFilter> {
+    let mut filter = v1::AccessLogFilter::default();
+    put(&mut filter);
+    Some(filter)
+}
+
 /// The `n`-th of many numbers that look like chance and are always the same (SplitMix64).
 #[must_use]
 pub fn scattered(n: u64) -> u64 {

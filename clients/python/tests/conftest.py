@@ -211,8 +211,10 @@ class OnLoop:
         method = getattr(self._client, name)
         if name.endswith("_stream"):
             return lambda *args, **more: StreamOnLoop(self._loop, method(*args, **more))
-        if name == "access_log":
+        if name in ("access_log", "tail_access_log"):
             return lambda *args, **more: StreamOnLoop(self._loop, method(*args, **more))
+        if name == "export_access_log":
+            return lambda *args, **more: StreamOnLoop(self._loop, self._run(method(*args, **more)))
         return lambda *args, **more: self._run(method(*args, **more))
 
     def _run(self, task):
@@ -226,9 +228,11 @@ class StreamOnLoop:
     def __init__(self, loop, stream):
         self._loop, self._stream = loop, stream
 
-    @property
-    def answered(self):
-        return self._stream.answered
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def save(self, path):
+        return self._loop.run_until_complete(self._stream.save(path))
 
     def __iter__(self):
         return self

@@ -9,7 +9,7 @@ import pytest
 from conftest import CARD, EMAIL, PUT, SEE
 
 import tokenvault
-from tokenvault import AccessLogQuery, CallContext, HeldToken, Idempotency, NewValue
+from tokenvault import AccessLogFilter, AccessLogQuery, CallContext, HeldToken, Idempotency, NewValue
 
 
 def emails(count, name="a"):
@@ -92,7 +92,7 @@ def test_refusals_are_typed_and_known_by_their_request(vault, client_of):
 
     denied = loader.detokenize(SEE, held).results[0].error
     assert isinstance(denied, tokenvault.Denied) and denied.reason == "ACCESS_DENIED"
-    asked = AccessLogQuery("eu", "audit", action="detokenize", decision="denied")
+    asked = AccessLogQuery("eu", "audit", filter=AccessLogFilter(action="detokenize", decision="denied"))
     entry = next(entry for entry in auditor.access_log(asked) if entry.request_id == denied.request_id)
     assert entry.principal == "spiffe://dev.tokenvault.internal/loader"
 
@@ -101,7 +101,7 @@ def test_the_log_is_read_page_by_page(vault, client_of):
     loader, auditor = client_of(vault.config("loader")), client_of(vault.config("auditor"))
     context = dataclasses.replace(PUT, reference=f"page-{time.time_ns() % 10**9}")
     receipts = [loader.tokenize(context, emails(1)).receipts[0] for _ in range(7)]
-    asked = AccessLogQuery("eu", "audit", action="tokenize", page_size=3)
+    asked = AccessLogQuery("eu", "audit", filter=AccessLogFilter(action="tokenize"), page_size=3)
     found = [entry for entry in auditor.access_log(asked) if entry.reference == context.reference]
     assert [entry.receipt.index for entry in found] == [receipt.index for receipt in reversed(receipts)]
     assert [entry.receipt.leaf_hash for entry in found] == [receipt.leaf_hash for receipt in reversed(receipts)]
@@ -114,19 +114,20 @@ def test_the_log_is_asked_by_what_entries_show_and_counted(vault, client_of):
     loader, auditor = client_of(vault.config("loader")), client_of(vault.config("auditor"))
     context = dataclasses.replace(PUT, reference=f"count-{time.time_ns() % 10**9}")
     receipts = [loader.tokenize(context, emails(1)).receipts[0] for _ in range(5)]
-    asked = AccessLogQuery("eu", "audit", entry_reference=context.reference, page_size=2)
+    asked = AccessLogQuery("eu", "audit", filter=AccessLogFilter(reference=context.reference), page_size=2)
     oldest = list(auditor.access_log(dataclasses.replace(asked, oldest_first=True)))
     assert [entry.receipt.index for entry in oldest] == [receipt.index for receipt in receipts]
     newest = list(auditor.access_log(asked))
     assert newest == list(reversed(oldest))
-    (one,) = auditor.access_log(AccessLogQuery("eu", "audit", request_id=oldest[2].request_id))
+    (one,) = auditor.access_log(AccessLogQuery("eu", "audit", filter=AccessLogFilter(request_id=oldest[2].request_id)))
     assert one == oldest[2]
     narrow = dataclasses.replace(
-        asked, audience=one.audience, entry_purpose=one.purpose, source="127.0.0.0/8", action="tokenize"
+        asked.filter, audience=one.audience, purpose=one.purpose, source="127.0.0.0/8", action="tokenize"
     )
-    assert list(auditor.access_log(narrow)) == newest
-    for other in ({"source": "192.0.2.0/24"}, {"reason": "ACCESS_DENIED"}, {"entry_purpose": "audit"}):
-        assert not list(auditor.access_log(dataclasses.replace(narrow, **other)))
+    assert list(auditor.access_log(dataclasses.replace(asked, filter=narrow))) == newest
+    for other in ({"source": "192.0.2.0/24"}, {"reason": "ACCESS_DENIED"}, {"purpose": "audit"}):
+        none = dataclasses.replace(asked, filter=dataclasses.replace(narrow, **other))
+        assert not list(auditor.access_log(none))
 
     counts = auditor.count_access_log(asked, "principal")
     assert counts.counts == {one.principal: 5} and counts.entries == 5 and len(counts.receipts) == 1
@@ -173,7 +174,7 @@ def test_what_got_no_answer_is_repeated_under_its_key(vault, wire, client_of):
     wire.lose()
     answer = loader.tokenize(context, emails(1, "lost"))
     assert wire.cuts == 1 and answer.calls[0].attempts == 2
-    asked = AccessLogQuery("eu", "audit", action="tokenize")
+    asked = AccessLogQuery("eu", "audit", filter=AccessLogFilter(action="tokenize"))
     entries = [entry for entry in auditor.access_log(asked) if entry.reference == context.reference]
     # It was carried out twice, and made one token.
     numbers = {number for entry in entries for items in entry.items for number in items.record_numbers}

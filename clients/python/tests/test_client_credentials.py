@@ -15,7 +15,7 @@ import pytest
 from conftest import EMAIL, PUT, SEE
 
 import tokenvault
-from tokenvault import AccessLogQuery, AsyncClient, Client, ClientCredentials, HeldToken, NewValue
+from tokenvault import AccessLogFilter, AccessLogQuery, AsyncClient, Client, ClientCredentials, HeldToken, NewValue
 
 AUDIENCE = "https://vault.test.tokenvault"
 ACCOUNTS = """    { actions = ["get_checkpoint"] },
@@ -122,7 +122,7 @@ def credentials(vault, provider, client_id, account="payments"):
 
 def principals(vault, client_of):
     """Who saw what, newest first."""
-    query = AccessLogQuery("eu", purpose="audit", action="detokenize")
+    query = AccessLogQuery("eu", purpose="audit", filter=AccessLogFilter(action="detokenize"))
     return [entry.principal for entry in client_of(vault.config("auditor")).query_access_log(query).entries]
 
 

@@ -6,7 +6,15 @@ import pytest
 from conftest import CARD, PUT
 
 import tokenvault
-from tokenvault import AccessLogQuery, AccessQuestion, DeniedToken, ExplainedCaller, ExplainedToken, NewValue
+from tokenvault import (
+    AccessLogFilter,
+    AccessLogQuery,
+    AccessQuestion,
+    DeniedToken,
+    ExplainedCaller,
+    ExplainedToken,
+    NewValue,
+)
 
 # The auditor may ask about others, and denies access tokens.
 GRANTED = """    { actions = ["get_checkpoint"] },
@@ -77,7 +85,8 @@ def test_whether_a_caller_would_be_shown_a_value_is_told_with_the_reason(asked_v
         payments.explain_access(dataclasses.replace(question, purpose="settlement"))
     with pytest.raises(tokenvault.ConfigurationError):
         payments.explain_access(dataclasses.replace(own, level="some"))
-    entries = auditor.query_access_log(AccessLogQuery("eu", purpose="audit", action="explain_access")).entries
+    asked = AccessLogQuery("eu", purpose="audit", filter=AccessLogFilter(action="explain_access"))
+    entries = auditor.query_access_log(asked).entries
     about = {entry.explained_principal for entry in entries}
     assert about == {"", base + "payments", base + "globex-payments", "corp:orders"}
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import tokenvault
-from tokenvault import _attempt, _audit
+from tokenvault import _attempt
 from tokenvault._ed25519 import verify
 from tokenvault._split import REQUEST_ROOM_BYTES, split
 
@@ -114,7 +114,7 @@ def test_a_note_that_was_changed_is_no_checkpoint():
         (note.replace("A" * 92, "?"), key % digits),
     ]:
         with pytest.raises(tokenvault.CheckpointRefuted):
-            _audit.open_checkpoint(text, verifier)
+            tokenvault.Checkpoint.open(text, verifier)
 
 
 def test_the_messages_are_those_of_the_contract(root):

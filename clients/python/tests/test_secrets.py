@@ -9,7 +9,7 @@ import pytest
 from conftest import CARD, EMAIL, PUT, SEE
 
 import tokenvault
-from tokenvault import AccessLogQuery, CallContext, FileToken, HeldToken, NewValue, StaticToken
+from tokenvault import AccessLogFilter, AccessLogQuery, CallContext, FileToken, HeldToken, NewValue, StaticToken
 
 SUBJECT = "customer-77310"
 BEARER = "eyJhbGciOi.J9eyJzdWIi.secret-Signature"
@@ -62,7 +62,7 @@ def test_nothing_that_is_printed_holds_a_value(vault, client_of):
     held = HeldToken("email", issued.token)
     revealed = payments.detokenize(SEE, [held])
     config = vault.config("loader", token_source=StaticToken(BEARER))
-    query = AccessLogQuery("eu", data_class="email", token=issued.token)
+    query = AccessLogQuery("eu", filter=AccessLogFilter(data_class="email", token=issued.token))
     things = [value, answer, issued, held, revealed, revealed.results[0].get(), config, query, loader]
     told = "".join(f"{thing!r}{thing}{[thing]}" for thing in things)
     key = config.key.decode().splitlines()[1]
@@ -96,6 +96,13 @@ def test_no_error_holds_a_value(vault, own_vault, client_of, logged):
     wrong = [[NewValue("email", 0)]]
     with pytest.raises(tokenvault.ConfigurationError) as refused, loader.tokenize_stream(PUT, wrong) as stream:
         next(stream)
+    errors.append(refused.value)
+    auditor, asked = client_of(vault.config("auditor")), AccessLogFilter(token=token)
+    with pytest.raises(tokenvault.InvalidRequest) as refused:
+        next(auditor.tail_access_log(AccessLogQuery("eu", "audit", filter=asked), 0))
+    errors.append(refused.value)
+    with pytest.raises(tokenvault.ConfigurationError) as refused:
+        loader.query_access_log(AccessLogQuery("eu", filter=AccessLogFilter(token=surrogate)))
     for error in [*errors, refused.value]:
         told = shown(error)
         assert type(error).__name__ in told

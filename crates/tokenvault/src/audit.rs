@@ -11,8 +11,8 @@ use std::{io::Write, path::PathBuf};
 use serde_json::json;
 use vault_client::{AccessLogQuery, ClientError, LogName, VerifiedCheckpoint};
 use vault_domain::{
-    Action, Audience, Clock, DataClass, Decision, Millis, Network, PrincipalId, Purpose, Reason, Reference, Region,
-    RequestId, SystemClock, TokenText,
+    AccessLogFilter, Action, Audience, Clock, DataClass, Decision, Millis, Network, PrincipalId, Purpose, Reason,
+    Reference, Region, RequestId, SystemClock, TokenText,
 };
 use vault_ledger::{Checkpoint, VerifierKey};
 pub(crate) use vault_server::entry_json;
@@ -82,43 +82,62 @@ struct Filters {
     request_id: Option<RequestId>,
 }
 
-/// A part of the log's time.
+/// From when on.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Filters")]
-struct Period {
+struct Since {
     /// Entries of the last 90s, 15m, 1h, 7d
     #[arg(long, value_name = "SPAN", value_parser = timestamp::parse_span, conflicts_with = "from")]
     since: Option<std::time::Duration>,
     /// Entries at or after this time (RFC 3339, a day, or milliseconds since 1970)
     #[arg(long, value_name = "TIME", value_parser = timestamp::parse)]
     from: Option<Millis>,
+}
+
+/// A part of the log's time.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Filters")]
+struct Period {
+    #[command(flatten)]
+    since: Since,
     /// Entries before this time
     #[arg(long, value_name = "TIME", value_parser = timestamp::parse)]
     until: Option<Millis>,
 }
 
-impl Period {
-    /// Puts it into a question.
-    fn put(&self, query: &mut AccessLogQuery) {
+impl Since {
+    fn time(&self) -> Option<Millis> {
         let since = self.since.map(|span| {
             let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
             Millis(SystemClock::new().wall().0.saturating_sub(span))
         });
-        (query.from, query.until) = (since.or(self.from), self.until);
+        since.or(self.from)
     }
 }
 
 impl Filters {
-    /// Puts them into a question.
-    fn put(self, query: &mut AccessLogQuery) -> Result<(), Failure> {
-        let Self { principal, action, decision, class, token, .. } = self;
-        let token = token.map(read_token).transpose()?;
-        (query.audience, query.reason, query.request_id) = (self.audience, self.reason, self.request_id);
-        (query.entry_purpose, query.entry_reference) = (self.entry_purpose, self.entry_reference);
-        query.source = self.source;
-        (query.principal, query.action, query.decision) = (principal, action, decision);
-        (query.data_class, query.token) = (class, token);
-        Ok(())
+    /// The filter of a question, of entries of a period.
+    fn read(self, from: Option<Millis>, until: Option<Millis>) -> Result<AccessLogFilter, Failure> {
+        Ok(AccessLogFilter {
+            from,
+            until,
+            principal: self.principal,
+            action: self.action,
+            decision: self.decision,
+            data_class: self.class,
+            token: self.token.map(read_token).transpose()?,
+            audience: self.audience,
+            purpose: self.entry_purpose,
+            reference: self.entry_reference,
+            reason: self.reason,
+            source: self.source,
+            request_id: self.request_id,
+        })
+    }
+
+    /// The same for a period.
+    fn within(self, period: &Period) -> Result<AccessLogFilter, Failure> {
+        self.read(period.since.time(), period.until)
     }
 }
 
@@ -163,10 +182,9 @@ pub(crate) async fn query(arguments: QueryArguments) -> Result<Exit, Failure> {
         oldest_first: arguments.oldest_first,
         page_size: arguments.page_size,
         page_token: arguments.page_token,
+        filter: arguments.filters.within(&arguments.period)?,
         ..AccessLogQuery::all(arguments.region)
     };
-    arguments.period.put(&mut query);
-    arguments.filters.put(&mut query)?;
     let client = arguments.connection.connect().await?;
     let mut records = Records::new(output::stdout(), arguments.output.form(), COLUMNS);
     loop {

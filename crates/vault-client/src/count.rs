@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use vault_domain::{
-    Action, Audience, CountBy, DataClass, Decision, Millis, PrincipalId, Purpose, Reason, Reference, TokenText,
-};
+use vault_domain::{CountBy, Millis, Purpose, Reference};
 use vault_proto::v1::{self, audit_service_client::AuditServiceClient};
 
 use crate::{
     call::Receipt,
     client::{ANSWER_BYTES_MAX, Client},
     error::ClientError,
-    read_audit::{AccessLogQuery, shown},
+    read_audit::{AccessLogQuery, filter_message},
     tokenize::name,
 };
 
@@ -85,19 +83,7 @@ fn request(query: &AccessLogQuery, by: Option<CountBy>, page_token: String) -> v
         region: query.region.as_str().to_owned(),
         purpose: name(query.purpose.as_ref().map(Purpose::as_str)),
         reference: name(query.reference.as_ref().map(Reference::as_str)),
-        from_ms: query.from.map_or(0, |time| time.0),
-        until_ms: query.until.map_or(0, |time| time.0),
-        principal: name(query.principal.as_ref().map(PrincipalId::as_str)),
-        action: name(query.action.map(Action::name)),
-        decision: name(query.decision.map(Decision::name)),
-        data_class: name(query.data_class.as_ref().map(DataClass::as_str)),
-        token: name(query.token.as_ref().map(TokenText::expose)),
-        audience: name(query.audience.as_ref().map(Audience::as_str)),
-        entry_purpose: name(query.entry_purpose.as_ref().map(Purpose::as_str)),
-        entry_reference: name(query.entry_reference.as_ref().map(Reference::as_str)),
-        reason: name(query.reason.map(Reason::name)),
-        source: shown(query.source),
-        request_id: shown(query.request_id),
+        filter: Some(filter_message(&query.filter)),
         group_by: name(by.map(CountBy::name)),
         page_token,
     }

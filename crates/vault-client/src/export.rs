@@ -1,7 +1,7 @@
 //! A part of the access log as a file, with the manifest that the log's key has signed.
 
 use tonic::Streaming;
-use vault_domain::{Action, Audience, DataClass, Decision, PrincipalId, Purpose, Reason, Reference, TokenText};
+use vault_domain::{Purpose, Reference};
 use vault_ledger::{ExportFormat, ExportManifest, ExportedBytes, VerifierKey};
 use vault_proto::v1::{self, audit_service_client::AuditServiceClient};
 
@@ -9,7 +9,7 @@ use crate::{
     call::Receipt,
     client::{ANSWER_BYTES_MAX, Client},
     error::ClientError,
-    read_audit::{AccessLogQuery, shown},
+    read_audit::{AccessLogQuery, filter_message},
     tokenize::name,
 };
 
@@ -52,8 +52,8 @@ pub struct ExportDone {
 }
 
 impl Client {
-    /// Begins to write out a part of a region's log, by the query's filters and bounds of time; its pages are not
-    /// looked at. `pinned` as for [`Client::checkpoint`]. An export that is cut is worth nothing, and not repeated.
+    /// Begins to write out a part of a region's log, by the query's filter; its pages are not looked at.
+    /// `pinned` as for [`Client::checkpoint`]. An export that is cut is worth nothing, and not repeated.
     ///
     /// # Errors
     /// When the call was refused.
@@ -72,19 +72,7 @@ impl Client {
             format: format.name().to_owned(),
             from_index: range.from,
             until_index: range.until,
-            from_ms: query.from.map_or(0, |time| time.0),
-            until_ms: query.until.map_or(0, |time| time.0),
-            principal: name(query.principal.as_ref().map(PrincipalId::as_str)),
-            action: name(query.action.map(Action::name)),
-            decision: name(query.decision.map(Decision::name)),
-            data_class: name(query.data_class.as_ref().map(DataClass::as_str)),
-            token: name(query.token.as_ref().map(TokenText::expose)),
-            audience: name(query.audience.as_ref().map(Audience::as_str)),
-            entry_purpose: name(query.entry_purpose.as_ref().map(Purpose::as_str)),
-            entry_reference: name(query.entry_reference.as_ref().map(Reference::as_str)),
-            reason: name(query.reason.map(Reason::name)),
-            source: shown(query.source),
-            request_id: shown(query.request_id),
+            filter: Some(filter_message(&query.filter)),
         };
         let link = self.link_for(region).await?;
         let patience = self.patience();

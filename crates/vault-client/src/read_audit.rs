@@ -3,8 +3,7 @@
 use std::fmt;
 
 use vault_domain::{
-    Action, Audience, DataClass, Decision, Millis, Network, PrincipalId, Purpose, Reason, Reference, Region, RequestId,
-    TokenText,
+    AccessLogFilter, Action, Audience, DataClass, Decision, PrincipalId, Purpose, Reason, Reference, Region, TokenText,
 };
 use vault_ledger::{Checkpoint, LedgerError, VerifierKey};
 use vault_proto::v1::{self, AccessLogEntry, audit_service_client::AuditServiceClient};
@@ -28,32 +27,8 @@ pub struct AccessLogQuery {
     pub purpose: Option<Purpose>,
     /// A free reference for the log.
     pub reference: Option<Reference>,
-    /// At or after this log time.
-    pub from: Option<Millis>,
-    /// Before this log time.
-    pub until: Option<Millis>,
-    /// Of this principal.
-    pub principal: Option<PrincipalId>,
-    /// Of this action.
-    pub action: Option<Action>,
-    /// With this decision.
-    pub decision: Option<Decision>,
-    /// That concern this data class.
-    pub data_class: Option<DataClass>,
-    /// That concern this token; needs the data class.
-    pub token: Option<TokenText>,
-    /// Of calls in the name of this audience.
-    pub audience: Option<Audience>,
-    /// Of calls that declared this purpose.
-    pub entry_purpose: Option<Purpose>,
-    /// Of calls that stated this reference.
-    pub entry_reference: Option<Reference>,
-    /// Of calls that were refused for this reason, or with an item that was.
-    pub reason: Option<Reason>,
-    /// Of calls from this address or network.
-    pub source: Option<Network>,
-    /// Of this request.
-    pub request_id: Option<RequestId>,
+    /// Which entries.
+    pub filter: AccessLogFilter,
     /// Whether the oldest come first. A tail has no other order.
     pub oldest_first: bool,
     /// Entries in one page, 1 to 1000; the vault's default if `None`.
@@ -70,19 +45,7 @@ impl AccessLogQuery {
             region,
             purpose: None,
             reference: None,
-            from: None,
-            until: None,
-            principal: None,
-            action: None,
-            decision: None,
-            data_class: None,
-            token: None,
-            audience: None,
-            entry_purpose: None,
-            entry_reference: None,
-            reason: None,
-            source: None,
-            request_id: None,
+            filter: AccessLogFilter::default(),
             oldest_first: false,
             page_size: None,
             page_token: None,
@@ -145,19 +108,7 @@ impl Client {
             region: query.region.as_str().to_owned(),
             purpose: name(query.purpose.as_ref().map(Purpose::as_str)),
             reference: name(query.reference.as_ref().map(Reference::as_str)),
-            from_ms: query.from.map_or(0, |time| time.0),
-            until_ms: query.until.map_or(0, |time| time.0),
-            principal: name(query.principal.as_ref().map(PrincipalId::as_str)),
-            action: name(query.action.map(Action::name)),
-            decision: name(query.decision.map(Decision::name)),
-            data_class: name(query.data_class.as_ref().map(DataClass::as_str)),
-            token: name(query.token.as_ref().map(TokenText::expose)),
-            audience: name(query.audience.as_ref().map(Audience::as_str)),
-            entry_purpose: name(query.entry_purpose.as_ref().map(Purpose::as_str)),
-            entry_reference: name(query.entry_reference.as_ref().map(Reference::as_str)),
-            reason: name(query.reason.map(Reason::name)),
-            source: shown(query.source),
-            request_id: shown(query.request_id),
+            filter: Some(filter_message(&query.filter)),
             oldest_first: query.oldest_first,
             page_size: query.page_size.unwrap_or(0),
             page_token: name(query.page_token.as_deref()),
@@ -206,8 +157,27 @@ impl Client {
     }
 }
 
+/// Which entries, as messages have it.
+pub(crate) fn filter_message(filter: &AccessLogFilter) -> v1::AccessLogFilter {
+    v1::AccessLogFilter {
+        from_ms: filter.from.map_or(0, |time| time.0),
+        until_ms: filter.until.map_or(0, |time| time.0),
+        principal: name(filter.principal.as_ref().map(PrincipalId::as_str)),
+        action: name(filter.action.map(Action::name)),
+        decision: name(filter.decision.map(Decision::name)),
+        data_class: name(filter.data_class.as_ref().map(DataClass::as_str)),
+        token: name(filter.token.as_ref().map(TokenText::expose)),
+        audience: name(filter.audience.as_ref().map(Audience::as_str)),
+        purpose: name(filter.purpose.as_ref().map(Purpose::as_str)),
+        reference: name(filter.reference.as_ref().map(Reference::as_str)),
+        reason: name(filter.reason.map(Reason::name)),
+        source: shown(filter.source),
+        request_id: shown(filter.request_id),
+    }
+}
+
 /// A field's text; empty for none.
-pub(crate) fn shown(field: Option<impl fmt::Display>) -> String {
+fn shown(field: Option<impl fmt::Display>) -> String {
     field.map(|field| field.to_string()).unwrap_or_default()
 }
 

@@ -1,13 +1,13 @@
 //! The access log as it grows, across cuts and restarts of the vault.
 
 use tonic::Streaming;
-use vault_domain::{Action, Audience, DataClass, Decision, PrincipalId, Purpose, Reason, Reference, TokenText};
+use vault_domain::{Purpose, Reason, Reference};
 use vault_proto::v1::{self, AccessLogEntry, audit_service_client::AuditServiceClient};
 
 use crate::{
     client::{ANSWER_BYTES_MAX, Client},
     error::ClientError,
-    read_audit::{AccessLogQuery, shown},
+    read_audit::{AccessLogQuery, filter_message},
     tokenize::name,
 };
 
@@ -33,8 +33,8 @@ pub struct AccessLogTail {
 }
 
 impl Client {
-    /// Follows the log of a region: entries that match, from an index on, or those that come from now on. Bounds of
-    /// time and pages are not looked at.
+    /// Follows the log of a region: entries that match, from an index on or from the time that the filter
+    /// says, or those that come from now on. It has no end: a filter that says one is refused. Pages are not looked at.
     #[must_use]
     pub fn tail_access_log(&self, query: AccessLogQuery, from_index: Option<u64>) -> AccessLogTail {
         AccessLogTail { client: self.clone(), query, next: from_index, stream: None, failures: 0 }
@@ -100,17 +100,7 @@ impl AccessLogTail {
             purpose: name(query.purpose.as_ref().map(Purpose::as_str)),
             reference: name(query.reference.as_ref().map(Reference::as_str)),
             from_index: self.next,
-            principal: name(query.principal.as_ref().map(PrincipalId::as_str)),
-            action: name(query.action.map(Action::name)),
-            decision: name(query.decision.map(Decision::name)),
-            data_class: name(query.data_class.as_ref().map(DataClass::as_str)),
-            token: name(query.token.as_ref().map(TokenText::expose)),
-            audience: name(query.audience.as_ref().map(Audience::as_str)),
-            entry_purpose: name(query.entry_purpose.as_ref().map(Purpose::as_str)),
-            entry_reference: name(query.entry_reference.as_ref().map(Reference::as_str)),
-            reason: name(query.reason.map(Reason::name)),
-            source: shown(query.source),
-            request_id: shown(query.request_id),
+            filter: Some(filter_message(&query.filter)),
         };
         let link = self.client.link_for(region).await?;
         let patience = self.client.patience();

@@ -5,6 +5,7 @@
 //! stand behind traits), nothing here knows a key, a store or a wire format.
 #![deny(missing_docs)]
 
+mod access_log_filter;
 mod action;
 mod clock;
 mod count_by;
@@ -19,6 +20,7 @@ mod rules;
 mod secret;
 mod session;
 
+pub use access_log_filter::AccessLogFilter;
 pub use action::{Action, Decision};
 pub use clock::{Clock, ManualClock, Millis, SystemClock};
 pub use count_by::CountBy;

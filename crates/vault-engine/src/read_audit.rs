@@ -11,8 +11,8 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use vault_catalog::Format;
 use vault_domain::{
-    Action, Audience, Clock, CountBy, DataClass, Decision, LogIndex, Millis, Network, PrincipalId, Purpose, Reason,
-    Reference, Region, RequestId, Tenant, TokenText, limits,
+    AccessLogFilter, Action, Audience, Clock, CountBy, DataClass, Decision, LogIndex, Millis, PrincipalId, Purpose,
+    Reason, Reference, Region, Tenant, TokenText, limits,
 };
 use vault_format::OpaqueToken;
 use vault_journal::Receipt;
@@ -54,32 +54,8 @@ pub struct AccessLogQuery {
     pub purpose: Option<Purpose>,
     /// The caller's reference.
     pub reference: Option<Reference>,
-    /// At or after this log time.
-    pub from: Option<Millis>,
-    /// Before this log time.
-    pub until: Option<Millis>,
-    /// Of this principal.
-    pub principal: Option<PrincipalId>,
-    /// Of this action.
-    pub action: Option<Action>,
-    /// With this decision.
-    pub decision: Option<Decision>,
-    /// With an item of this data class.
-    pub data_class: Option<DataClass>,
-    /// About this token, which needs the data class.
-    pub token: Option<TokenText>,
-    /// In the name of this audience.
-    pub audience: Option<Audience>,
-    /// That declared this purpose.
-    pub entry_purpose: Option<Purpose>,
-    /// That stated this reference, which only an opened entry shows.
-    pub entry_reference: Option<Reference>,
-    /// Refused for this reason, or with an item that was.
-    pub reason: Option<Reason>,
-    /// From here, which only an opened entry shows.
-    pub source: Option<Network>,
-    /// Of this request.
-    pub request_id: Option<RequestId>,
+    /// Which entries.
+    pub filter: AccessLogFilter,
     /// Whether the oldest come first.
     pub oldest_first: bool,
     /// Entries in the page, 1 to `limits::QUERY_PAGE_ENTRIES_MAX`.
@@ -286,26 +262,27 @@ impl Search {
             None => Some(0..size),
         };
         let left = left.ok_or(Reason::PageTokenInvalid)?;
-        let items = match (&asked.token, &asked.data_class) {
+        let filter = asked.filter;
+        let items = match (&filter.token, &filter.data_class) {
             (None, _) => None,
             (Some(token), Some(class)) => Some(items(&reader, &keys, &tenant, class, token).await?),
-            (Some(_), None) => return Err(Error::field("data_class", "must be named when a token is")),
+            (Some(_), None) => return Err(Error::field("filter.data_class", "must be named when a token is")),
         };
         let query = Query {
-            from: asked.from,
-            until: asked.until,
+            from: filter.from,
+            until: filter.until,
             tenants: Some(vec![keys.tenant_tag(&tenant)]),
-            principals: asked.principal.as_ref().map(|principal| vec![keys.principal_tag(&tenant, principal)]),
-            action: asked.action,
-            decision: asked.decision,
-            data_class: asked.data_class,
+            principals: filter.principal.as_ref().map(|principal| vec![keys.principal_tag(&tenant, principal)]),
+            action: filter.action,
+            decision: filter.decision,
+            data_class: filter.data_class,
             items,
-            audience: asked.audience,
-            purpose: asked.entry_purpose,
-            reason: asked.reason,
-            request_id: asked.request_id,
+            audience: filter.audience,
+            purpose: filter.purpose,
+            reason: filter.reason,
+            request_id: filter.request_id,
         };
-        let people = PeopleQuery { source: asked.source, reference: asked.entry_reference };
+        let people = PeopleQuery { source: filter.source, reference: filter.reference };
         let finder = Finder { reader, keys, tenant, query, people };
         let indexed = vault.journal.index_progress().entries();
         let page_size = asked.page_size.clamp(1, limits::QUERY_PAGE_ENTRIES_MAX);
@@ -482,23 +459,25 @@ fn fingerprint(
     asked: &AccessLogQuery,
     counted: Option<Option<CountBy>>,
 ) -> [u8; 8] {
+    let filter = &asked.filter;
     let number = |time: Option<Millis>| time.map_or([0xFF; 8], |time| time.0.to_be_bytes());
-    let (from, until) = (number(asked.from), number(asked.until));
-    let (source, request) = (asked.source.map(|source| source.to_string()), asked.request_id.map(|id| id.to_string()));
+    let (from, until) = (number(filter.from), number(filter.until));
+    let (source, request) =
+        (filter.source.map(|source| source.to_string()), filter.request_id.map(|id| id.to_string()));
     let counted = counted.map_or("entries", |by| by.map_or("sum", CountBy::name));
     let fields: [&[u8]; 16] = [
         tenant.as_str().as_bytes(),
         &from,
         &until,
-        asked.principal.as_ref().map_or("", PrincipalId::as_str).as_bytes(),
-        asked.action.map_or("", Action::name).as_bytes(),
-        asked.decision.map_or("", Decision::name).as_bytes(),
-        asked.data_class.as_ref().map_or("", DataClass::as_str).as_bytes(),
-        asked.token.as_ref().map_or("", TokenText::expose).as_bytes(),
-        asked.audience.as_ref().map_or("", Audience::as_str).as_bytes(),
-        asked.entry_purpose.as_ref().map_or("", Purpose::as_str).as_bytes(),
-        asked.entry_reference.as_ref().map_or("", Reference::as_str).as_bytes(),
-        asked.reason.map_or("", Reason::name).as_bytes(),
+        filter.principal.as_ref().map_or("", PrincipalId::as_str).as_bytes(),
+        filter.action.map_or("", Action::name).as_bytes(),
+        filter.decision.map_or("", Decision::name).as_bytes(),
+        filter.data_class.as_ref().map_or("", DataClass::as_str).as_bytes(),
+        filter.token.as_ref().map_or("", TokenText::expose).as_bytes(),
+        filter.audience.as_ref().map_or("", Audience::as_str).as_bytes(),
+        filter.purpose.as_ref().map_or("", Purpose::as_str).as_bytes(),
+        filter.reference.as_ref().map_or("", Reference::as_str).as_bytes(),
+        filter.reason.map_or("", Reason::name).as_bytes(),
         source.as_deref().unwrap_or_default().as_bytes(),
         request.as_deref().unwrap_or_default().as_bytes(),
         if asked.oldest_first { b"oldest" } else { b"newest" },

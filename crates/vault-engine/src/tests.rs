@@ -6,8 +6,8 @@ use tempfile::TempDir;
 use vault_catalog::Catalog;
 use vault_crypto::CallRandom;
 use vault_domain::{
-    Action, Audience, DataClass, Freshness, IdempotencyKey, LevelAsked, ManualClock, Millis, Nonce, Plaintext,
-    PrincipalId, Purpose, Reason, Region, RequestId, SystemEntropy, TokenText, VaultId,
+    AccessLogFilter, Action, Audience, DataClass, Freshness, IdempotencyKey, LevelAsked, ManualClock, Millis, Nonce,
+    Plaintext, PrincipalId, Purpose, Reason, Region, RequestId, SystemEntropy, TokenText, VaultId,
 };
 
 use vault_journal::Submission;
@@ -347,23 +347,16 @@ async fn what_was_done_with_a_token_is_found_though_it_looks_like_a_uuid() {
     let token = issued.token.expose().to_owned();
     assert!(vault_format::UuidToken::parse(&token).is_ok() && token.starts_with("12345678-1234-4ABC-8"));
     reveal(&engine, "everything", tokens("device", "payments", "settlement", &[&token])).await.unwrap();
+    let filter = AccessLogFilter {
+        data_class: DataClass::parse("device").ok(),
+        token: Some(TokenText::new(token)),
+        ..AccessLogFilter::default()
+    };
     let question = AccessLogQuery {
         region: region("eu"),
         purpose: Some(Purpose::parse("audit").unwrap()),
         reference: None,
-        from: None,
-        until: None,
-        principal: None,
-        action: None,
-        decision: None,
-        data_class: DataClass::parse("device").ok(),
-        token: Some(TokenText::new(token)),
-        audience: None,
-        entry_purpose: None,
-        entry_reference: None,
-        reason: None,
-        source: None,
-        request_id: None,
+        filter,
         oldest_first: false,
         page_size: 10,
         page_token: None,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use prost::Message;
-use vault_domain::{Code, DataClass, limits};
+use vault_domain::{AccessLogFilter, Code, DataClass, limits};
 use vault_engine::{AccessLogQuery, Error, PageToken};
 use vault_proto::{FIELDS_MAX, holds_too_many_fields, v1};
 use vault_server::{Naming, Peer, from_proto};
@@ -85,22 +85,24 @@ fn query(bytes: &[u8]) {
         Ok(query) => {
             assert!((1..=limits::QUERY_PAGE_ENTRIES_MAX).contains(&query.page_size));
             assert_eq!(query.region.as_str(), sent.region);
-            assert_eq!(query.action.map_or("", |action| action.name()), sent.action);
-            assert_eq!(query.decision.map_or("", |decision| decision.name()), sent.decision);
-            assert_eq!(query.principal.as_ref().map_or("", |id| id.as_str()), sent.principal);
-            assert_eq!(query.from.map_or(0, |time| time.0), sent.from_ms);
-            assert_eq!(query.until.map_or(0, |time| time.0), sent.until_ms);
-            assert_eq!(query.audience.as_ref().map_or("", |name| name.as_str()), sent.audience);
-            assert_eq!(query.entry_purpose.as_ref().map_or("", |name| name.as_str()), sent.entry_purpose);
-            assert_eq!(query.entry_reference.as_ref().map_or("", |text| text.as_str()), sent.entry_reference);
-            assert_eq!(query.reason.map_or("", |reason| reason.name()), sent.reason);
-            assert_eq!(query.request_id.map(|id| id.to_string()).unwrap_or_default(), sent.request_id);
+            let asked = sent.filter.unwrap_or_default();
+            assert_eq!(query.filter.action.map_or("", |action| action.name()), asked.action);
+            assert_eq!(query.filter.decision.map_or("", |decision| decision.name()), asked.decision);
+            assert_eq!(query.filter.principal.as_ref().map_or("", |id| id.as_str()), asked.principal);
+            assert_eq!(query.filter.from.map_or(0, |time| time.0), asked.from_ms);
+            assert_eq!(query.filter.until.map_or(0, |time| time.0), asked.until_ms);
+            assert_eq!(query.filter.audience.as_ref().map_or("", |name| name.as_str()), asked.audience);
+            assert_eq!(query.filter.purpose.as_ref().map_or("", |name| name.as_str()), asked.purpose);
+            assert_eq!(query.filter.reference.as_ref().map_or("", |text| text.as_str()), asked.reference);
+            assert_eq!(query.filter.reason.map_or("", |reason| reason.name()), asked.reason);
+            assert_eq!(query.filter.request_id.map(|id| id.to_string()).unwrap_or_default(), asked.request_id);
             assert_eq!(query.oldest_first, sent.oldest_first);
-            assert!(query.token.as_ref().map_or("", |token| token.expose()) == sent.token);
-            assert!(sent.token.len() <= limits::TOKEN_BYTES_MAX);
+            assert!(query.filter.token.as_ref().map_or("", |token| token.expose()) == asked.token);
+            assert!(asked.token.len() <= limits::TOKEN_BYTES_MAX);
             // The token alone is a secret; what else is asked may be shown.
-            let open = AccessLogQuery { page_token: None, principal: None, reference: None, ..query };
-            assert!(sent.token.len() < 80 || !format!("{open:?}").contains(&sent.token), "a token in Debug");
+            let filter = AccessLogFilter { principal: None, reference: None, ..query.filter };
+            let open = AccessLogQuery { page_token: None, reference: None, filter, ..query };
+            assert!(asked.token.len() < 80 || !format!("{open:?}").contains(&asked.token), "a token in Debug");
         }
         // A question without items breaks no rule of batches.
         Err(error) => assert_refused(&error, bytes, 1),

@@ -7,7 +7,7 @@ use vault_domain::Network;
 use vault_proto::v1;
 use vault_tests::{
     caller::Caller,
-    requests::{card, detokenize, email, query, scattered, tokenize},
+    requests::{by, card, detokenize, email, query, scattered, tokenize},
     roles::Role,
     vault::TestVault,
 };
@@ -81,22 +81,23 @@ pub(crate) async fn history(vault: &TestVault, calls: u64) {
 
 /// Whether an entry is asked for, as somebody would say it who reads the contract and sees the entry.
 pub(crate) fn matches(query: &v1::QueryAccessLogRequest, entry: &v1::AccessLogEntry) -> bool {
+    let filter = query.filter.clone().unwrap_or_default();
     let same = |asked: &str, found: &str| asked.is_empty() || asked == found;
-    let refused = |items: &v1::AccessLogItems| items.outcome == query.reason;
-    let of_class = |items: &v1::AccessLogItems| same(&query.data_class, &items.data_class);
-    let of_call = same(&query.reason, &entry.reason);
-    let source = || entry.source.parse().is_ok_and(|source| Network::parse(&query.source).unwrap().holds(source));
-    (query.from_ms == 0 || entry.log_time_ms >= query.from_ms)
-        && (query.until_ms == 0 || entry.log_time_ms < query.until_ms)
-        && same(&query.principal, &entry.principal)
-        && same(&query.action, &entry.action)
-        && same(&query.decision, &entry.decision)
-        && same(&query.audience, &entry.audience)
-        && same(&query.entry_purpose, &entry.purpose)
-        && same(&query.entry_reference, &entry.reference)
-        && same(&query.request_id, &entry.request_id)
-        && (query.source.is_empty() || source())
-        && (query.data_class.is_empty() || entry.items.iter().any(of_class))
+    let refused = |items: &v1::AccessLogItems| items.outcome == filter.reason;
+    let of_class = |items: &v1::AccessLogItems| same(&filter.data_class, &items.data_class);
+    let of_call = same(&filter.reason, &entry.reason);
+    let source = || entry.source.parse().is_ok_and(|source| Network::parse(&filter.source).unwrap().holds(source));
+    (filter.from_ms == 0 || entry.log_time_ms >= filter.from_ms)
+        && (filter.until_ms == 0 || entry.log_time_ms < filter.until_ms)
+        && same(&filter.principal, &entry.principal)
+        && same(&filter.action, &entry.action)
+        && same(&filter.decision, &entry.decision)
+        && same(&filter.audience, &entry.audience)
+        && same(&filter.purpose, &entry.purpose)
+        && same(&filter.reference, &entry.reference)
+        && same(&filter.request_id, &entry.request_id)
+        && (filter.source.is_empty() || source())
+        && (filter.data_class.is_empty() || entry.items.iter().any(of_class))
         && (of_call || entry.items.iter().any(|items| of_class(items) && refused(items)))
 }
 
@@ -115,18 +116,21 @@ pub(crate) fn question(n: u64, entries: &[v1::AccessLogEntry]) -> v1::QueryAcces
     let other_time = entries[chance(1, entries.len() as u64)].log_time_ms;
     let network = ["127.0.0.0/8", "127.0.0.2", "127.0.1.0/24", "192.0.2.0/24"][chance(2, 4)];
     v1::QueryAccessLogRequest {
-        from_ms: if chance(3, 4) == 0 { entry.log_time_ms.min(other_time) } else { 0 },
-        until_ms: if chance(4, 4) == 0 { entry.log_time_ms.max(other_time) } else { 0 },
-        principal: pick(5, &entry.principal, Role::Desk.principal()),
-        action: pick(6, &entry.action, "describe"),
-        decision: pick(7, &entry.decision, "failed"),
-        data_class: pick(8, &item.data_class, "card_number"),
-        audience: pick(9, &entry.audience, "support"),
-        entry_purpose: pick(10, &entry.purpose, "audit"),
-        entry_reference: pick(11, &entry.reference, "CASE-9"),
-        reason: pick(12, outcome.unwrap_or(&entry.reason), "ACCESS_DENIED"),
-        source: pick(13, &entry.source, network),
-        request_id: if chance(14, 12) == 0 { entry.request_id.clone() } else { String::new() },
+        filter: Some(v1::AccessLogFilter {
+            from_ms: if chance(3, 4) == 0 { entry.log_time_ms.min(other_time) } else { 0 },
+            until_ms: if chance(4, 4) == 0 { entry.log_time_ms.max(other_time) } else { 0 },
+            principal: pick(5, &entry.principal, Role::Desk.principal()),
+            action: pick(6, &entry.action, "describe"),
+            decision: pick(7, &entry.decision, "failed"),
+            data_class: pick(8, &item.data_class, "card_number"),
+            audience: pick(9, &entry.audience, "support"),
+            purpose: pick(10, &entry.purpose, "audit"),
+            reference: pick(11, &entry.reference, "CASE-9"),
+            reason: pick(12, outcome.unwrap_or(&entry.reason), "ACCESS_DENIED"),
+            source: pick(13, &entry.source, network),
+            request_id: if chance(14, 12) == 0 { entry.request_id.clone() } else { String::new() },
+            ..Default::default()
+        }),
         ..query("eu")
     }
 }
@@ -207,8 +211,10 @@ async fn what_is_sealed_is_asked_of_ones_own_tenant_alone() {
     }
     for (role, tenant, own) in [(Role::Auditor, "acme", requests[0]), (Role::GlobexAuditor, "globex", requests[1])] {
         let auditor = vault.caller(role).await;
-        let source = v1::QueryAccessLogRequest { source: "127.0.0.0/8".to_owned(), ..query("eu") };
-        let reference = v1::QueryAccessLogRequest { entry_reference: "SHARED-1".to_owned(), ..query("eu") };
+        let source =
+            v1::QueryAccessLogRequest { filter: by(|filter| filter.source = "127.0.0.0/8".to_owned()), ..query("eu") };
+        let reference =
+            v1::QueryAccessLogRequest { filter: by(|filter| filter.reference = "SHARED-1".to_owned()), ..query("eu") };
         for ask in [source, reference] {
             let found = all(&auditor, &ask).await;
             assert!(found.iter().all(|entry| entry.tenant == tenant));
@@ -218,7 +224,7 @@ async fn what_is_sealed_is_asked_of_ones_own_tenant_alone() {
     // Nor does the other's request lead to its entry.
     let theirs = vault.caller(Role::GlobexAuditor).await.query(query("eu")).await.unwrap().entries;
     let request_id = theirs.last().unwrap().request_id.clone();
-    let ask = v1::QueryAccessLogRequest { request_id, ..query("eu") };
+    let ask = v1::QueryAccessLogRequest { filter: by(|filter| filter.request_id = request_id), ..query("eu") };
     assert!(vault.caller(Role::Auditor).await.query(ask.clone()).await.unwrap().entries.is_empty());
     assert_eq!(vault.caller(Role::GlobexAuditor).await.query(ask).await.unwrap().entries.len(), 1);
     vault.finish().await;
@@ -232,23 +238,11 @@ async fn a_tail_shows_what_meets_every_filter() {
     let known = all(&auditor, &v1::QueryAccessLogRequest { oldest_first: true, page_size: 1000, ..query("eu") }).await;
     let size = known.last().unwrap().receipt.as_ref().unwrap().index + 1;
     for n in 0..30 {
-        let ask = v1::QueryAccessLogRequest { from_ms: 0, until_ms: 0, ..question(n, &known) };
-        let request = v1::TailAccessLogRequest {
-            region: ask.region.clone(),
-            purpose: ask.purpose.clone(),
-            from_index: Some(0),
-            principal: ask.principal.clone(),
-            action: ask.action.clone(),
-            decision: ask.decision.clone(),
-            data_class: ask.data_class.clone(),
-            audience: ask.audience.clone(),
-            entry_purpose: ask.entry_purpose.clone(),
-            entry_reference: ask.entry_reference.clone(),
-            reason: ask.reason.clone(),
-            source: ask.source.clone(),
-            request_id: ask.request_id.clone(),
-            ..Default::default()
-        };
+        // A tail has no end.
+        let filter = v1::AccessLogFilter { until_ms: 0, ..question(n, &known).filter.unwrap() };
+        let ask = v1::QueryAccessLogRequest { filter: Some(filter), ..query("eu") };
+        let (region, purpose, filter) = (ask.region.clone(), ask.purpose.clone(), ask.filter.clone());
+        let request = v1::TailAccessLogRequest { region, purpose, filter, from_index: Some(0), ..Default::default() };
         let mut stream = auditor.audit().tail_access_log(request).await.unwrap().into_inner();
         let mut found = Vec::new();
         loop {

@@ -8,7 +8,7 @@ use vault_proto::v1;
 use vault_tests::{
     caller::Caller,
     refusal::Refusal,
-    requests::{email, query, tokenize},
+    requests::{by, email, query, tokenize},
     roles::Role,
 };
 
@@ -19,27 +19,9 @@ const HOUR_MS: u64 = 3_600_000;
 
 /// The same question for a count.
 fn count(query: &v1::QueryAccessLogRequest, group_by: &str) -> v1::CountAccessLogRequest {
-    let query = query.clone();
-    v1::CountAccessLogRequest {
-        region: query.region,
-        purpose: query.purpose,
-        reference: query.reference,
-        from_ms: query.from_ms,
-        until_ms: query.until_ms,
-        principal: query.principal,
-        action: query.action,
-        decision: query.decision,
-        data_class: query.data_class,
-        token: query.token,
-        audience: query.audience,
-        entry_purpose: query.entry_purpose,
-        entry_reference: query.entry_reference,
-        reason: query.reason,
-        source: query.source,
-        request_id: query.request_id,
-        group_by: group_by.to_owned(),
-        page_token: String::new(),
-    }
+    let v1::QueryAccessLogRequest { region, purpose, reference, filter, .. } = query.clone();
+    let (group_by, page_token) = (group_by.to_owned(), String::new());
+    v1::CountAccessLogRequest { region, purpose, reference, filter, group_by, page_token }
 }
 
 async fn counted(caller: &Caller, request: v1::CountAccessLogRequest) -> Result<v1::CountAccessLogResponse, Refusal> {
@@ -86,14 +68,16 @@ async fn counts_are_those_of_a_walk_over_all_entries() {
     clock.advance(Duration::from_secs(1));
     let until_ms = clock.wall().0;
     clock.advance(Duration::from_secs(1));
-    let known = all(&auditor, &v1::QueryAccessLogRequest { until_ms, page_size: 1000, ..query("eu") }).await;
+    let filter = by(|filter| filter.until_ms = until_ms);
+    let known = all(&auditor, &v1::QueryAccessLogRequest { filter, page_size: 1000, ..query("eu") }).await;
     assert!(known.len() > 900);
 
     let (mut answered, mut by_rows) = (0, 0);
     for n in 0..200 {
         let ask = question(n, &known);
-        let until_ms = if ask.until_ms == 0 { until_ms } else { ask.until_ms };
-        let ask = v1::QueryAccessLogRequest { until_ms, ..ask };
+        let mut filter = ask.filter.clone().unwrap();
+        filter.until_ms = if filter.until_ms == 0 { until_ms } else { filter.until_ms };
+        let ask = v1::QueryAccessLogRequest { filter: Some(filter), ..ask };
         let expected: Vec<_> = known.iter().filter(|entry| matches(&ask, entry)).collect();
         for group_by in ["", "decision", "principal", "data_class", "action", "hour"] {
             let answer = counted(&auditor, count(&ask, group_by)).await.unwrap();
@@ -107,7 +91,8 @@ async fn counts_are_those_of_a_walk_over_all_entries() {
     assert!(answered > 25, "many questions had an answer: {answered}");
     assert!(by_rows > 50, "many were counted without reading them: {by_rows}");
     // All of the past but what no row covers yet was counted by rows, where nothing cuts an hour.
-    let whole = v1::QueryAccessLogRequest { from_ms: before / HOUR_MS * HOUR_MS, ..query("eu") };
+    let whole =
+        v1::QueryAccessLogRequest { filter: by(|filter| filter.from_ms = before / HOUR_MS * HOUR_MS), ..query("eu") };
     let answer = counted(&auditor, count(&whole, "hour")).await.unwrap();
     assert!(answer.entries_read < 256, "{}", answer.entries_read);
     assert_eq!(answer.counts.len(), 2);
@@ -126,8 +111,9 @@ async fn a_tenant_counts_its_own_entries_alone() {
     }
     let sum = async |role, principal: &str| {
         let auditor = vault.caller(role).await;
-        let ask = v1::QueryAccessLogRequest { action: "tokenize".to_owned(), ..query("eu") };
-        let ask = v1::QueryAccessLogRequest { principal: principal.to_owned(), ..ask };
+        let (action, principal) = ("tokenize".to_owned(), principal.to_owned());
+        let filter = by(|filter| (filter.action, filter.principal) = (action, principal));
+        let ask = v1::QueryAccessLogRequest { filter, ..query("eu") };
         let answer = counted(&auditor, count(&ask, "principal")).await.unwrap();
         (answer.entries, answer.counts.into_iter().map(|count| count.name).collect::<Vec<_>>())
     };

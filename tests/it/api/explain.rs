@@ -7,7 +7,7 @@ use vault_domain::ManualClock;
 use vault_proto::v1::{self, RevealLevel};
 use vault_tests::{
     issuer::{SigningKey, jwks},
-    requests::{detokenize, email, explain, query, tokenize},
+    requests::{by, detokenize, email, explain, query, tokenize},
     roles::Role,
     vault::{BEGINNING, TestVault},
 };
@@ -89,7 +89,8 @@ async fn the_answer_is_what_the_log_would_say_with_the_policies_that_decide() {
         assert_eq!((no.revealed, no.reason.as_str()), (false, reason));
     }
     // Every question is an entry under an action of its own.
-    let asked = v1::QueryAccessLogRequest { action: "explain_access".to_owned(), ..query("eu") };
+    let asked =
+        v1::QueryAccessLogRequest { filter: by(|filter| filter.action = "explain_access".to_owned()), ..query("eu") };
     let entries = auditor.query(asked).await.unwrap().entries;
     assert_eq!(entries.len(), 16);
     // Each says about whom it was; that of another tenant's token no more than the answer did.

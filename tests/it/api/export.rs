@@ -12,7 +12,7 @@ use vault_server::{Config, Environment};
 use vault_tests::{
     caller::Caller,
     refusal::Refusal,
-    requests::{card, describe, detokenize, email, query, tokenize},
+    requests::{by, card, describe, detokenize, email, query, tokenize},
     roles::Role,
     vault::TestVault,
 };
@@ -196,26 +196,27 @@ async fn an_export_holds_its_range_and_what_its_filters_ask_for_and_no_token() {
     let (_, begun) = (said(&auditor).await, said(&auditor).await);
     let times: Vec<u64> = begun.iter().map(|entry| entry["time"].as_u64().unwrap()).collect();
     // Entry 0 is the start; 1 to 4 are the calls.
-    let about = v1::ExportAccessLogRequest { data_class: "email".to_owned(), token: token.clone(), ..all("jsonl") };
+    let range = |from_index, until_index| v1::ExportAccessLogRequest { from_index, until_index, ..all("jsonl") };
+    let of = |until_index, filter| v1::ExportAccessLogRequest { until_index, filter, ..all("jsonl") };
+    let about = by(|filter| (filter.data_class, filter.token) = ("email".to_owned(), token.clone()));
+    let period = by(|filter| (filter.from_ms, filter.until_ms) = (times[1], times[3]));
+    let tokenized = by(|filter| filter.action = "tokenize".to_owned());
     for (request, range, expected) in [
-        (v1::ExportAccessLogRequest { until_index: Some(5), ..all("jsonl") }, (0, 5), vec![1, 2, 3, 4]),
-        (v1::ExportAccessLogRequest { from_index: 2, until_index: Some(4), ..all("jsonl") }, (2, 4), vec![2, 3]),
-        (v1::ExportAccessLogRequest { from_index: 3, until_index: Some(3), ..all("jsonl") }, (3, 3), vec![]),
-        (v1::ExportAccessLogRequest { from_ms: times[1], until_ms: times[3], ..all("jsonl") }, (2, 4), vec![2, 3]),
-        (
-            v1::ExportAccessLogRequest { action: "tokenize".to_owned(), until_index: Some(5), ..all("jsonl") },
-            (0, 5),
-            vec![1, 2, 4],
-        ),
-        (v1::ExportAccessLogRequest { until_index: Some(5), ..about }, (0, 5), vec![1, 3]),
+        (range(0, Some(5)), (0, 5), vec![1, 2, 3, 4]),
+        (range(2, Some(4)), (2, 4), vec![2, 3]),
+        (range(3, Some(3)), (3, 3), vec![]),
+        (of(None, period), (2, 4), vec![2, 3]),
+        (of(Some(5), tokenized), (0, 5), vec![1, 2, 4]),
+        (of(Some(5), about), (0, 5), vec![1, 3]),
     ] {
         let file = export(&auditor, request.clone()).await;
         let found: Vec<_> = file.read("jsonl").iter().map(|entry| entry["index"].as_u64().unwrap()).collect();
         let (manifest, _, filters) = file.manifest();
+        let filter = request.filter.unwrap_or_default();
         assert_eq!((found, (manifest.from, manifest.to)), (expected, range), "{filters:?}");
-        assert_eq!(filters.contains_key("token_hash"), !request.token.is_empty());
-        assert_eq!(filters.contains_key("action"), !request.action.is_empty());
-        assert_eq!(filters.contains_key("from_ms"), request.from_ms > 0);
+        assert_eq!(filters.contains_key("token_hash"), !filter.token.is_empty());
+        assert_eq!(filters.contains_key("action"), !filter.action.is_empty());
+        assert_eq!(filters.contains_key("from_ms"), filter.from_ms > 0);
         assert!(!file.note.contains(&token), "a token stands in a manifest");
     }
     vault.finish().await;
@@ -231,11 +232,11 @@ async fn an_export_that_may_not_be_is_refused_and_stands_in_the_log() {
     for bad in [
         all("xlsx"),
         all(""),
-        v1::ExportAccessLogRequest { action: "steal".to_owned(), ..all("csv") },
+        v1::ExportAccessLogRequest { filter: by(|filter| filter.action = "steal".to_owned()), ..all("csv") },
         v1::ExportAccessLogRequest { from_index: 1_000_000, ..all("csv") },
         v1::ExportAccessLogRequest { until_index: Some(1_000_000), ..all("csv") },
         v1::ExportAccessLogRequest { from_index: 2, until_index: Some(1), ..all("csv") },
-        v1::ExportAccessLogRequest { token: "tok_eu_any".to_owned(), ..all("csv") },
+        v1::ExportAccessLogRequest { filter: by(|filter| filter.token = "tok_eu_any".to_owned()), ..all("csv") },
     ] {
         begin(&auditor, bad).await.unwrap_err().is(Code::InvalidArgument, "FIELD_INVALID");
     }
@@ -296,7 +297,10 @@ async fn an_export_that_is_read_slowly_waits_and_ends_when_its_caller_may_not_se
     vault.server().apply(config.policies().unwrap()).await.unwrap();
     let ended = rest(unread).await.err().expect("no manifest for what was cut");
     ended.is(Code::PermissionDenied, "ACCESS_DENIED");
-    let of_exports = v1::QueryAccessLogRequest { action: "export_access_log".to_owned(), ..query("eu") };
+    let of_exports = v1::QueryAccessLogRequest {
+        filter: by(|filter| filter.action = "export_access_log".to_owned()),
+        ..query("eu")
+    };
     let entries = auditor.query(of_exports).await.unwrap().entries;
     let ends: Vec<_> = entries.iter().map(|entry| (entry.decision.as_str(), entry.reason.as_str())).collect();
     assert_eq!(ends, [("denied", "ACCESS_DENIED"), ("allowed", ""), ("allowed", "")], "newest first");

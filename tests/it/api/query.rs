@@ -6,7 +6,7 @@ use vault_domain::{Clock, ManualClock};
 use vault_proto::v1;
 use vault_tests::{
     caller::Caller,
-    requests::{card, customer, detokenize, email, query, tokenize},
+    requests::{by, card, customer, detokenize, email, query, tokenize},
     roles::Role,
     vault::TestVault,
 };
@@ -67,6 +67,7 @@ async fn history(vault: &TestVault, clock: &ManualClock, calls: u64) -> [u64; 3]
 }
 
 fn matches(query: &v1::QueryAccessLogRequest, entry: &v1::AccessLogEntry) -> bool {
+    let query = query.filter.clone().unwrap_or_default();
     let same = |asked: &str, found: &str| asked.is_empty() || asked == found;
     (query.from_ms == 0 || entry.log_time_ms >= query.from_ms)
         && (query.until_ms == 0 || entry.log_time_ms < query.until_ms)
@@ -82,8 +83,8 @@ async fn every_filter_alone_and_with_the_others_finds_exactly_what_matches() {
     // More than two runs of the derived index, and a tail that it does not cover.
     let moments = history(&vault, &clock, 700).await;
     let auditor = vault.caller(Role::Auditor).await;
-    let everything =
-        all(&auditor, &v1::QueryAccessLogRequest { until_ms: moments[2], page_size: 1000, ..query("eu") }).await;
+    let filter = by(|filter| filter.until_ms = moments[2]);
+    let everything = all(&auditor, &v1::QueryAccessLogRequest { filter, page_size: 1000, ..query("eu") }).await;
     assert_eq!(everything.len(), 701);
 
     let mut asked = 0;
@@ -93,12 +94,15 @@ async fn every_filter_alone_and_with_the_others_finds_exactly_what_matches() {
                 for decision in ["", "allowed", "denied", "failed"] {
                     for data_class in ["", "email", "card_number"] {
                         let query = v1::QueryAccessLogRequest {
-                            from_ms,
-                            until_ms,
-                            principal: principal.to_owned(),
-                            action: action.to_owned(),
-                            decision: decision.to_owned(),
-                            data_class: data_class.to_owned(),
+                            filter: Some(v1::AccessLogFilter {
+                                from_ms,
+                                until_ms,
+                                principal: principal.to_owned(),
+                                action: action.to_owned(),
+                                decision: decision.to_owned(),
+                                data_class: data_class.to_owned(),
+                                ..Default::default()
+                            }),
                             page_size: 1000,
                             ..query("eu")
                         };
@@ -120,8 +124,12 @@ async fn pages_are_complete_and_stay_so_while_the_log_grows() {
     let (vault, clock) = vault_and_clock().await;
     history(&vault, &clock, 300).await;
     let auditor = vault.caller(Role::Auditor).await;
-    for filter in ["", "detokenize"] {
-        let ask = v1::QueryAccessLogRequest { action: filter.to_owned(), page_size: 7, ..query("eu") };
+    for action in ["", "detokenize"] {
+        let ask = v1::QueryAccessLogRequest {
+            filter: by(|filter| filter.action = action.to_owned()),
+            page_size: 7,
+            ..query("eu")
+        };
         let first = auditor.query(ask.clone()).await.unwrap();
         let size = first.log_size;
         let (mut found, mut next) = (first.entries, first.next_page_token);
@@ -167,7 +175,8 @@ async fn a_token_leads_to_its_whole_history_without_standing_in_the_log() {
         let revealed = payments.detokenize(detokenize(class, [&tokens[1]])).await.unwrap();
         payments.detokenize(detokenize(class, [&tokens[0]])).await.unwrap();
         // The token under a class that it is not of: that too was an attempt on it.
-        let ask = v1::QueryAccessLogRequest { data_class: class.to_owned(), token: tokens[1].clone(), ..query("eu") };
+        let filter = by(|filter| (filter.data_class, filter.token) = (class.to_owned(), tokens[1].clone()));
+        let ask = v1::QueryAccessLogRequest { filter, ..query("eu") };
         let found: Vec<_> = all(&auditor, &ask).await.into_iter().map(|entry| entry.receipt.unwrap()).collect();
         assert_eq!(found, [revealed.receipt, given.receipt], "{class}");
     }
@@ -182,7 +191,8 @@ async fn attempts_with_a_token_that_never_was_are_found_by_it() {
     for (class, token) in [("card_number", "4929831700526640"), ("email", "tok_eu_made_up"), ("email", &made_up())] {
         let tried = payments.detokenize(detokenize(class, [token])).await.unwrap();
         payments.detokenize(detokenize(class, ["4929831700526641"])).await.unwrap();
-        let ask = v1::QueryAccessLogRequest { data_class: class.to_owned(), token: token.to_owned(), ..query("eu") };
+        let filter = by(|filter| (filter.data_class, filter.token) = (class.to_owned(), token.to_owned()));
+        let ask = v1::QueryAccessLogRequest { filter, ..query("eu") };
         let found: Vec<_> = all(&auditor, &ask).await.into_iter().map(|entry| entry.receipt.unwrap()).collect();
         assert_eq!(found, [tried.receipt], "{token}");
     }
@@ -217,7 +227,10 @@ async fn a_tenant_sees_its_own_entries_alone() {
         assert_eq!(found, principals.iter().map(|role| role.principal()).collect());
         // Nor by naming what is the other's.
         for principal in [Role::Payments, Role::GlobexPayments] {
-            let ask = v1::QueryAccessLogRequest { principal: principal.principal().to_owned(), ..query("eu") };
+            let ask = v1::QueryAccessLogRequest {
+                filter: by(|filter| filter.principal = principal.principal().to_owned()),
+                ..query("eu")
+            };
             assert!(all(&auditor, &ask).await.iter().all(|entry| entry.tenant == tenant));
         }
     }

@@ -5,19 +5,19 @@ use std::time::Duration;
 use tokio::{sync::watch, time::timeout};
 use tonic::{Code, Streaming};
 use vault_client::AccessLogQuery;
-use vault_domain::{Purpose, Region};
+use vault_domain::{Clock, Purpose, Region};
 use vault_ledger::{Entry, SealedPart};
 use vault_proto::v1;
 use vault_tests::{
     caller::Caller,
     refusal::Refusal,
-    requests::{card, detokenize, email, tokenize},
+    requests::{self, by, card, detokenize, email, tokenize},
     roles::Role,
     vault::TestVault,
 };
 
 use super::client_stream::{config, connect, forward};
-use crate::vault;
+use crate::{vault, vault_and_clock};
 
 /// Longer than any news takes.
 const SOON: Duration = Duration::from_secs(20);
@@ -128,23 +128,63 @@ async fn a_tail_shows_what_its_filters_ask_for_of_its_own_tenant_alone() {
     let refused = vault.caller(Role::Support).await.tokenize(tokenize("email", [email(3)])).await;
     assert!(refused.is_err() || refused.is_ok_and(|answer| answer.results.iter().all(Result::is_err)));
     let auditor = vault.caller(Role::Auditor).await;
+    let of = |filter| v1::TailAccessLogRequest { filter, ..from(Some(0)) };
     for (request, expected) in [
-        (v1::TailAccessLogRequest { data_class: "email".to_owned(), ..from(Some(0)) }, vec![1, 4]),
-        (v1::TailAccessLogRequest { decision: "denied".to_owned(), ..from(Some(0)) }, vec![]),
-        (v1::TailAccessLogRequest { principal: Role::Loader.principal().to_owned(), ..from(Some(0)) }, vec![1, 2]),
-        (v1::TailAccessLogRequest { action: "detokenize".to_owned(), ..from(Some(0)) }, vec![]),
+        (of(by(|filter| filter.data_class = "email".to_owned())), vec![1, 4]),
+        (of(by(|filter| filter.decision = "denied".to_owned())), vec![]),
+        (of(by(|filter| filter.principal = Role::Loader.principal().to_owned())), vec![1, 2]),
+        (of(by(|filter| filter.action = "detokenize".to_owned())), vec![]),
     ] {
         let size = vault.checkpoint("eu").await.head.size.0;
         let mut stream = tail(&auditor, request.clone()).await.unwrap();
         let found = up_to(&mut stream, size).await;
         let found: Vec<u64> = found.into_iter().filter(|index| *index < 5).collect();
         // Whether a refused item denies the call is the matter of other tests.
-        assert!(request.decision == "denied" || found == expected, "{request:?}: {found:?}");
+        let of_denied = request.filter.as_ref().is_some_and(|filter| filter.decision == "denied");
+        assert!(of_denied || found == expected, "{request:?}: {found:?}");
         assert!(!found.contains(&3), "another tenant's");
     }
     let other = vault.caller(Role::GlobexAuditor).await;
     let size = vault.checkpoint("eu").await.head.size.0;
     assert_eq!(up_to(&mut tail(&other, from(Some(0))).await.unwrap(), size).await[0], 3);
+    vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_begins_at_the_time_or_the_index_that_is_asked_for_whichever_is_later() {
+    let (vault, clock) = vault_and_clock().await;
+    for n in 0..3 {
+        clock.advance(Duration::from_secs(60));
+        vault.give("email", [email(n)]).await;
+    }
+    let auditor = vault.caller(Role::Auditor).await;
+    let entries = auditor.query(requests::query("eu")).await.unwrap().entries;
+    // Entry 0 is the start, 1 to 3 are the calls, newest first.
+    let second = entries[1].log_time_ms;
+    let tailed = async |index, from_ms| {
+        let request = v1::TailAccessLogRequest { filter: by(|filter| filter.from_ms = from_ms), ..from(index) };
+        let mut stream = tail(&auditor, request).await.unwrap();
+        let found = up_to(&mut stream, 4).await;
+        found.into_iter().filter(|index| *index < 4).collect::<Vec<_>>()
+    };
+    assert_eq!(tailed(None, second).await, [2, 3]);
+    assert_eq!(tailed(None, second + 1).await, [3]);
+    assert_eq!(tailed(Some(1), second).await, [2, 3]);
+    assert_eq!(tailed(Some(3), second).await, [3]);
+    assert_eq!(tailed(Some(0), 1).await, [1, 2, 3]);
+    // A time that is not yet: what comes before it is left out.
+    let then = clock.wall().0 + 60_000;
+    let request = v1::TailAccessLogRequest { filter: by(|filter| filter.from_ms = then), ..from(None) };
+    let mut stream = tail(&auditor, request).await.unwrap();
+    vault.give("email", [email(4)]).await;
+    clock.advance(Duration::from_secs(61));
+    let own = vault.caller(Role::Loader).await.tokenize(tokenize("email", [email(5)])).await.unwrap().receipt;
+    assert_eq!(up_to(&mut stream, own.index + 1).await, [own.index]);
+    // It has no end.
+    let request = v1::TailAccessLogRequest { filter: by(|filter| filter.until_ms = then), ..from(None) };
+    let refused = tail(&auditor, request).await.unwrap_err();
+    refused.is(Code::InvalidArgument, "FIELD_INVALID");
+    assert_eq!(refused.fields[0].0, "filter.until_ms");
     vault.finish().await;
 }
 
@@ -156,7 +196,7 @@ async fn a_tail_that_may_not_be_is_refused_and_stands_in_the_log() {
     tail(&payments, from(Some(0))).await.unwrap_err().is(Code::PermissionDenied, "ACCESS_DENIED");
     let auditor = vault.caller(Role::Auditor).await;
     tail(&auditor, from(Some(1_000_000))).await.unwrap_err().is(Code::InvalidArgument, "FIELD_INVALID");
-    let bad = v1::TailAccessLogRequest { action: "no such".to_owned(), ..from(None) };
+    let bad = v1::TailAccessLogRequest { filter: by(|filter| filter.action = "no such".to_owned()), ..from(None) };
     tail(&auditor, bad).await.unwrap_err().is(Code::InvalidArgument, "FIELD_INVALID");
     let entries = vault.entries_since(&mark, 3).await;
     assert!(entries.iter().all(|entry| entry.action == "query_access_log" && entry.decision != "allowed"));

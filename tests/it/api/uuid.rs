@@ -81,7 +81,10 @@ async fn the_log_finds_a_uuid_in_either_case() {
         payments.detokenize(detokenize("device", [&token.to_uppercase()])).await.unwrap();
         let mut found = Vec::new();
         for token in [token.clone(), token.to_uppercase()] {
-            let ask = v1::QueryAccessLogRequest { data_class: "device".to_owned(), token, ..query("eu") };
+            let ask = v1::QueryAccessLogRequest {
+                filter: Some(v1::AccessLogFilter { data_class: "device".to_owned(), token, ..Default::default() }),
+                ..query("eu")
+            };
             found.push(vault.caller(Role::Auditor).await.query(ask).await.unwrap().entries.len());
         }
         assert!(found[0] >= 1 && found[0] == found[1], "{found:?}");

@@ -5,7 +5,7 @@ use vault_proto::v1;
 use vault_tests::{
     caller::Caller,
     refusal::Refusal,
-    requests::{card, describe, detokenize, detokenize_item, email, explain, query, tokenize, tokenize_item},
+    requests::{by, card, describe, detokenize, detokenize_item, email, explain, query, tokenize, tokenize_item},
     roles::Role,
     vault::TestVault,
 };
@@ -270,28 +270,36 @@ async fn a_question_of_the_wrong_form_is_refused_by_name() {
         vault.give("email", [email(n)]).await;
     }
     let auditor = vault.caller(Role::Auditor).await;
-    let rows: [Row<v1::QueryAccessLogRequest>; 20] = [
+    let rows: [Row<v1::QueryAccessLogRequest>; 5] = [
         (|query| query.page_size = 1001, INVALID, "page_size"),
         (|query| query.page_size = u32::MAX, INVALID, "page_size"),
-        (|query| query.action = "steal".to_owned(), INVALID, "action"),
-        (|query| query.decision = "maybe".to_owned(), INVALID, "decision"),
-        (|query| query.data_class = "Card Number".to_owned(), INVALID, "data_class"),
-        (|query| query.principal = "two words".to_owned(), INVALID, "principal"),
-        (|query| query.principal = "p".repeat(257), INVALID, "principal"),
-        (|query| query.token = "tok_eu_any_at_all".to_owned(), INVALID, "data_class"),
-        (|query| query.token = "t".repeat(65_537), INVALID, "token"),
         (|query| query.purpose = "With Spaces".to_owned(), INVALID, "purpose"),
         (|query| query.purpose = "curiosity".to_owned(), (Code::InvalidArgument, "PURPOSE_UNKNOWN"), ""),
         (|query| query.reference = "x4929831700526".to_owned(), INVALID, "reference"),
-        (|query| query.audience = "Payments".to_owned(), INVALID, "audience"),
-        (|query| query.entry_purpose = "With Spaces".to_owned(), INVALID, "entry_purpose"),
-        (|query| query.entry_reference = "x4929831700526".to_owned(), INVALID, "entry_reference"),
-        (|query| query.reason = "BECAUSE".to_owned(), INVALID, "reason"),
-        (|query| query.source = "192.0.2.1/24".to_owned(), INVALID, "source"),
-        (|query| query.source = "here".to_owned(), INVALID, "source"),
-        (|query| query.request_id = "AB".repeat(16), INVALID, "request_id"),
-        (|query| query.request_id = "12".to_owned(), INVALID, "request_id"),
     ];
+    let of_filter: [Row<v1::AccessLogFilter>; 15] = [
+        (|filter| filter.action = "steal".to_owned(), INVALID, "filter.action"),
+        (|filter| filter.decision = "maybe".to_owned(), INVALID, "filter.decision"),
+        (|filter| filter.data_class = "Card Number".to_owned(), INVALID, "filter.data_class"),
+        (|filter| filter.principal = "two words".to_owned(), INVALID, "filter.principal"),
+        (|filter| filter.principal = "p".repeat(257), INVALID, "filter.principal"),
+        (|filter| filter.token = "tok_eu_any_at_all".to_owned(), INVALID, "filter.data_class"),
+        (|filter| filter.token = "t".repeat(65_537), INVALID, "filter.token"),
+        (|filter| filter.audience = "Payments".to_owned(), INVALID, "filter.audience"),
+        (|filter| filter.purpose = "With Spaces".to_owned(), INVALID, "filter.purpose"),
+        (|filter| filter.reference = "x4929831700526".to_owned(), INVALID, "filter.reference"),
+        (|filter| filter.reason = "BECAUSE".to_owned(), INVALID, "filter.reason"),
+        (|filter| filter.source = "192.0.2.1/24".to_owned(), INVALID, "filter.source"),
+        (|filter| filter.source = "here".to_owned(), INVALID, "filter.source"),
+        (|filter| filter.request_id = "AB".repeat(16), INVALID, "filter.request_id"),
+        (|filter| filter.request_id = "12".to_owned(), INVALID, "filter.request_id"),
+    ];
+    for (change, expected, field) in of_filter {
+        let ask = v1::QueryAccessLogRequest { filter: by(change), ..query("eu") };
+        let (refusal, entry) = assert_refused(&vault, auditor.query(ask), expected).await;
+        assert_names(&refusal, field);
+        assert_eq!(entry.action, "query_access_log");
+    }
     for (change, expected, field) in rows {
         let mut ask = query("eu");
         change(&mut ask);
@@ -326,7 +334,7 @@ async fn a_page_token_is_good_for_its_own_question_alone() {
     for page_token in bad.iter().filter(|page_token| **page_token != good) {
         assert_refused(&vault, auditor.query(next(page_token)), invalid).await;
     }
-    let other = v1::QueryAccessLogRequest { action: "tokenize".to_owned(), ..next(&good) };
+    let other = v1::QueryAccessLogRequest { filter: by(|filter| filter.action = "tokenize".to_owned()), ..next(&good) };
     assert_refused(&vault, auditor.query(other), invalid).await;
     globex.query(next(&good)).await.unwrap_err().is(invalid.0, invalid.1);
     let elsewhere = v1::QueryAccessLogRequest { region: "us".to_owned(), ..next(&good) };

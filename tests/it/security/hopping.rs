@@ -10,7 +10,7 @@ use vault_tests::{
     caller::Caller,
     connection::frame,
     refusal::Refusal,
-    requests::{describe, detokenize, detokenize_item, email, explain, query, tokenize},
+    requests::{by, describe, detokenize, detokenize_item, email, explain, query, tokenize},
     roles::Role,
     stream::{settling, tokens},
     vault::TestVault,
@@ -133,13 +133,16 @@ async fn the_log_of_a_tenant_has_no_handle_for_others() {
     }
     // By principal, by token, by the name of another log.
     let of_loader = |page_size| v1::QueryAccessLogRequest {
-        principal: Role::GlobexLoader.principal().to_owned(),
+        filter: by(|filter| filter.principal = Role::GlobexLoader.principal().to_owned()),
         page_size,
         ..query("eu")
     };
     assert_eq!(globex.query(of_loader(100)).await.unwrap().entries.len(), 5);
     assert!(acme.query(of_loader(100)).await.unwrap().entries.is_empty());
-    let about = v1::QueryAccessLogRequest { data_class: "email".to_owned(), token, ..query("eu") };
+    let about = v1::QueryAccessLogRequest {
+        filter: Some(v1::AccessLogFilter { data_class: "email".to_owned(), token, ..Default::default() }),
+        ..query("eu")
+    };
     assert_eq!(globex.query(about.clone()).await.unwrap().entries.len(), 1);
     assert!(acme.query(about).await.unwrap().entries.is_empty());
     for name in ["node", "Eu", "eu/..", "globex", "mars"] {
@@ -148,7 +151,11 @@ async fn the_log_of_a_tenant_has_no_handle_for_others() {
     }
     // By another's place in a row of pages, with the same filters.
     let page_of = async |caller: &Caller| {
-        let all = v1::QueryAccessLogRequest { action: "tokenize".to_owned(), page_size: 1, ..query("eu") };
+        let all = v1::QueryAccessLogRequest {
+            filter: by(|filter| filter.action = "tokenize".to_owned()),
+            page_size: 1,
+            ..query("eu")
+        };
         let page_token = caller.query(all.clone()).await.unwrap().next_page_token;
         assert!(!page_token.is_empty());
         v1::QueryAccessLogRequest { page_token, ..all }

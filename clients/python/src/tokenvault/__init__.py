@@ -11,8 +11,9 @@
 call, and nothing that holds a value or a token shows it when printed.
 """
 
-from ._audit import NODE, AccessLogCounts, AccessLogEntry, AccessLogPage, AccessLogQuery, Checkpoint
-from ._client import Client
+from ._audit import AccessLogCounts, AccessLogEntry, AccessLogFilter, AccessLogPage, AccessLogQuery
+from ._checkpoint import NODE, Checkpoint, leaf_hash, verify_consistency, verify_inclusion
+from ._client import AccessLogExport, AccessLogTail, Client
 from ._client_credentials import ClientCredentials
 from ._config import ClientConfig
 from ._deny import DeniedToken
@@ -26,8 +27,11 @@ from ._errors import (
     ConnectError,
     DeadlineExceeded,
     Denied,
+    ExportRefuted,
     IdempotencyKeyReused,
     InvalidRequest,
+    LogContradicted,
+    ProofRefuted,
     Refused,
     TokenNotFound,
     TokenUnavailable,
@@ -39,6 +43,7 @@ from ._errors import (
     WrongRegion,
 )
 from ._explain import AccessQuestion, ExplainedCaller, ExplainedToken, Explanation
+from ._export import ExportAsked, ExportDone, ExportManifest, verify_export
 from ._items import (
     Answer,
     CallContext,
@@ -52,19 +57,26 @@ from ._items import (
     Revealed,
     TokenDescription,
 )
+from ._prove import LogEntry, ProvedEntry
+from ._tail import TailStep
 from ._threads import Stream
 from ._tokens import FileToken, StaticToken, TokenSource
-from .aio import AsyncClient, AsyncStream
+from .aio import AsyncAccessLogExport, AsyncAccessLogTail, AsyncClient, AsyncStream
 
 __all__ = [
     "NODE",
     "AccessLogCounts",
     "AccessLogEntry",
+    "AccessLogExport",
+    "AccessLogFilter",
     "AccessLogPage",
     "AccessLogQuery",
+    "AccessLogTail",
     "AccessQuestion",
     "Answer",
     "AnswerMalformed",
+    "AsyncAccessLogExport",
+    "AsyncAccessLogTail",
     "AsyncClient",
     "AsyncStream",
     "CallContext",
@@ -85,6 +97,10 @@ __all__ = [
     "ExplainedCaller",
     "ExplainedToken",
     "Explanation",
+    "ExportAsked",
+    "ExportDone",
+    "ExportManifest",
+    "ExportRefuted",
     "FileToken",
     "HeldToken",
     "Idempotency",
@@ -92,12 +108,17 @@ __all__ = [
     "InvalidRequest",
     "IssuedToken",
     "ItemResult",
+    "LogContradicted",
+    "LogEntry",
     "NewValue",
+    "ProofRefuted",
+    "ProvedEntry",
     "Receipt",
     "Refused",
     "Revealed",
     "StaticToken",
     "Stream",
+    "TailStep",
     "TokenDescription",
     "TokenNotFound",
     "TokenSource",
@@ -108,5 +129,9 @@ __all__ = [
     "ValueRejected",
     "Violation",
     "WrongRegion",
+    "leaf_hash",
+    "verify_consistency",
+    "verify_export",
+    "verify_inclusion",
 ]
 __version__ = "0.1.0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Coroutine, Iterable, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar
@@ -9,15 +10,19 @@ from typing import Any, Callable, Coroutine, Iterable, Iterator, List, Optional,
 import grpc
 
 from ._attempt import Metadata
-from ._audit import AccessLogCounts, AccessLogPage, AccessLogQuery, Checkpoint, next_page
-from ._config import ClientConfig
+from ._audit import AccessLogCounts, AccessLogPage, AccessLogQuery, next_page
+from ._checkpoint import Checkpoint
+from ._config import ClientConfig, PathOrText
 from ._connections import Connections, Io, run
 from ._deny import DeniedToken
+from ._errors import DeadlineExceeded
 from ._explain import AccessQuestion, Explanation
-from ._items import Answer, CallContext, HeldToken, IssuedToken, NewValue, Revealed, Sealed, TokenDescription
+from ._export import ExportDone, Exporting, encode
+from ._items import Answer, CallContext, HeldToken, IssuedToken, NewValue, Receipt, Revealed, Sealed, TokenDescription
+from ._prove import LogEntry, ProvedEntry
 from ._stream import Held
+from ._tail import Following, TailStep
 from ._threads import Stream
-from ._tokens import TokenSource
 from ._verb import DESCRIBE, DETOKENIZE, TOKENIZE
 from .v1 import audit_service_pb2 as audit_v1
 
@@ -120,10 +125,82 @@ class Client:
     def checkpoint(self, log: str, *, pinned: Optional[str] = None, deadline: Optional[float] = None) -> Checkpoint:
         """The newest checkpoint of a region's log, or of the node's (`NODE`).
 
-        Its signature is checked by `pinned`, a verifier key that was got by another way. Without one it is checked by
+        What this client has seen of the log before has to be its beginning, which the vault is asked to prove; one that
+        was rolled back or written anew raises LogContradicted. `ClientConfig.checkpoints` keeps it between runs. Its
+        signature is checked by `pinned`, a verifier key that was got by another way. Without one it is checked by
         the key that the vault states itself, which shows no more than that the answer is whole.
         """
         return run(self._connections.checkpoint(log, pinned, deadline))
+
+    def log_entry(
+        self,
+        region: str,
+        index: int,
+        *,
+        purpose: Optional[str] = None,
+        reference: Optional[str] = None,
+        deadline: Optional[float] = None,
+    ) -> LogEntry:
+        """One entry of a region's log by its index, from 0. The question itself becomes an entry."""
+        return run(self._connections.log_entry(region, index, purpose, reference, deadline))
+
+    def prove_entry(
+        self,
+        log: str,
+        index: int,
+        leaf_hash: Optional[bytes] = None,
+        *,
+        pinned: Optional[str] = None,
+        deadline: Optional[float] = None,
+    ) -> ProvedEntry:
+        """Has a log prove that it holds an entry, under its newest checkpoint.
+
+        `leaf_hash` is the one that a receipt names: a log that holds another entry there raises ProofRefuted. `pinned`
+        as for `checkpoint`.
+        """
+        return run(self._connections.prove_entry(log, index, leaf_hash, pinned, deadline))
+
+    def prove_entry_under(
+        self, log: str, index: int, leaf_hash: bytes, under: Checkpoint, *, deadline: Optional[float] = None
+    ) -> ProvedEntry:
+        """The same under a checkpoint that was verified before, so that many proofs lead to one signed root."""
+        return run(self._connections.prove_entry_under(log, index, leaf_hash, under, deadline))
+
+    def prove_growth(
+        self, log: str, since: Checkpoint, *, pinned: Optional[str] = None, deadline: Optional[float] = None
+    ) -> Checkpoint:
+        """Has a log prove that its newest checkpoint, which is given, goes on from an older one.
+
+        Then nothing was altered, dropped or reordered between the two. `pinned` as for `checkpoint`.
+        """
+        return run(self._connections.prove_growth(log, since, pinned, deadline))
+
+    def tail_access_log(self, query: AccessLogQuery, from_index: Optional[int] = None) -> AccessLogTail:
+        """Follows the log of a region: entries that match, and those that come.
+
+        It begins at `from_index`, or at the filter's `from_ms`, at the later of both; at those that come from now on
+        where neither is said. It has no end: a filter that says one is refused. Pages are not looked at.
+        """
+        return AccessLogTail(Following(self._connections, query, from_index))
+
+    def export_access_log(
+        self,
+        query: AccessLogQuery,
+        format: str,
+        *,
+        from_index: int = 0,
+        until_index: Optional[int] = None,
+        pinned: Optional[str] = None,
+    ) -> AccessLogExport:
+        """Begins to write out a part of a region's log: `jsonl`, `csv`, `ocsf` or `cef`.
+
+        It holds the entries that match, from `from_index` on and before `until_index` or the log's end. `pinned` as for
+        `checkpoint`. An export that is cut is worth nothing, and not repeated.
+        """
+        request = encode(query, format, from_index, until_index)
+        exporting = Exporting(self._connections, query.region, request, pinned)
+        run(exporting.begin())
+        return AccessLogExport(exporting)
 
     def explain_access(self, question: AccessQuestion, *, deadline: Optional[float] = None) -> Explanation:
         """Asks whether a caller would be shown the value of a token. The question becomes an entry of the log."""
@@ -136,6 +213,78 @@ class Client:
     def denied_access_tokens(self, *, deadline: Optional[float] = None) -> List[DeniedToken]:
         """The access tokens that are denied at the node that answers, by issuer and `jti`."""
         return run(self._connections.denied(deadline))
+
+
+class AccessLogTail(Iterator[TailStep]):
+    """A log that is followed: entries, or how far the vault has looked, at least every 10 seconds or so.
+
+    Where the stream is cut it goes on by itself, at the next entry. It raises when the vault refuses, or can't be
+    reached in as many attempts as the client makes; asked again after that, it goes on where it was.
+    """
+
+    def __init__(self, following: Following) -> None:
+        self._following = following
+
+    @property
+    def next_index(self) -> Optional[int]:
+        """Where to go on later: behind the last entry that was looked at. None before the first part has come."""
+        return self._following.next_index
+
+    def __next__(self) -> TailStep:
+        step = run(self._following.next())
+        if step is None:
+            raise StopIteration
+        return step
+
+    def close(self) -> None:
+        """Ends it; who waits for the next part is told that it has ended."""
+        self._following.close()
+
+    def __enter__(self) -> AccessLogTail:
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], *_: Any) -> None:
+        self.close()
+
+
+class AccessLogExport(Iterator[bytes]):
+    """An export under way: the bytes of the file as they come, or `save` for all of it."""
+
+    def __init__(self, exporting: Exporting) -> None:
+        self._exporting = exporting
+
+    @property
+    def receipt(self) -> Optional[Receipt]:
+        """Where the log holds the entry of this very call."""
+        return self._exporting.receipt
+
+    @property
+    def done(self) -> Optional[ExportDone]:
+        """The manifest, which speaks of the bytes that came and of this very call; None before the end."""
+        return self._exporting.done
+
+    def __next__(self) -> bytes:
+        data = run(self._exporting.next())
+        if data is None:
+            raise StopIteration
+        return data
+
+    def save(self, path: PathOrText) -> ExportDone:
+        """Writes the file and beside it `<path>.manifest`, readable by their owner alone.
+
+        Both come into being when the export is whole; nothing that is there is replaced.
+        """
+        return run(self._exporting.save(path))
+
+    def close(self) -> None:
+        """Ends it; an export that did not come to its end is worth nothing."""
+        self._exporting.close()
+
+    def __enter__(self) -> AccessLogExport:
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], *_: Any) -> None:
+        self.close()
 
 
 class _Io(Io):
@@ -164,8 +313,39 @@ class _Io(Io):
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    async def token(self, source: TokenSource, seconds: float) -> str:
-        return source.token(seconds)
+    async def blocking(self, work: Callable[[], R]) -> R:
+        return work()
+
+    async def answers(
+        self, channel: Any, path: str, request: Sealed, seconds: float, metadata: Metadata
+    ) -> Tuple[Tuple[Any, Optional[Sealed]], Any]:
+        multi = channel.unary_stream(path, request_serializer=Sealed.open, response_deserializer=Sealed)
+        call = multi(request, metadata=metadata)
+        # A deadline of gRPC's would hold for the whole call, which may last.
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            call.cancel()
+
+        ending = threading.Timer(seconds, end)
+        ending.daemon = True
+        ending.start()
+        try:
+            return (call, await self.read(call)), call.initial_metadata()
+        except grpc.RpcError:
+            if late.is_set():
+                raise DeadlineExceeded(seconds) from None
+            raise
+        except BaseException:
+            call.cancel()
+            raise
+        finally:
+            ending.cancel()
+
+    async def read(self, call: Any) -> Optional[Sealed]:
+        answer: Optional[Sealed] = next(call, None)
+        return answer
 
     async def together(self, calls: Sequence[Callable[[], Coroutine[Any, Any, R]]], at_once: int) -> List[R]:
         if len(calls) <= 1:

@@ -74,6 +74,8 @@ class ClientConfig:
     `followed`: endpoints that a call for another region may be sent on to, when the vault names them. One that is not
     listed is never followed: a value would go where nobody meant it to. The server there, as those of `regions`, has to
     prove itself by the same authorities, under its endpoint's own host name.
+    `checkpoints`: a folder that keeps the newest checkpoint of each log, beside memory: a log that does not go on from
+    what was seen of it in an earlier run raises LogContradicted. One folder for each vault; clients may share it.
     `token_source`: gives the access token that is shown with every attempt, where accounts ask for one.
     """
 
@@ -89,6 +91,7 @@ class ClientConfig:
     regions: Mapping[str, str] = field(default_factory=dict)
     followed: Tuple[str, ...] = ()
     token_source: Optional[TokenSource] = None
+    checkpoints: Optional[PathOrText] = None
 
     def __post_init__(self) -> None:
         for endpoint in (self.endpoint, *self.regions.values(), *self.followed):

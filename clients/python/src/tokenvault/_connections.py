@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import (
     Any,
     Callable,
@@ -27,15 +28,19 @@ from typing import (
 import grpc
 
 from . import _audit as audit
+from . import _checkpoint as checkpoints
 from . import _deny as denying
 from . import _explain as asking
+from . import _prove as proving
 from ._attempt import DEADLINE_TELLING, Breaker, Metadata, attempt_metadata, log, pause
+from ._checkpoint import Checkpoint
 from ._config import ClientConfig, Endpoint, check_deadline
 from ._errors import (
     CircuitOpen,
     ConfigurationError,
     ConnectError,
     DeadlineExceeded,
+    ProofRefuted,
     Refused,
     TokenUnavailable,
     TokenvaultError,
@@ -45,12 +50,15 @@ from ._errors import (
     request_id_of,
 )
 from ._items import Answer, CallContext, CallMade, ItemResult, Receipt, Sealed
-from ._tokens import TokenSource
+from ._seen import Seen, goes_on
 from ._verb import Verb, parse
 
 I = TypeVar("I")  # noqa: E741
 R = TypeVar("R")
 T = TypeVar("T")
+
+#: How one request is made on a channel: its bytes, the seconds that it has, its metadata.
+Exchange = Callable[[Any, str, Sealed, float, Metadata], Coroutine[Any, Any, Tuple[R, Any]]]
 
 #: The largest answer that is read, in bytes: as many of the largest values as one request may ask for.
 ANSWER_BYTES_MAX = 1000 * ((64 << 10) + 1024)
@@ -92,10 +100,24 @@ class Io:
         """One request; gives the answer and its metadata, or raises grpc.RpcError."""
         raise NotImplementedError
 
+    async def answers(
+        self, channel: Any, path: str, request: Sealed, seconds: float, metadata: Metadata
+    ) -> Tuple[Tuple[Any, Optional[Sealed]], Any]:
+        """One request with many answers; gives the call, the first of them as `read` does, and the call's metadata.
+
+        Raises grpc.RpcError, TransportError, or DeadlineExceeded if none comes in so many seconds.
+        """
+        raise NotImplementedError
+
+    async def read(self, call: Any) -> Optional[Sealed]:
+        """The next answer; None at the end. Raises grpc.RpcError or TransportError."""
+        raise NotImplementedError
+
     async def sleep(self, seconds: float) -> None:
         raise NotImplementedError
 
-    async def token(self, source: TokenSource, seconds: float) -> str:
+    async def blocking(self, work: Callable[[], R]) -> R:
+        """Does what may wait for a file, a lock or a server."""
         raise NotImplementedError
 
     async def together(self, calls: Sequence[Callable[[], Coroutine[Any, Any, R]]], at_once: int) -> List[R]:
@@ -162,6 +184,7 @@ class Connections:
         self._lock = threading.Lock()
         self._links: Dict[Tuple[Endpoint, bool], Link] = {}
         self._is_closed = False
+        self._seen = Seen(None if config.checkpoints is None else Path(config.checkpoints))
 
     def link_for(self, region: str) -> Link:
         """The connection for calls of a region."""
@@ -219,7 +242,10 @@ class Connections:
     async def token(self, seconds: float) -> Optional[str]:
         """The access token to show now."""
         source = self.config.token_source
-        return None if source is None else await self.io.token(source, seconds)
+        if source is None:
+            return None
+        give = source.token
+        return await self.io.blocking(lambda: give(seconds))
 
     def token_refused(self, token: Optional[str], error: Optional[TokenvaultError]) -> None:
         """Tells the source of a token that the vault does not know who shows it."""
@@ -236,7 +262,8 @@ class Connections:
         attempts = 0
         while True:
             attempts += 1
-            outcome, request_id = await self._attempt(region, path, request, begun + seconds, seconds)
+            ends = begun + seconds
+            outcome, request_id = await self._attempt(self.io.unary, region, path, request, ends, seconds)
             now = time.monotonic()
             if isinstance(outcome, Sealed):
                 return Made(outcome, request_id, attempts, now - begun)
@@ -249,19 +276,43 @@ class Connections:
             log.debug("%s: attempt %d: %s; again in %.3f s", path, attempts, type(outcome).__name__, waits)
             await self.io.sleep(waits)
 
+    async def answers(self, region: str, path: str, request: Sealed) -> Tuple[Any, Sealed]:
+        """Opens a call with many answers, once; gives it and the first of them."""
+        seconds = self.config.deadline
+        ends = time.monotonic() + seconds
+        outcome, _ = await self._attempt(self.io.answers, region, path, request, ends, seconds)
+        if isinstance(outcome, TokenvaultError):
+            raise outcome
+        call, first = outcome
+        if first is None:
+            raise TransportError("the stream ended before there was an answer")
+        return call, first
+
+    async def next_answer(self, call: Any) -> Sealed:
+        """The next answer of such a call, which is not over yet."""
+        try:
+            answer = await self.io.read(call)
+        except grpc.RpcError as failed:
+            error = of_call(failed, self.config.deadline)
+        else:
+            if answer is not None:
+                return answer
+            error = TransportError("the stream ended early")
+        raise error
+
     async def _attempt(
-        self, region: str, path: str, request: Sealed, ends: float, seconds: float
-    ) -> Tuple[Union[Sealed, TokenvaultError], Optional[str]]:
+        self, exchange: Exchange[R], region: str, path: str, request: Sealed, ends: float, seconds: float
+    ) -> Tuple[Union[R, TokenvaultError], Optional[str]]:
         """One attempt; where the vault sends it on and that is allowed, one more, there."""
-        outcome, request_id = await self._on(self.link_for(region), path, request, ends, seconds)
+        outcome, request_id = await self._on(exchange, self.link_for(region), path, request, ends, seconds)
         link = self.follow(region, outcome) if isinstance(outcome, TokenvaultError) else None
         if link is None:
             return outcome, request_id
-        return await self._on(link, path, request, ends, seconds)
+        return await self._on(exchange, link, path, request, ends, seconds)
 
     async def _on(
-        self, link: Link, path: str, request: Sealed, ends: float, seconds: float
-    ) -> Tuple[Union[Sealed, TokenvaultError], Optional[str]]:
+        self, exchange: Exchange[R], link: Link, path: str, request: Sealed, ends: float, seconds: float
+    ) -> Tuple[Union[R, TokenvaultError], Optional[str]]:
         """One request on one connection. Errors are returned: they are raised where no frame holds a value."""
         try:
             link.breaker.admit()
@@ -276,12 +327,16 @@ class Connections:
                 return DeadlineExceeded(seconds), None
             token = await self.token(left)
             left = max(0.001, ends - time.monotonic())
-            answer, metadata = await self.io.unary(link.channel, path, request, left, attempt_metadata(token))
+            answer, metadata = await exchange(link.channel, path, request, left, attempt_metadata(token))
             link.judge(None, left)
             is_told = True
             return answer, request_id_of(metadata)
         except TokenUnavailable as unavailable:
             return unavailable.with_traceback(None), None
+        except (DeadlineExceeded, TransportError) as broken:
+            link.judge(broken, left)
+            is_told = True
+            return broken.with_traceback(None), None
         except grpc.RpcError as failed:
             error = of_call(failed, seconds)
             self.token_refused(token, error)
@@ -349,10 +404,88 @@ class Connections:
             if not page_token:
                 return counts
 
-    async def checkpoint(self, log_name: str, pinned: Optional[str], deadline: Optional[float]) -> audit.Checkpoint:
-        """The newest checkpoint of a log, verified."""
-        made = await self.unary(log_name, audit.CHECKPOINT_PATH, audit.encode_checkpoint(log_name), True, deadline)
-        return audit.verified(parse(audit.CHECKPOINT_ANSWER, _outcome(made)), log_name, pinned)
+    async def checkpoint(self, name: str, pinned: Optional[str], deadline: Optional[float]) -> Checkpoint:
+        """The newest checkpoint of a log, verified; what was seen of the log before has to be its beginning."""
+        made = await self.unary(name, checkpoints.CHECKPOINT_PATH, checkpoints.encode_checkpoint(name), True, deadline)
+        answer = parse(checkpoints.CHECKPOINT_ANSWER, _outcome(made))
+        newest = checkpoints.verified(name, answer.checkpoint, answer.verifier_key, pinned)
+        witnessed = checkpoints.witnessed(answer, newest)
+        return replace(await self._agree(name, newest, deadline), witnessed=witnessed)
+
+    async def log_entry(
+        self, region: str, index: int, purpose: Optional[str], reference: Optional[str], deadline: Optional[float]
+    ) -> proving.LogEntry:
+        """One entry of a region's log."""
+        message = proving.encode_entry(region, index, purpose, reference)
+        made = await self.unary(region, proving.ENTRY_PATH, message, True, deadline)
+        return proving.log_entry(parse(proving.ENTRY_ANSWER, _outcome(made)))
+
+    async def prove_entry(
+        self, name: str, index: int, leaf: Optional[bytes], pinned: Optional[str], deadline: Optional[float]
+    ) -> proving.ProvedEntry:
+        """Has a log prove that it holds an entry, under its newest checkpoint."""
+        # A log that gave a receipt had an entry there.
+        answer = await self._inclusion(name, index, 0, leaf is not None, deadline)
+        newest = checkpoints.verified(name, answer.checkpoint, answer.verifier_key, pinned)
+        proved = _proved(answer, index, leaf, newest)
+        await self._agree(name, newest, deadline)
+        return proved
+
+    async def prove_entry_under(
+        self, name: str, index: int, leaf: bytes, under: Checkpoint, deadline: Optional[float]
+    ) -> proving.ProvedEntry:
+        """The same under a checkpoint that was verified before, and not under the newest one."""
+        if not 0 <= index < under.size:
+            raise ProofRefuted("the tree of that size has no such position")
+        # A log that signed this checkpoint had an entry there.
+        answer = await self._inclusion(name, index, under.size, True, deadline)
+        return _proved(answer, index, leaf, under)
+
+    async def prove_growth(
+        self, name: str, since: Checkpoint, pinned: Optional[str], deadline: Optional[float]
+    ) -> Checkpoint:
+        """Has a log prove that its newest checkpoint goes on from an older one."""
+        answer = await self._consistency(name, since.size, 0, deadline)
+        newest = checkpoints.verified(name, answer.checkpoint, answer.verifier_key, pinned)
+        if newest.origin != since.origin:
+            raise ProofRefuted("the newest checkpoint is of another log")
+        checkpoints.verify_consistency(since, newest, proving.read_hashes(answer.hashes))
+        await self._agree(name, newest, deadline)
+        return newest
+
+    async def _agree(self, name: str, now: Checkpoint, deadline: Optional[float]) -> Checkpoint:
+        """Holds a checkpoint against the newest that was seen of its log; keeps and gives the larger one.
+
+        A vault can answer with an older one, be it that answers overtake each other. What was kept stays where no
+        history has both.
+        """
+
+        async def ask(name: str, older: int, later: int) -> List[bytes]:
+            return proving.read_hashes((await self._consistency(name, older, later, deadline)).hashes)
+
+        seen = self._seen
+        while True:
+            known = await self.io.blocking(lambda: seen.known(name))
+            if known is not None:
+                await goes_on(name, known, now, ask)
+                if now.size <= known.size:
+                    seen.remember(name, known)
+                    return known
+            agreed = known
+            if await self.io.blocking(lambda: seen.keep(name, agreed, now)):
+                return now
+
+    async def _inclusion(self, name: str, index: int, size: int, was_there: bool, deadline: Optional[float]) -> Any:
+        message = proving.encode_inclusion(name, index, size)
+        made = await self.unary(name, proving.INCLUSION_PATH, message, True, deadline)
+        if was_there and isinstance(made.outcome, TokenvaultError) and proving.is_out_of_tree(made.outcome):
+            raise ProofRefuted("the tree of that size has no such position")
+        return parse(proving.INCLUSION_ANSWER, _outcome(made))
+
+    async def _consistency(self, name: str, old_size: int, new_size: int, deadline: Optional[float]) -> Any:
+        message = proving.encode_consistency(name, old_size, new_size)
+        made = await self.unary(name, proving.CONSISTENCY_PATH, message, True, deadline)
+        return parse(proving.CONSISTENCY_ANSWER, _outcome(made))
 
     async def explain(self, question: asking.AccessQuestion, deadline: Optional[float]) -> asking.Explanation:
         """Asks whether a caller would be shown a value."""
@@ -362,7 +495,7 @@ class Connections:
     async def deny(self, tokens: Iterable[denying.DeniedToken], deadline: Optional[float]) -> None:
         """Denies access tokens, in as many calls as it takes. To deny twice does no harm."""
         for request in denying.encode(tokens):
-            made = await self.unary(audit.NODE, denying.DENY_PATH, request, True, deadline)
+            made = await self.unary(checkpoints.NODE, denying.DENY_PATH, request, True, deadline)
             parse(denying.DENY_ANSWER, _outcome(made))
 
     async def denied(self, deadline: Optional[float]) -> List[denying.DeniedToken]:
@@ -370,7 +503,8 @@ class Connections:
         found: List[denying.DeniedToken] = []
         page_token = ""
         while True:
-            made = await self.unary(audit.NODE, denying.DENIED_PATH, denying.encode_list(page_token), True, deadline)
+            request = denying.encode_list(page_token)
+            made = await self.unary(checkpoints.NODE, denying.DENIED_PATH, request, True, deadline)
             tokens, page_token = denying.page(parse(denying.DENIED_ANSWER, _outcome(made)))
             found += tokens
             if not page_token:
@@ -381,3 +515,12 @@ def _outcome(made: Made[Sealed]) -> Sealed:
     if isinstance(made.outcome, TokenvaultError):
         raise made.outcome
     return made.outcome
+
+
+def _proved(answer: Any, index: int, leaf: Optional[bytes], tree: Checkpoint) -> proving.ProvedEntry:
+    """An inclusion proof, once it leads to the root of the tree."""
+    stated, hashes = proving.read_hash(answer.leaf_hash), proving.read_hashes(answer.hashes)
+    if leaf is not None and leaf != stated:
+        raise ProofRefuted("the log holds another entry at this index")
+    checkpoints.verify_inclusion(tree, index, stated, hashes)
+    return proving.ProvedEntry(index, stated, hashes, tree)

@@ -87,6 +87,35 @@ class CheckpointRefuted(TokenvaultError):
         super().__init__(f"the checkpoint does not verify: {why}")
 
 
+class ProofRefuted(TokenvaultError):
+    """The log does not hold what it held, or not what a receipt says. Keep receipt and checkpoint as evidence."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the proof does not verify: {why}")
+
+
+class LogContradicted(TokenvaultError):
+    """The log is not the one that was seen before: rolled back, written anew, or another was put in its place."""
+
+    #: The log.
+    origin: str
+    #: The size of the newest tree that was seen.
+    size: int
+
+    def __init__(self, origin: str, size: int, why: str) -> None:
+        seen = f"what was seen of it at size {size}"
+        super().__init__(f"the log {origin} contradicts {seen}: {why}; keep both checkpoints")
+        self.origin = origin
+        self.size = size
+
+
+class ExportRefuted(TokenvaultError):
+    """A file that was exported, or its manifest, does not verify."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the export does not verify: {why}")
+
+
 class TokenUnavailable(TokenvaultError):
     """There is no access token to show; nothing was sent to the vault."""
 

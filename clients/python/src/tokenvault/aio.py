@@ -9,21 +9,25 @@ import grpc
 import grpc.aio
 
 from ._attempt import Metadata
-from ._audit import AccessLogCounts, AccessLogPage, AccessLogQuery, Checkpoint, next_page
-from ._config import ClientConfig
+from ._audit import AccessLogCounts, AccessLogPage, AccessLogQuery, next_page
+from ._checkpoint import Checkpoint
+from ._config import ClientConfig, PathOrText
 from ._connections import Connections, Io
 from ._deny import DeniedToken
+from ._errors import DeadlineExceeded, TransportError
 from ._explain import AccessQuestion, Explanation
-from ._items import Answer, CallContext, HeldToken, IssuedToken, NewValue, Revealed, Sealed, TokenDescription
+from ._export import ExportDone, Exporting, encode
+from ._items import Answer, CallContext, HeldToken, IssuedToken, NewValue, Receipt, Revealed, Sealed, TokenDescription
+from ._prove import LogEntry, ProvedEntry
 from ._stream import Held
+from ._tail import Following, TailStep
 from ._tasks import AsyncStream, Batches
-from ._tokens import TokenSource
 from ._verb import DESCRIBE, DETOKENIZE, TOKENIZE
 from .v1 import audit_service_pb2 as audit_v1
 
 R = TypeVar("R")
 
-__all__ = ["AsyncClient", "AsyncStream", "Batches"]
+__all__ = ["AsyncAccessLogExport", "AsyncAccessLogTail", "AsyncClient", "AsyncStream", "Batches"]
 
 
 class AsyncClient:
@@ -111,6 +115,61 @@ class AsyncClient:
         """The newest checkpoint of a region's log, or of the node's, verified; see `tokenvault.Client.checkpoint`."""
         return await self._connections.checkpoint(log, pinned, deadline)
 
+    async def log_entry(
+        self,
+        region: str,
+        index: int,
+        *,
+        purpose: Optional[str] = None,
+        reference: Optional[str] = None,
+        deadline: Optional[float] = None,
+    ) -> LogEntry:
+        """One entry of a region's log by its index, from 0. The question itself becomes an entry."""
+        return await self._connections.log_entry(region, index, purpose, reference, deadline)
+
+    async def prove_entry(
+        self,
+        log: str,
+        index: int,
+        leaf_hash: Optional[bytes] = None,
+        *,
+        pinned: Optional[str] = None,
+        deadline: Optional[float] = None,
+    ) -> ProvedEntry:
+        """Has a log prove that it holds an entry; see `tokenvault.Client.prove_entry`."""
+        return await self._connections.prove_entry(log, index, leaf_hash, pinned, deadline)
+
+    async def prove_entry_under(
+        self, log: str, index: int, leaf_hash: bytes, under: Checkpoint, *, deadline: Optional[float] = None
+    ) -> ProvedEntry:
+        """The same under a checkpoint that was verified before, so that many proofs lead to one signed root."""
+        return await self._connections.prove_entry_under(log, index, leaf_hash, under, deadline)
+
+    async def prove_growth(
+        self, log: str, since: Checkpoint, *, pinned: Optional[str] = None, deadline: Optional[float] = None
+    ) -> Checkpoint:
+        """Has a log prove that its newest checkpoint, which is given, goes on from an older one."""
+        return await self._connections.prove_growth(log, since, pinned, deadline)
+
+    def tail_access_log(self, query: AccessLogQuery, from_index: Optional[int] = None) -> AsyncAccessLogTail:
+        """Follows the log of a region; see `tokenvault.Client.tail_access_log`."""
+        return AsyncAccessLogTail(Following(self._connections, query, from_index))
+
+    async def export_access_log(
+        self,
+        query: AccessLogQuery,
+        format: str,
+        *,
+        from_index: int = 0,
+        until_index: Optional[int] = None,
+        pinned: Optional[str] = None,
+    ) -> AsyncAccessLogExport:
+        """Begins to write out a part of a region's log; see `tokenvault.Client.export_access_log`."""
+        request = encode(query, format, from_index, until_index)
+        exporting = Exporting(self._connections, query.region, request, pinned)
+        await exporting.begin()
+        return AsyncAccessLogExport(exporting)
+
     async def explain_access(self, question: AccessQuestion, *, deadline: Optional[float] = None) -> Explanation:
         """Asks whether a caller would be shown the value of a token. The question becomes an entry of the log."""
         return await self._connections.explain(question, deadline)
@@ -122,6 +181,71 @@ class AsyncClient:
     async def denied_access_tokens(self, *, deadline: Optional[float] = None) -> List[DeniedToken]:
         """The access tokens that are denied at the node that answers, by issuer and `jti`."""
         return await self._connections.denied(deadline)
+
+
+class AsyncAccessLogTail(AsyncIterator[TailStep]):
+    """A log that is followed; see `tokenvault.AccessLogTail`. To wait for a part can be cancelled without a loss."""
+
+    def __init__(self, following: Following) -> None:
+        self._following = following
+
+    @property
+    def next_index(self) -> Optional[int]:
+        """Where to go on later: behind the last entry that was looked at. None before the first part has come."""
+        return self._following.next_index
+
+    async def __anext__(self) -> TailStep:
+        step = await self._following.next()
+        if step is None:
+            raise StopAsyncIteration
+        return step
+
+    async def aclose(self) -> None:
+        """Ends it; who waits for the next part is told that it has ended."""
+        self._following.close()
+
+    async def __aenter__(self) -> AsyncAccessLogTail:
+        return self
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], *_: Any) -> None:
+        await self.aclose()
+
+
+class AsyncAccessLogExport(AsyncIterator[bytes]):
+    """An export under way: the bytes of the file as they come, or `save` for all of it."""
+
+    def __init__(self, exporting: Exporting) -> None:
+        self._exporting = exporting
+
+    @property
+    def receipt(self) -> Optional[Receipt]:
+        """Where the log holds the entry of this very call."""
+        return self._exporting.receipt
+
+    @property
+    def done(self) -> Optional[ExportDone]:
+        """The manifest, which speaks of the bytes that came and of this very call; None before the end."""
+        return self._exporting.done
+
+    async def __anext__(self) -> bytes:
+        data = await self._exporting.next()
+        if data is None:
+            raise StopAsyncIteration
+        return data
+
+    async def save(self, path: PathOrText) -> ExportDone:
+        """Writes the file and beside it `<path>.manifest`; see `tokenvault.AccessLogExport.save`."""
+        return await self._exporting.save(path)
+
+    async def aclose(self) -> None:
+        """Ends it; an export that did not come to its end is worth nothing."""
+        self._exporting.close()
+
+    async def __aenter__(self) -> AsyncAccessLogExport:
+        return self
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], *_: Any) -> None:
+        await self.aclose()
 
 
 class _Io(Io):
@@ -148,9 +272,35 @@ class _Io(Io):
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    async def token(self, source: TokenSource, seconds: float) -> str:
-        # A source may read a file or ask a server.
-        return await asyncio.get_running_loop().run_in_executor(None, source.token, seconds)
+    async def blocking(self, work: Callable[[], R]) -> R:
+        return await asyncio.get_running_loop().run_in_executor(None, work)
+
+    async def answers(
+        self, channel: Any, path: str, request: Sealed, seconds: float, metadata: Metadata
+    ) -> Tuple[Tuple[Any, Optional[Sealed]], Any]:
+        multi = channel.unary_stream(path, request_serializer=Sealed.open, response_deserializer=Sealed)
+        call = multi(request, metadata=metadata)
+        try:
+            first = await asyncio.wait_for(self.read(call), seconds)
+            return (call, first), await call.initial_metadata()
+        except asyncio.TimeoutError:
+            call.cancel()
+            raise DeadlineExceeded(seconds) from None
+        except BaseException:
+            call.cancel()
+            raise
+
+    async def read(self, call: Any) -> Optional[Sealed]:
+        # In a task of its own, so that a call that was cancelled is told from a caller that was.
+        reading = asyncio.ensure_future(call.read())
+        try:
+            await asyncio.wait([reading])
+        finally:
+            reading.cancel()
+        if reading.cancelled():
+            raise TransportError("the stream was cancelled")
+        answer: Any = reading.result()
+        return None if answer is grpc.aio.EOF else answer
 
     async def together(self, calls: Sequence[Callable[[], Coroutine[Any, Any, R]]], at_once: int) -> List[R]:
         turns = asyncio.Semaphore(at_once)

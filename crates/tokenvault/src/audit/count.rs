@@ -44,9 +44,8 @@ pub(crate) struct CountArguments {
 
 pub(crate) async fn count(arguments: CountArguments) -> Result<Exit, Failure> {
     let CountArguments { region, purpose, reference, by, period, filters, output: form, connection } = arguments;
-    let mut query = AccessLogQuery { purpose, reference, ..AccessLogQuery::all(region) };
-    period.put(&mut query);
-    filters.put(&mut query)?;
+    let filter = filters.within(&period)?;
+    let query = AccessLogQuery { purpose, reference, filter, ..AccessLogQuery::all(region) };
     let client = connection.connect().await?;
     let AccessLogCounts { counts, entries, entries_read, .. } = client.count_access_log(&query, by).await?;
     let mut records = Records::new(output::stdout(), form.form(), COLUMNS);

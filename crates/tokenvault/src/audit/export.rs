@@ -9,16 +9,15 @@ use std::{
 
 use serde_json::json;
 use vault_client::{AccessLogQuery, ExportDone, ExportPart, ExportRange};
-use vault_domain::{Clock, Millis, Purpose, Reference, Region, SystemClock};
+use vault_domain::{Purpose, Reference, Region};
 use vault_ledger::{ExportFormat, VerifierKey};
 
-use super::Filters;
+use super::{Filters, Period};
 use crate::{
     connection::Connection,
     exit::{Exit, Failure},
     items::hex,
     output::{self, OutputArguments, write_summary},
-    timestamp,
 };
 
 /// What stands behind a file's name for its manifest.
@@ -58,16 +57,8 @@ pub(crate) struct ExportAccessLogArguments {
     /// The entry before which it ends [default: the log's end when it begins]
     #[arg(long, value_name = "INDEX", help_heading = "Filters")]
     until_index: Option<u64>,
-    /// Entries of the last 90s, 15m, 1h, 7d
-    #[arg(long, value_name = "SPAN", value_parser = timestamp::parse_span)]
-    #[arg(conflicts_with = "from", help_heading = "Filters")]
-    since: Option<std::time::Duration>,
-    /// Entries at or after this time (RFC 3339, a day, or milliseconds since 1970)
-    #[arg(long, value_name = "TIME", value_parser = timestamp::parse, help_heading = "Filters")]
-    from: Option<Millis>,
-    /// Entries before this time
-    #[arg(long, value_name = "TIME", value_parser = timestamp::parse, help_heading = "Filters")]
-    until: Option<Millis>,
+    #[command(flatten)]
+    period: Period,
     #[command(flatten)]
     filters: Filters,
     /// Check the signature by this key, which you got by another way: ORIGIN+ID+KEY
@@ -80,18 +71,12 @@ pub(crate) struct ExportAccessLogArguments {
 }
 
 pub(crate) async fn export(arguments: ExportAccessLogArguments) -> Result<Exit, Failure> {
-    let since = arguments.since.map(|span| {
-        let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        Millis(SystemClock::new().wall().0.saturating_sub(span))
-    });
-    let mut query = AccessLogQuery {
+    let query = AccessLogQuery {
         purpose: arguments.purpose,
         reference: arguments.reference,
-        from: since.or(arguments.from),
-        until: arguments.until,
+        filter: arguments.filters.within(&arguments.period)?,
         ..AccessLogQuery::all(arguments.region)
     };
-    arguments.filters.put(&mut query)?;
     let range = ExportRange { from: arguments.from_index.unwrap_or(0), until: arguments.until_index };
     // What stands in the way is told before the vault is asked.
     let (to, manifest) = (&arguments.to, beside(&arguments.to, MANIFEST_ENDING));

@@ -6,7 +6,7 @@ use serde_json::Value;
 use vault_client::{AccessLogQuery, AccessLogTail};
 use vault_domain::{Purpose, Reference, Region};
 
-use super::{COLUMNS, Filters, entry_json};
+use super::{COLUMNS, Filters, Since, entry_json};
 use crate::{
     connection::Connection,
     exit::{Exit, Failure},
@@ -15,6 +15,7 @@ use crate::{
 
 /// What is followed.
 #[derive(Clone, Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("beginning").args(["from_index", "since", "from"]).multiple(true))]
 pub(crate) struct TailArguments {
     /// The region whose log is followed
     #[arg(long, value_parser = Region::parse)]
@@ -29,8 +30,10 @@ pub(crate) struct TailArguments {
     #[arg(long, value_name = "INDEX")]
     from_index: Option<u64>,
     /// End where the log ended when this began, instead of waiting for more
-    #[arg(long, requires = "from_index")]
+    #[arg(long, requires = "beginning")]
     until_end: bool,
+    #[command(flatten)]
+    since: Since,
     #[command(flatten)]
     filters: Filters,
     #[command(flatten)]
@@ -40,10 +43,10 @@ pub(crate) struct TailArguments {
 }
 
 pub(crate) async fn tail(arguments: TailArguments) -> Result<Exit, Failure> {
-    let TailArguments { region, purpose, reference, from_index, until_end, filters, output: form, connection } =
-        arguments;
-    let mut query = AccessLogQuery { purpose, reference, ..AccessLogQuery::all(region) };
-    filters.put(&mut query)?;
+    let TailArguments { region, purpose, reference, from_index, until_end, since, filters, .. } = arguments;
+    let (form, connection) = (arguments.output, arguments.connection);
+    let filter = filters.read(since.time(), None)?;
+    let query = AccessLogQuery { purpose, reference, filter, ..AccessLogQuery::all(region) };
     let client = connection.connect().await?;
     let mut tail = client.tail_access_log(query, from_index);
     let followed = tokio::select! {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vault_client::{AccessLogEntry, AccessLogQuery, Client, LogName, VerifiedCheckpoint};
-use vault_domain::{LogIndex, Millis, Purpose, Reference, Region, TokenText};
+use vault_domain::{AccessLogFilter, LogIndex, Millis, Purpose, Reference, Region, TokenText};
 use vault_ledger::{LedgerError, LogProof, TreeHash, VerifierKey};
 
 use super::{
@@ -104,8 +104,14 @@ impl Collector<'_> {
         let mut found: BTreeMap<u64, Row> = BTreeMap::new();
         for (place, token) in (1..).zip(tokens) {
             let mut query = self.question(region);
-            (query.from, query.until, query.page_size) = (self.from, self.until, Some(PAGE_ENTRIES));
-            (query.data_class, query.token) = (Some(class.clone()), Some(TokenText::new(token.expose().to_owned())));
+            query.page_size = Some(PAGE_ENTRIES);
+            query.filter = AccessLogFilter {
+                from: self.from,
+                until: self.until,
+                data_class: Some(class.clone()),
+                token: Some(TokenText::new(token.expose().to_owned())),
+                ..AccessLogFilter::default()
+            };
             loop {
                 let page = self.client.query_access_log(&query).await?;
                 let end = *end.get_or_insert(page.log_size);
@@ -241,7 +247,8 @@ impl Collector<'_> {
     }
 
     async fn newest(&self, region: &Region, until: Option<Millis>) -> Result<Option<AccessLogEntry>, Failure> {
-        let mut query = AccessLogQuery { until, page_size: Some(1), ..self.question(region) };
+        let filter = AccessLogFilter { until, ..AccessLogFilter::default() };
+        let mut query = AccessLogQuery { filter, page_size: Some(1), ..self.question(region) };
         loop {
             let page = self.client.query_access_log(&query).await?;
             query.page_token = page.next_page_token;

@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use vault_domain::{Action, Decision, LogIndex, Millis, PrincipalId, Purpose, Reason, Reference, TokenText};
+use vault_domain::{
+    AccessLogFilter, Action, Decision, LogIndex, Millis, PrincipalId, Purpose, Reason, Reference, TokenText,
+};
 use vault_journal::{Journal, Receipt};
 use vault_keys::RegionKeys;
 use vault_ledger::{ExportAsked, ExportFormat, ExportManifest, Exported, ExportedBytes, LedgerError, log_time};
@@ -77,9 +79,9 @@ impl Engine {
         let (tenant, deciding) = self.admit_to_log(&mut scope, &asked, &region).await?;
         asked.policies = &deciding;
         let (journal, reader) = (scope.vault.journal.clone(), scope.vault.reader.clone());
-        let filters = filters(&query, &scope.vault.keys, &tenant);
+        let filters = filters(&query.filter, &scope.vault.keys, &tenant);
         let begun = async || {
-            let (from, to) = bounds(&reader, range, (query.from, query.until), journal.size()).await?;
+            let (from, to) = bounds(&reader, range, (query.filter.from, query.filter.until), journal.size()).await?;
             let search = Search::new(&scope, tenant.clone(), query, None, (self.clock.clone(), call.deadline)).await?;
             Ok::<_, Error>((search, from, to))
         };
@@ -190,7 +192,7 @@ async fn bounds(
 }
 
 /// The first entry of a range that is not before a time; the range's end if there is none.
-async fn first_at(reader: &Reader, time: Millis, (mut low, mut high): (u64, u64)) -> Result<u64, Error> {
+pub(super) async fn first_at(reader: &Reader, time: Millis, (mut low, mut high): (u64, u64)) -> Result<u64, Error> {
     let snapshot = reader.snapshot();
     while low < high {
         let middle = low + (high - low) / 2;
@@ -201,25 +203,25 @@ async fn first_at(reader: &Reader, time: Millis, (mut low, mut high): (u64, u64)
 }
 
 /// What was asked for, as a manifest names it. The one place that has to know every filter.
-fn filters(query: &AccessLogQuery, keys: &RegionKeys, tenant: &vault_domain::Tenant) -> Vec<(&'static str, String)> {
+fn filters(filter: &AccessLogFilter, keys: &RegionKeys, tenant: &vault_domain::Tenant) -> Vec<(&'static str, String)> {
     let token_hash = |token: &TokenText| {
         let hash = keys.token_hash(tenant, token.expose());
         hash.iter().map(|byte| format!("{byte:02x}")).collect()
     };
     let filters = [
-        ("from_ms", query.from.map(|time| time.0.to_string())),
-        ("until_ms", query.until.map(|time| time.0.to_string())),
-        ("principal", query.principal.as_ref().map(PrincipalId::as_str).map(str::to_owned)),
-        ("action", query.action.map(Action::name).map(str::to_owned)),
-        ("decision", query.decision.map(Decision::name).map(str::to_owned)),
-        ("data_class", query.data_class.as_ref().map(|class| class.as_str().to_owned())),
-        ("token_hash", query.token.as_ref().map(token_hash)),
-        ("audience", query.audience.as_ref().map(|audience| audience.as_str().to_owned())),
-        ("entry_purpose", query.entry_purpose.as_ref().map(|purpose| purpose.as_str().to_owned())),
-        ("entry_reference", query.entry_reference.as_ref().map(|reference| reference.as_str().to_owned())),
-        ("reason", query.reason.map(Reason::name).map(str::to_owned)),
-        ("source", query.source.map(|source| source.to_string())),
-        ("request_id", query.request_id.map(|id| id.to_string())),
+        ("from_ms", filter.from.map(|time| time.0.to_string())),
+        ("until_ms", filter.until.map(|time| time.0.to_string())),
+        ("principal", filter.principal.as_ref().map(PrincipalId::as_str).map(str::to_owned)),
+        ("action", filter.action.map(Action::name).map(str::to_owned)),
+        ("decision", filter.decision.map(Decision::name).map(str::to_owned)),
+        ("data_class", filter.data_class.as_ref().map(|class| class.as_str().to_owned())),
+        ("token_hash", filter.token.as_ref().map(token_hash)),
+        ("audience", filter.audience.as_ref().map(|audience| audience.as_str().to_owned())),
+        ("entry_purpose", filter.purpose.as_ref().map(|purpose| purpose.as_str().to_owned())),
+        ("entry_reference", filter.reference.as_ref().map(|reference| reference.as_str().to_owned())),
+        ("reason", filter.reason.map(Reason::name).map(str::to_owned)),
+        ("source", filter.source.map(|source| source.to_string())),
+        ("request_id", filter.request_id.map(|id| id.to_string())),
     ];
     filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }

@@ -11,7 +11,7 @@ use vault_ledger::{Entry, SUMMARY_ENTRIES};
 use vault_policy::Log;
 use vault_store::{Direction, table::Entries, wait};
 
-use super::{AccessLogQuery, Finder, FoundEntry, Search, run_end, run_number};
+use super::{AccessLogQuery, Finder, FoundEntry, Search, export::first_at, run_end, run_number};
 use crate::{Engine, authorize::authorize_log, call::Call, error::Error};
 
 /// Entries that a step gives at most.
@@ -47,7 +47,8 @@ pub struct TailStep {
 }
 
 impl Engine {
-    /// Begins to follow a region's log, at an index or behind the entry of this question.
+    /// Begins to follow a region's log: at an index, at the first entry of the filter's time or at the later of both,
+    /// or behind the entry of this question.
     ///
     /// # Errors
     /// When the question is refused; the refusal is in the log then, if the log takes entries.
@@ -66,13 +67,22 @@ impl Engine {
         let (tenant, deciding) = self.admit_to_log(&mut scope, &asked, &region).await?;
         asked.policies = &deciding;
         let begun = async || {
-            if from.is_some_and(|from| from > scope.vault.journal.size()) {
+            let size = scope.vault.journal.size();
+            if from.is_some_and(|from| from > size) {
                 return Err(Error::field("from_index", "is beyond the end of the log"));
             }
-            Search::new(&scope, tenant, query, None, (self.clock.clone(), call.deadline)).await
+            if query.filter.until.is_some() {
+                return Err(Error::field("filter.until_ms", "a tail has no end: leave it out, or query or export"));
+            }
+            let from = match query.filter.from {
+                Some(time) => Some(first_at(&scope.vault.reader, time, (from.unwrap_or(0), size)).await?),
+                None => from,
+            };
+            let search = Search::new(&scope, tenant, query, None, (self.clock.clone(), call.deadline)).await?;
+            Ok((search.finder, from))
         };
-        let Search { finder, .. } = match begun().await {
-            Ok(search) => search,
+        let (finder, from) = match begun().await {
+            Ok(begun) => begun,
             Err(error) => return Err(self.refuse(&scope, &asked, error).await),
         };
         let receipt = self.record(&scope, &asked).await?;

@@ -3,9 +3,9 @@
 use std::{mem::take, sync::Arc, time::Duration};
 
 use vault_domain::{
-    Action, Assurance, Audience, CountBy, DataClass, Decision, IdError, IdempotencyKey, LevelAsked, LogIndex, Millis,
-    Network, Plaintext, PrincipalId, Purpose, Reason, Reference, Region, RequestId, Role, Scope, Session, SubjectName,
-    TokenText, limits,
+    AccessLogFilter, Action, Assurance, Audience, CountBy, DataClass, Decision, IdError, IdempotencyKey, LevelAsked,
+    LogIndex, Millis, Network, Plaintext, PrincipalId, Purpose, Reason, Reference, Region, RequestId, Role, Scope,
+    Session, SubjectName, TokenText, limits,
 };
 use vault_engine::{
     AccessLogQuery, DetokenizeItem, DetokenizeRequest, EntryQuery, Error, ExplainRequest, ExplainedCaller,
@@ -203,51 +203,14 @@ pub(crate) type Message<I> = (Option<u64>, Vec<I>);
 /// # Errors
 /// With the first rule that it breaks; the message may have been emptied in part by then.
 pub fn query(message: &mut v1::QueryAccessLogRequest) -> Result<AccessLogQuery, Error> {
-    let page_size = match usize::try_from(message.page_size) {
+    let v1::QueryAccessLogRequest { region, purpose, reference, filter, oldest_first, page_size, page_token } = message;
+    let page_size = match usize::try_from(*page_size) {
         Ok(0) => limits::QUERY_PAGE_ENTRIES_DEFAULT,
         Ok(size) if size <= limits::QUERY_PAGE_ENTRIES_MAX => size,
         _ => return Err(Error::field("page_size", "must be at most 1000")),
     };
-    let action = |text: &str| {
-        Action::parse(text).ok_or(Error::field("action", "must be an action's name: tokenize, detokenize, …"))
-    };
-    let decision =
-        |text: &str| Decision::parse(text).ok_or(Error::field("decision", "must be allowed, denied or failed"));
-    let token = take(&mut message.token);
-    if token.len() > limits::TOKEN_BYTES_MAX {
-        return Err(Error::field("token", "is longer than any token"));
-    }
-    let reason =
-        |text: &str| Reason::parse(text).ok_or(Error::field("reason", "must be a reason's name: ACCESS_DENIED, …"));
-    let request_id = |text: &str| {
-        RequestId::parse(text).ok_or(Error::field("request_id", "must be 32 lowercase hex digits, as entries show it"))
-    };
-    let of_entry = |field: &'static str| move |error: IdError| Error::field(field, error.rule);
-    Ok(AccessLogQuery {
-        region: Region::parse(&message.region)?,
-        purpose: optional(&message.purpose, Purpose::parse)?,
-        reference: optional(&message.reference, Reference::parse)?,
-        from: time(message.from_ms),
-        until: time(message.until_ms),
-        principal: optional(&message.principal, PrincipalId::parse)?,
-        action: optional(&message.action, action)?,
-        decision: optional(&message.decision, decision)?,
-        data_class: optional(&message.data_class, DataClass::parse)?,
-        token: (!token.is_empty()).then(|| TokenText::new(token)),
-        audience: optional(&message.audience, Audience::parse)?,
-        entry_purpose: optional(&message.entry_purpose, |text| {
-            Purpose::parse(text).map_err(of_entry("entry_purpose"))
-        })?,
-        entry_reference: optional(&message.entry_reference, |text| {
-            Reference::parse(text).map_err(of_entry("entry_reference"))
-        })?,
-        reason: optional(&message.reason, reason)?,
-        source: optional(&message.source, Network::parse)?,
-        request_id: optional(&message.request_id, request_id)?,
-        oldest_first: message.oldest_first,
-        page_size,
-        page_token: (!message.page_token.is_empty()).then(|| take(&mut message.page_token)),
-    })
+    let asked = asked(region, purpose, reference, filter)?;
+    Ok(AccessLogQuery { oldest_first: *oldest_first, page_size, page_token: page(page_token), ..asked })
 }
 
 /// Reads the question of a TailAccessLogRequest; the token is taken out of it.
@@ -255,25 +218,8 @@ pub fn query(message: &mut v1::QueryAccessLogRequest) -> Result<AccessLogQuery, 
 /// # Errors
 /// When a field is not valid.
 pub fn tail(message: &mut v1::TailAccessLogRequest) -> Result<AccessLogQuery, Error> {
-    let token = take(&mut message.token);
-    let asked = message.clone();
-    query(&mut v1::QueryAccessLogRequest {
-        region: asked.region,
-        purpose: asked.purpose,
-        reference: asked.reference,
-        principal: asked.principal,
-        action: asked.action,
-        decision: asked.decision,
-        data_class: asked.data_class,
-        token,
-        audience: asked.audience,
-        entry_purpose: asked.entry_purpose,
-        entry_reference: asked.entry_reference,
-        reason: asked.reason,
-        source: asked.source,
-        request_id: asked.request_id,
-        ..Default::default()
-    })
+    let v1::TailAccessLogRequest { region, purpose, reference, filter, from_index: _ } = message;
+    asked(region, purpose, reference, filter)
 }
 
 /// Reads the question of a CountAccessLogRequest, and by what it counts; the token is taken out of it.
@@ -281,34 +227,13 @@ pub fn tail(message: &mut v1::TailAccessLogRequest) -> Result<AccessLogQuery, Er
 /// # Errors
 /// When a field is not valid.
 pub fn count(message: &mut v1::CountAccessLogRequest) -> Result<(AccessLogQuery, Option<CountBy>), Error> {
-    let token = take(&mut message.token);
-    let asked = message.clone();
-    let group_by = |text: &str| {
-        CountBy::parse(text)
-            .ok_or(Error::field("group_by", "must be decision, principal, data_class, action, hour or nothing"))
-    };
-    let by = optional(&asked.group_by, group_by)?;
-    let query = query(&mut v1::QueryAccessLogRequest {
-        region: asked.region,
-        purpose: asked.purpose,
-        reference: asked.reference,
-        from_ms: asked.from_ms,
-        until_ms: asked.until_ms,
-        principal: asked.principal,
-        action: asked.action,
-        decision: asked.decision,
-        data_class: asked.data_class,
-        token,
-        audience: asked.audience,
-        entry_purpose: asked.entry_purpose,
-        entry_reference: asked.entry_reference,
-        reason: asked.reason,
-        source: asked.source,
-        request_id: asked.request_id,
-        page_token: asked.page_token,
-        ..Default::default()
+    let v1::CountAccessLogRequest { region, purpose, reference, filter, group_by, page_token } = message;
+    let by = optional(group_by, |text| {
+        let rule = "must be decision, principal, data_class, action, hour or nothing";
+        CountBy::parse(text).ok_or(Error::field("group_by", rule))
     })?;
-    Ok((query, by))
+    let asked = asked(region, purpose, reference, filter)?;
+    Ok((AccessLogQuery { page_token: page(page_token), ..asked }, by))
 }
 
 /// Reads the question of an ExportAccessLogRequest; the token is taken out of it.
@@ -316,30 +241,70 @@ pub fn count(message: &mut v1::CountAccessLogRequest) -> Result<(AccessLogQuery,
 /// # Errors
 /// When a field is not valid.
 pub fn export(message: &mut v1::ExportAccessLogRequest) -> Result<(AccessLogQuery, ExportRange, ExportFormat), Error> {
-    let token = take(&mut message.token);
-    let format = ExportFormat::parse(&message.format).ok_or(Error::field("format", ExportFormat::RULE))?;
-    let range = ExportRange { from: message.from_index, until: message.until_index };
-    let asked = message.clone();
-    let query = query(&mut v1::QueryAccessLogRequest {
-        region: asked.region,
-        purpose: asked.purpose,
-        reference: asked.reference,
-        from_ms: asked.from_ms,
-        until_ms: asked.until_ms,
-        principal: asked.principal,
-        action: asked.action,
-        decision: asked.decision,
-        data_class: asked.data_class,
-        token,
-        audience: asked.audience,
-        entry_purpose: asked.entry_purpose,
-        entry_reference: asked.entry_reference,
-        reason: asked.reason,
-        source: asked.source,
-        request_id: asked.request_id,
-        ..Default::default()
-    })?;
-    Ok((query, range, format))
+    let v1::ExportAccessLogRequest { region, purpose, reference, filter, format, from_index, until_index } = message;
+    let format = ExportFormat::parse(format).ok_or(Error::field("format", ExportFormat::RULE))?;
+    let range = ExportRange { from: *from_index, until: *until_index };
+    Ok((asked(region, purpose, reference, filter)?, range, format))
+}
+
+/// What every question to the log says: a first page of it, newest first.
+fn asked(
+    region: &str,
+    purpose: &str,
+    reference: &str,
+    filter: &mut Option<v1::AccessLogFilter>,
+) -> Result<AccessLogQuery, Error> {
+    Ok(AccessLogQuery {
+        region: Region::parse(region)?,
+        purpose: optional(purpose, Purpose::parse)?,
+        reference: optional(reference, Reference::parse)?,
+        filter: filter.take().map(access_log_filter).transpose()?.unwrap_or_default(),
+        oldest_first: false,
+        page_size: limits::QUERY_PAGE_ENTRIES_DEFAULT,
+        page_token: None,
+    })
+}
+
+/// Which entries are meant.
+fn access_log_filter(mut message: v1::AccessLogFilter) -> Result<AccessLogFilter, Error> {
+    // Moved, so that it is wiped.
+    let token = TokenText::new(take(&mut message.token));
+    let v1::AccessLogFilter { from_ms, until_ms, principal, action, decision, data_class, token: _, .. } = &message;
+    let v1::AccessLogFilter { audience, purpose, reference, reason, source, request_id, .. } = &message;
+    if token.expose().len() > limits::TOKEN_BYTES_MAX {
+        return Err(Error::field("filter.token", "is longer than any token"));
+    }
+    let rule = |field: &'static str| move |error: IdError| Error::field(field, error.rule);
+    Ok(AccessLogFilter {
+        from: time(*from_ms),
+        until: time(*until_ms),
+        principal: optional(principal, |text| PrincipalId::parse(text).map_err(rule("filter.principal")))?,
+        action: optional(action, |text| {
+            Action::parse(text)
+                .ok_or(Error::field("filter.action", "must be an action's name: tokenize, detokenize, …"))
+        })?,
+        decision: optional(decision, |text| {
+            Decision::parse(text).ok_or(Error::field("filter.decision", "must be allowed, denied or failed"))
+        })?,
+        data_class: optional(data_class, |text| DataClass::parse(text).map_err(rule("filter.data_class")))?,
+        token: (!token.expose().is_empty()).then_some(token),
+        audience: optional(audience, |text| Audience::parse(text).map_err(rule("filter.audience")))?,
+        purpose: optional(purpose, |text| Purpose::parse(text).map_err(rule("filter.purpose")))?,
+        reference: optional(reference, |text| Reference::parse(text).map_err(rule("filter.reference")))?,
+        reason: optional(reason, |text| {
+            Reason::parse(text).ok_or(Error::field("filter.reason", "must be a reason's name: ACCESS_DENIED, …"))
+        })?,
+        source: optional(source, |text| Network::parse(text).map_err(rule("filter.source")))?,
+        request_id: optional(request_id, |text| {
+            let shown = "must be 32 lowercase hex digits, as entries show it";
+            RequestId::parse(text).ok_or(Error::field("filter.request_id", shown))
+        })?,
+    })
+}
+
+/// Where a page begins; empty for the first.
+fn page(token: &mut String) -> Option<String> {
+    (!token.is_empty()).then(|| take(token))
 }
 
 /// Reads a GetEntryRequest.

@@ -18,11 +18,8 @@ class Receipt(_message.Message):
     log_id: bytes
     def __init__(self, origin: _Optional[str] = ..., index: _Optional[int] = ..., leaf_hash: _Optional[bytes] = ..., log_id: _Optional[bytes] = ...) -> None: ...
 
-class QueryAccessLogRequest(_message.Message):
-    __slots__ = ("region", "purpose", "reference", "from_ms", "until_ms", "principal", "action", "decision", "data_class", "token", "page_size", "page_token", "audience", "entry_purpose", "entry_reference", "reason", "source", "request_id", "oldest_first")
-    REGION_FIELD_NUMBER: _ClassVar[int]
-    PURPOSE_FIELD_NUMBER: _ClassVar[int]
-    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+class AccessLogFilter(_message.Message):
+    __slots__ = ("from_ms", "until_ms", "principal", "action", "decision", "data_class", "token", "audience", "purpose", "reference", "reason", "source", "request_id")
     FROM_MS_FIELD_NUMBER: _ClassVar[int]
     UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
@@ -30,18 +27,12 @@ class QueryAccessLogRequest(_message.Message):
     DECISION_FIELD_NUMBER: _ClassVar[int]
     DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
-    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
-    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     AUDIENCE_FIELD_NUMBER: _ClassVar[int]
-    ENTRY_PURPOSE_FIELD_NUMBER: _ClassVar[int]
-    ENTRY_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    OLDEST_FIRST_FIELD_NUMBER: _ClassVar[int]
-    region: str
-    purpose: str
-    reference: str
     from_ms: int
     until_ms: int
     principal: str
@@ -49,16 +40,31 @@ class QueryAccessLogRequest(_message.Message):
     decision: str
     data_class: str
     token: str
-    page_size: int
-    page_token: str
     audience: str
-    entry_purpose: str
-    entry_reference: str
+    purpose: str
+    reference: str
     reason: str
     source: str
     request_id: str
+    def __init__(self, from_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., principal: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., data_class: _Optional[str] = ..., token: _Optional[str] = ..., audience: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class QueryAccessLogRequest(_message.Message):
+    __slots__ = ("region", "purpose", "reference", "filter", "oldest_first", "page_size", "page_token")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_FIRST_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    region: str
+    purpose: str
+    reference: str
+    filter: AccessLogFilter
     oldest_first: bool
-    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., from_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., principal: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., data_class: _Optional[str] = ..., token: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., audience: _Optional[str] = ..., entry_purpose: _Optional[str] = ..., entry_reference: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., request_id: _Optional[str] = ..., oldest_first: _Optional[bool] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., filter: _Optional[_Union[AccessLogFilter, _Mapping[str, object]]] = ..., oldest_first: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class QueryAccessLogResponse(_message.Message):
     __slots__ = ("entries", "next_page_token", "log_size", "receipt")
@@ -73,44 +79,20 @@ class QueryAccessLogResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[AccessLogEntry, _Mapping[str, object]]]] = ..., next_page_token: _Optional[str] = ..., log_size: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ...) -> None: ...
 
 class CountAccessLogRequest(_message.Message):
-    __slots__ = ("region", "purpose", "reference", "from_ms", "until_ms", "principal", "action", "decision", "data_class", "token", "audience", "entry_purpose", "entry_reference", "reason", "source", "request_id", "group_by", "page_token")
+    __slots__ = ("region", "purpose", "reference", "filter", "group_by", "page_token")
     REGION_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
-    FROM_MS_FIELD_NUMBER: _ClassVar[int]
-    UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
-    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
-    ACTION_FIELD_NUMBER: _ClassVar[int]
-    DECISION_FIELD_NUMBER: _ClassVar[int]
-    DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
-    TOKEN_FIELD_NUMBER: _ClassVar[int]
-    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
-    ENTRY_PURPOSE_FIELD_NUMBER: _ClassVar[int]
-    ENTRY_REFERENCE_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    SOURCE_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
     GROUP_BY_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     region: str
     purpose: str
     reference: str
-    from_ms: int
-    until_ms: int
-    principal: str
-    action: str
-    decision: str
-    data_class: str
-    token: str
-    audience: str
-    entry_purpose: str
-    entry_reference: str
-    reason: str
-    source: str
-    request_id: str
+    filter: AccessLogFilter
     group_by: str
     page_token: str
-    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., from_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., principal: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., data_class: _Optional[str] = ..., token: _Optional[str] = ..., audience: _Optional[str] = ..., entry_purpose: _Optional[str] = ..., entry_reference: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., request_id: _Optional[str] = ..., group_by: _Optional[str] = ..., page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., filter: _Optional[_Union[AccessLogFilter, _Mapping[str, object]]] = ..., group_by: _Optional[str] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class CountAccessLogResponse(_message.Message):
     __slots__ = ("counts", "entries", "next_page_token", "log_size", "receipt", "entries_read")
@@ -285,38 +267,18 @@ class GetConsistencyProofResponse(_message.Message):
     def __init__(self, new_size: _Optional[int] = ..., hashes: _Optional[_Iterable[bytes]] = ..., checkpoint: _Optional[str] = ..., verifier_key: _Optional[str] = ...) -> None: ...
 
 class TailAccessLogRequest(_message.Message):
-    __slots__ = ("region", "purpose", "reference", "from_index", "principal", "action", "decision", "data_class", "token", "audience", "entry_purpose", "entry_reference", "reason", "source", "request_id")
+    __slots__ = ("region", "purpose", "reference", "filter", "from_index")
     REGION_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
     FROM_INDEX_FIELD_NUMBER: _ClassVar[int]
-    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
-    ACTION_FIELD_NUMBER: _ClassVar[int]
-    DECISION_FIELD_NUMBER: _ClassVar[int]
-    DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
-    TOKEN_FIELD_NUMBER: _ClassVar[int]
-    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
-    ENTRY_PURPOSE_FIELD_NUMBER: _ClassVar[int]
-    ENTRY_REFERENCE_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    SOURCE_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     region: str
     purpose: str
     reference: str
+    filter: AccessLogFilter
     from_index: int
-    principal: str
-    action: str
-    decision: str
-    data_class: str
-    token: str
-    audience: str
-    entry_purpose: str
-    entry_reference: str
-    reason: str
-    source: str
-    request_id: str
-    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., from_index: _Optional[int] = ..., principal: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., data_class: _Optional[str] = ..., token: _Optional[str] = ..., audience: _Optional[str] = ..., entry_purpose: _Optional[str] = ..., entry_reference: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., filter: _Optional[_Union[AccessLogFilter, _Mapping[str, object]]] = ..., from_index: _Optional[int] = ...) -> None: ...
 
 class TailAccessLogResponse(_message.Message):
     __slots__ = ("entries", "next_index", "log_size", "receipt")
@@ -331,46 +293,22 @@ class TailAccessLogResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[AccessLogEntry, _Mapping[str, object]]]] = ..., next_index: _Optional[int] = ..., log_size: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ...) -> None: ...
 
 class ExportAccessLogRequest(_message.Message):
-    __slots__ = ("region", "purpose", "reference", "format", "from_index", "until_index", "from_ms", "until_ms", "principal", "action", "decision", "data_class", "token", "audience", "entry_purpose", "entry_reference", "reason", "source", "request_id")
+    __slots__ = ("region", "purpose", "reference", "filter", "format", "from_index", "until_index")
     REGION_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     FROM_INDEX_FIELD_NUMBER: _ClassVar[int]
     UNTIL_INDEX_FIELD_NUMBER: _ClassVar[int]
-    FROM_MS_FIELD_NUMBER: _ClassVar[int]
-    UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
-    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
-    ACTION_FIELD_NUMBER: _ClassVar[int]
-    DECISION_FIELD_NUMBER: _ClassVar[int]
-    DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
-    TOKEN_FIELD_NUMBER: _ClassVar[int]
-    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
-    ENTRY_PURPOSE_FIELD_NUMBER: _ClassVar[int]
-    ENTRY_REFERENCE_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    SOURCE_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     region: str
     purpose: str
     reference: str
+    filter: AccessLogFilter
     format: str
     from_index: int
     until_index: int
-    from_ms: int
-    until_ms: int
-    principal: str
-    action: str
-    decision: str
-    data_class: str
-    token: str
-    audience: str
-    entry_purpose: str
-    entry_reference: str
-    reason: str
-    source: str
-    request_id: str
-    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., format: _Optional[str] = ..., from_index: _Optional[int] = ..., until_index: _Optional[int] = ..., from_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., principal: _Optional[str] = ..., action: _Optional[str] = ..., decision: _Optional[str] = ..., data_class: _Optional[str] = ..., token: _Optional[str] = ..., audience: _Optional[str] = ..., entry_purpose: _Optional[str] = ..., entry_reference: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., filter: _Optional[_Union[AccessLogFilter, _Mapping[str, object]]] = ..., format: _Optional[str] = ..., from_index: _Optional[int] = ..., until_index: _Optional[int] = ...) -> None: ...
 
 class ExportAccessLogResponse(_message.Message):
     __slots__ = ("data", "next_index", "receipt", "manifest", "verifier_key")

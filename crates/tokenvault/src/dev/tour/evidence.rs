@@ -1,7 +1,7 @@
 //! The access log against what the tour did: every call is there, none is there twice, and the log is signed.
 
 use vault_client::{AccessLogEntry, AccessLogQuery, LogName, Receipt};
-use vault_domain::{PrincipalId, Purpose, Reason, Reference, Region, limits};
+use vault_domain::{AccessLogFilter, PrincipalId, Purpose, Reason, Reference, Region, limits};
 
 use super::{REFERENCE, Tour, ensure, parsed};
 use crate::{
@@ -122,8 +122,7 @@ impl Tour<'_> {
         Ok(AccessLogQuery {
             purpose: Some(parsed(Purpose::parse("audit"))?),
             reference: Some(parsed(Reference::parse(REFERENCE))?),
-            from: Some(self.begun),
-            principal,
+            filter: AccessLogFilter { from: Some(self.begun), principal, ..AccessLogFilter::default() },
             ..AccessLogQuery::all(parsed(Region::parse(region))?)
         })
     }
