@@ -1,8 +1,9 @@
-"""Reads an export of the access log by Python's standard library alone, whatever its format, and says what it holds.
+"""Reads an export of the access log by Python's standard library alone, of Parquet by DuckDB, and says what it holds.
 
 python3 read_export.py FORMAT FILE: one JSON object on standard output, with the file's SHA-256 and an object for each
 entry, of what all formats have: index, leaf, time (ms), request, principal, action, decision, reason, purpose,
-reference, and the data classes of its items in order. Nothing of the vault is used.
+reference, and the data classes of its items in order. Of Parquet also "rows", as JSON Lines has them, with times in
+milliseconds, and "groups", how many row groups there are. Nothing of the vault is used.
 """
 
 import csv
@@ -124,9 +125,65 @@ def cef(file):
         }
 
 
+def plain(value):
+    """A value as JSON Lines has it: bytes are hexadecimal there."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    return {name: plain(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+
+# Types that readers of Parquet know without being told: of the columns that could be something else.
+TYPES = {
+    "time": "TIMESTAMP WITH TIME ZONE",
+    "wall_time": "TIMESTAMP WITH TIME ZONE",
+    "receipt": "STRUCT(origin VARCHAR, \"index\" BIGINT, leaf_hash BLOB, log_id BLOB)",
+    "policy_ids": "VARCHAR[]",
+    "items": "STRUCT(data_class VARCHAR, outcome VARCHAR, \"level\" VARCHAR, count BIGINT, record_numbers BIGINT[], "
+    "token_hashes BLOB[])[]",
+    "count": "BIGINT",
+}
+
+
+def rows_of_parquet():
+    import duckdb
+
+    described = duckdb.execute("DESCRIBE SELECT * FROM read_parquet(?)", [FILE]).fetchall()
+    for name, kind, *_ in described:
+        assert kind == TYPES.get(name, "VARCHAR"), (name, kind)
+    read = "SELECT * REPLACE (epoch_ms(time) AS time, epoch_ms(wall_time) AS wall_time) FROM read_parquet(?)"
+    found = duckdb.execute(read, [FILE])
+    names = [column[0] for column in found.description]
+    rows = [plain(dict(zip(names, row))) for row in found.fetchall()]
+    groups = duckdb.execute("SELECT count(DISTINCT row_group_id) FROM parquet_metadata(?)", [FILE]).fetchone()[0]
+    # A range of time is found by what the file says of its groups.
+    if rows:
+        latest = duckdb.execute("SELECT epoch_ms(max(time)) FROM read_parquet(?)", [FILE]).fetchone()[0]
+        assert latest == max(row["time"] for row in rows)
+    return rows, groups
+
+
+def parquet(rows):
+    for row in rows:
+        same = ("time", "principal", "action", "decision", "reason", "purpose", "reference")
+        yield {
+            "index": row["receipt"]["index"],
+            "leaf": row["receipt"]["leaf_hash"],
+            "request": row["request_id"],
+            "classes": [items["data_class"] for items in row["items"]],
+            **{name: row[name] for name in same},
+        }
+
+
 READERS = {"jsonl": jsonl, "csv": rows_of_csv, "ocsf": ocsf, "cef": cef}
-# RFC 4180 ends lines by CR and LF, the others by LF alone: neither is to be made into the other.
-with open(FILE, encoding="utf-8", newline="" if FORMAT == "csv" else "\n") as opened:
-    entries = list(READERS[FORMAT](opened))
+more = {}
+if FORMAT == "parquet":
+    more["rows"], more["groups"] = rows_of_parquet()
+    entries = list(parquet(more["rows"]))
+else:
+    # RFC 4180 ends lines by CR and LF, the others by LF alone: neither is to be made into the other.
+    with open(FILE, encoding="utf-8", newline="" if FORMAT == "csv" else "\n") as opened:
+        entries = list(READERS[FORMAT](opened))
 with open(FILE, "rb") as opened:
-    print(json.dumps({"sha256": hashlib.sha256(opened.read()).hexdigest(), "entries": entries}))
+    print(json.dumps({"sha256": hashlib.sha256(opened.read()).hexdigest(), "entries": entries, **more}))

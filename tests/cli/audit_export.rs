@@ -1,8 +1,10 @@
 //! `audit export` and `audit verify-export`: a file with a signed manifest, and what is refused.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration};
 
 use serde_json::Value;
+use vault_domain::Millis;
+use vault_tests::export_reader::read_export;
 
 use crate::shell::{DevVault, Ended, LOAD, SETTLE, run, tokenvault};
 
@@ -26,7 +28,7 @@ fn verify(words: &[&str]) -> Ended {
 #[test]
 fn an_export_is_written_and_verified_offline_and_a_changed_one_is_refuted() {
     let (vault, key) = vault();
-    for format in ["jsonl", "csv", "ocsf", "cef"] {
+    for format in ["jsonl", "csv", "ocsf", "cef", "parquet"] {
         let file = vault.path(&format!("log.{format}"));
         let line = format!("{EXPORT} --format {format} --to {file} --verifier-key {key}");
         let said = vault.run("auditor", &line, "").with(0).lines().remove(0);
@@ -44,7 +46,8 @@ fn an_export_is_written_and_verified_offline_and_a_changed_one_is_refuted() {
         // Bytes changed, cut, added; rows exchanged.
         let mut flipped = bytes.clone();
         flipped[bytes.len() / 2] ^= 1;
-        let (first, rest) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1);
+        let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len() / 2);
+        let (first, rest) = bytes.split_at(end + 1);
         for changed in
             [flipped, bytes[..bytes.len() - 1].to_vec(), [&bytes[..], b"\n"].concat(), [rest, first].concat()]
         {
@@ -84,6 +87,75 @@ fn an_export_of_json_lines_is_what_a_query_shows_and_its_rows_can_be_proved() {
     let receipts: String = rows.iter().map(|row| format!("{}\n", row["receipt"])).collect();
     let proved = vault.run("auditor", &format!("audit prove - --verifier-key {key}"), &receipts).with(0).lines();
     assert!(proved.len() == rows.len() && proved.iter().all(|record| record["proved"] == true));
+}
+
+#[test]
+fn an_export_of_parquet_is_row_by_row_that_of_json_lines_to_a_reader_of_others() {
+    let (vault, key) = vault();
+    let refused = vault.run("payments", "audit query --region eu --purpose audit", "");
+    refused.with(3);
+    let (lines, columns) = (vault.path("log.jsonl"), vault.path("log.parquet"));
+    vault.run("auditor", &format!("{EXPORT} --format jsonl --to {lines}"), "").with(0);
+    let end = fs::read_to_string(&lines).unwrap().lines().count();
+    let line = format!("{EXPORT} --format parquet --to {columns}");
+    let said = vault.run("auditor", &line, "").with(0).lines().remove(0);
+    let read = read_export("parquet", Path::new(&columns));
+    assert_eq!((&read["sha256"], &read["rows"].as_array().unwrap().len().into()), (&said["sha256"], &said["rows"]));
+    let rows = &read["rows"].as_array().unwrap()[..end];
+    let text = fs::read_to_string(&lines).unwrap();
+    for (row, line) in rows.iter().zip(text.lines()) {
+        let (mut row, line): (_, Value) = (row.clone(), serde_json::from_str(line).unwrap());
+        for time in ["time", "wall_time"] {
+            row[time] = vault_server::moment(Millis(row[time].as_u64().unwrap())).into();
+        }
+        assert_eq!(row, line);
+    }
+    let has = |what: fn(&Value) -> bool| rows.iter().any(what);
+    assert!(has(|row| row["items"][0]["record_numbers"][0].is_u64()), "records were in it");
+    assert!(has(|row| row["items"].as_array().unwrap().is_empty() && row["reason"] != ""), "and refusals");
+    // An export of nothing is a file too.
+    let none = vault.path("none.parquet");
+    vault.run("auditor", &format!("{EXPORT} --format parquet --until-index 0 --to {none}"), "").with(0);
+    assert_eq!(verify(&[&none, "--verifier-key", &key]).with(0).lines().remove(0)["rows"], 0);
+    assert_eq!(read_export("parquet", Path::new(&none))["rows"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_killed_export_leaves_no_pair_that_does_not_belong_together_and_the_next_one_begins_anew() {
+    let (vault, key) = vault();
+    let file = vault.path("log.csv");
+    let line = format!("{EXPORT} --format csv --to {file} --force");
+    let words: Vec<_> = line.split_whitespace().collect();
+    vault.run("auditor", &line, "").with(0);
+    let (mut left, mut whole) = (0, 0);
+    for round in 0..40_u64 {
+        let mut export = vault.command("auditor", &words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(10 + round * 3));
+        // It may have ended before.
+        let _ended = export.kill();
+        let _status = export.wait().unwrap();
+        left += u32::from(Path::new(&format!("{file}.part")).exists());
+        if Path::new(&format!("{file}.manifest")).exists() {
+            verify(&[&file, "--verifier-key", &key]).with(0);
+            whole += 1;
+        } else {
+            let ended = verify(&[&file, "--verifier-key", &key]).with(1);
+            assert!(ended.err.contains("did not come to its end"), "{}", ended.err);
+        }
+    }
+    assert!(whole > 0, "{left} parts were left");
+    // What one has left is not in the way of the next, and what one writes is not taken from it.
+    fs::write(format!("{file}.part"), "left").unwrap();
+    fs::write(format!("{file}.manifest.part"), "left").unwrap();
+    let said = vault.run("auditor", &line, "").with(0);
+    assert!(said.err.contains("begins anew"), "{}", said.err);
+    verify(&[&file, "--verifier-key", &key]).with(0);
+    let other = fs::File::create(format!("{file}.part")).unwrap();
+    other.lock().unwrap();
+    assert!(vault.run("auditor", &line, "").with(2).err.contains("being written by another export"));
+    drop(other);
+    vault.run("auditor", &line, "").with(0);
+    assert!(!Path::new(&format!("{file}.part")).exists());
 }
 
 #[test]

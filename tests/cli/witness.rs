@@ -27,6 +27,8 @@ use vault_ledger::{
     leaf_hash, prove_consistency,
 };
 
+use vault_tests::certificates::Authority;
+
 use crate::{
     served::Served,
     shell::{DevVault, Ended, LOAD, run, tokenvault},
@@ -281,6 +283,41 @@ fn answer(status: &str, body: &[u8]) -> Option<Vec<u8>> {
     Some([head.as_bytes(), body].concat())
 }
 
+/// Answers every checkpoint with its own size, as a witness does that has cosigned another root of that size.
+fn contradictor() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            std::thread::spawn(move || {
+                let (mut request, mut piece) = (String::new(), [0; 4096]);
+                let size = loop {
+                    let length = stream.read(&mut piece).unwrap();
+                    request.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+                    // Head, the old size with the proof, the checkpoint.
+                    let body = request.split_once("\r\n\r\n").and_then(|(_, body)| body.split_once("\n\n"));
+                    let checkpoint: Option<Vec<_>> = body.map(|(_, note)| note.split('\n').collect());
+                    if let Some(lines) = checkpoint.filter(|lines| lines.len() > 3) {
+                        break lines[1].to_owned();
+                    }
+                };
+                stream.write_all(&answer("409 Conflict", format!("{size}\n").as_bytes()).unwrap()).unwrap();
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_second_history_of_the_same_size_is_refused_at_the_start_by_the_answer_that_the_protocol_has_for_it() {
+    let (vault, keys) = stopped();
+    let witness = Witness::start(vault.folder.path(), "w1", &keys);
+    let policy = format!("witness one {} http://{}/\nquorum one\n", witness.verifier_key, contradictor());
+    let ended = refused(serve(&vault, &policy, free_port()), 1);
+    assert!(ended.err.contains("does not continue what the witness one has cosigned"), "{}", ended.err);
+}
+
 #[test]
 fn a_witness_that_is_away_slow_or_false_is_told_of_and_calls_and_good_witnesses_go_on() {
     let (vault, keys) = stopped();
@@ -336,6 +373,27 @@ fn a_witness_that_is_away_slow_or_false_is_told_of_and_calls_and_good_witnesses_
     served.says("checkpoints are taken outside again");
     until("it is well", || (measured(port, "tokenvault_outside_failing", "away", "eu")? == 0).then_some(()));
     served.stop();
+}
+
+#[test]
+fn over_tls_a_witness_is_verified_and_one_that_others_vouch_for_is_told_nothing() {
+    let (vault, keys) = stopped();
+    let (authority, stranger) = (Authority::new("witnesses"), Authority::new("strangers"));
+    let good = Witness::start_tls(vault.folder.path(), "good", &keys, &authority);
+    let other = Witness::start_tls(vault.folder.path(), "other", &keys, &stranger);
+    let ca = vault.path("witnesses.pem");
+    fs::write(&ca, authority.certificate_pem()).unwrap();
+    let port = free_port();
+    let policy = format!("{}{}quorum good\n", good.line("good"), other.line("other"));
+    let mut command = serve(&vault, &policy, port);
+    command.env("TOKENVAULT_WITNESSES_CA", &ca);
+    let served = Served::start(command);
+    let note = witnessed(&served, &vault, 1);
+    assert!(note.contains("\u{2014} witness.example/good "), "{note}");
+    until("it fails", || (measured(port, "tokenvault_outside_failing", "other", "eu")? == 1).then_some(()));
+    assert_eq!(measured(port, "tokenvault_outside_accepted_size", "other", "eu"), None);
+    served.stop();
+    assert!(fs::read_dir(other.state()).unwrap().all(|file| file.unwrap().file_name() == "lock"), "it was told");
 }
 
 #[test]
@@ -477,7 +535,8 @@ fn a_witness_answers_what_the_protocol_says_and_reads_no_more_than_a_request() {
     assert_eq!(status(&format!("GET /{}/checkpoint", "0".repeat(64)), ""), Some(404));
     assert_eq!(status(post, &good), Some(200));
     assert_eq!(witness.asked(post, &good), Some((409, "3\n".to_owned())));
-    assert_eq!(status(post, &History::new("b").request(3, 3)), Some(422));
+    assert_eq!(witness.asked(post, &History::new("b").request(3, 3)), Some((409, "3\n".to_owned())));
+    assert_eq!(status(post, &History::new("b").request(3, 5)), Some(422));
     assert_eq!(status(post, &log.request(3, 3)), Some(200));
     // Its key is its own alone, and is not written over.
     let key = witness.state().with_file_name("key");

@@ -10,8 +10,13 @@ use std::{
     time::Duration,
 };
 
+use vault_tests::certificates::Authority;
+
 use crate::shell::{run, tokenvault};
 
+/// The files of a witness that speaks TLS.
+const CERTIFICATE: &str = "tls.pem";
+const TLS_KEY: &str = "tls.key";
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -38,6 +43,15 @@ impl Witness {
         Self::on(folder, made["verifier_key"].as_str().unwrap().to_owned(), "127.0.0.1:0")
     }
 
+    /// One that speaks TLS, with a certificate of this authority.
+    pub(crate) fn start_tls(folder: &Path, name: &str, logs: &[String], authority: &Authority) -> Self {
+        let (own, identity) = (folder.join(name), authority.server());
+        fs::create_dir_all(&own).unwrap();
+        fs::write(own.join(CERTIFICATE), identity.certificate_pem()).unwrap();
+        fs::write(own.join(TLS_KEY), identity.key_pem()).unwrap();
+        Self::start(folder, name, logs)
+    }
+
     /// The same witness once more, at the same address, after it was killed.
     pub(crate) fn again(mut self) -> Self {
         self.kill();
@@ -49,6 +63,9 @@ impl Witness {
         let mut command = tokenvault(&["witness", "serve", "--listen", address]);
         for name in ["key", "logs", "state"] {
             command.arg(format!("--{name}")).arg(folder.join(name));
+        }
+        if folder.join(CERTIFICATE).exists() {
+            command.arg("--tls-certificate").arg(folder.join(CERTIFICATE)).arg("--tls-key").arg(folder.join(TLS_KEY));
         }
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut err = BufReader::new(process.stderr.take().unwrap());
@@ -83,6 +100,9 @@ impl Witness {
 
     /// Its line in a policy.
     pub(crate) fn line(&self, name: &str) -> String {
+        if self.folder.join(CERTIFICATE).exists() {
+            return format!("witness {name} {} https://localhost:{}/\n", self.verifier_key, self.address.port());
+        }
         format!("witness {name} {} http://{}/\n", self.verifier_key, self.address)
     }
 

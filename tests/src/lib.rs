@@ -12,6 +12,7 @@ pub mod amnesia;
 pub mod caller;
 pub mod certificates;
 pub mod connection;
+pub mod export_reader;
 pub mod issuer;
 pub mod process_log;
 pub mod refusal;

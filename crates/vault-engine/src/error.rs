@@ -55,7 +55,9 @@ impl Error {
         Self { elsewhere, ..Self::new(Reason::WrongRegion) }
     }
 
-    pub(crate) fn because(reason: Reason, cause: impl StdError + Send + Sync + 'static) -> Self {
+    /// With what went wrong inside, which goes to the log of the process. It must hold no value and no token.
+    #[must_use]
+    pub fn because(reason: Reason, cause: impl StdError + Send + Sync + 'static) -> Self {
         Self { cause: Some(Box::new(cause)), ..Self::new(reason) }
     }
 

@@ -1,7 +1,7 @@
 //! Reading the log: who saw what, when and why. To ask is itself an entry, which is on disk before the answer leaves.
 
 mod count;
-mod export;
+pub(crate) mod export;
 mod page_token;
 mod prove;
 mod single;

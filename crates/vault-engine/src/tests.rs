@@ -313,6 +313,36 @@ async fn set_state(engine: &Engine, class: &str, audience: &str, token: &str, st
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_entry_is_signed_over_though_the_journals_queue_is_full() {
+    let fixture = Fixture::new();
+    let (engine, running) = fixture.open().await;
+    let (call, place, rules) = (call(&engine, "everything"), region("eu"), engine.rules());
+    let scope = engine.enter(&rules, &call, Action::QueryAccessLog, &place).await.unwrap();
+    let (journal, mut random, mut batch) =
+        (&scope.vault.journal, CallRandom::seeded(&SystemEntropy).unwrap(), Batch::default());
+    let sealing = scope.vault.keys.sealing(&mut random, &mut batch).unwrap();
+    let evidence = scope.evidence(&call, Action::QueryAccessLog);
+    let entry = evidence.seal(&scope.vault.keys, &sealing, &mut random, &**engine.clock()).unwrap();
+    let submission = || Submission { entry: entry.clone(), ..Submission::default() };
+    let mut refused = 0;
+    for _ in 0..5 {
+        let asked = journal.commit(submission()).await.unwrap();
+        let flood: Vec<_> = (0..20_000).map(|_| journal.commit(submission())).collect();
+        // By the clock it is time to sign again.
+        fixture.clock.advance(vault_domain::limits::CHECKPOINT_INTERVAL);
+        refused += u32::from(journal.checkpoint().await == Err(vault_journal::CommitError::Busy));
+        let newest = read_audit::export::signed_over(journal, asked.index).await.unwrap();
+        assert!(newest.size > asked.index.0);
+        for commit in flood {
+            let _taken_or_refused = commit.await.is_ok();
+        }
+    }
+    assert!(refused > 0, "the queue was never full");
+    drop(engine);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_value_whose_token_was_revoked_gets_a_new_one_and_a_suspended_one_stays_its_token() {
     let fixture = Fixture::new();
     let (engine, running) = fixture.open().await;

@@ -32,14 +32,16 @@ pub enum ExportFormat {
     Ocsf,
     /// ArcSight's Common Event Format, one line an entry.
     Cef,
+    /// Apache Parquet, a row an entry.
+    Parquet,
 }
 
 impl ExportFormat {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Jsonl, Self::Csv, Self::Ocsf, Self::Cef];
+    pub const ALL: &'static [Self] = &[Self::Jsonl, Self::Csv, Self::Ocsf, Self::Cef, Self::Parquet];
 
     /// What a name has to be.
-    pub const RULE: &'static str = "must be jsonl, csv, ocsf or cef";
+    pub const RULE: &'static str = "must be jsonl, csv, ocsf, cef or parquet";
 
     /// The name in the contract, in manifests and on the command line.
     #[must_use]
@@ -49,6 +51,7 @@ impl ExportFormat {
             Self::Csv => "csv",
             Self::Ocsf => "ocsf",
             Self::Cef => "cef",
+            Self::Parquet => "parquet",
         }
     }
 

@@ -29,7 +29,7 @@ pub use config::{
     Severity, configuration_schema,
 };
 pub use convert::from_proto;
-pub use export::{entry_json, moment};
+pub use export::{entry_json, moment, parquet_rows};
 pub use identity::{Naming, Peer};
 pub use regular_file::check as check_regular_file;
 pub use server::{Server, StartError};

@@ -57,7 +57,8 @@ pub enum Answer {
     SignatureRefused,
     /// 404: no such log is known here.
     LogUnknown,
-    /// 409: this is the size of the newest checkpoint that was cosigned, and the request begins at another.
+    /// 409: this is the size of the newest checkpoint that was cosigned, and the request begins at another, or has
+    /// another root for this size.
     Elsewhere(u64),
     /// 422: the checkpoint does not continue what was cosigned.
     Inconsistent,
@@ -159,7 +160,9 @@ impl Witness {
         }
         if verify_consistency(&state.head, &checkpoint.head, &request.proof).is_err() {
             self.contradicted(log, &state.head, &checkpoint, &note, key);
-            return Answer::Inconsistent;
+            // The protocol tells another root of the same size by the answer of another size.
+            let is_same_size = checkpoint.head.size == state.head.size && checkpoint.head.root != state.head.root;
+            return if is_same_size { Answer::Elsewhere(state.head.size.0) } else { Answer::Inconsistent };
         }
         let Ok(own) = note.signed_by_alone(key) else { return Answer::SignatureRefused };
         let line = cosign(note.text(), self.signer.name(), self.clock.wall().0 / 1000, &self.signer);

@@ -17,13 +17,15 @@ use super::{Refusals, assert_turned_away};
 use crate::vault;
 
 const TOKENIZE: &str = "/tokenvault.v1.TokenService/Tokenize";
-const METHODS: [&str; 7] = [
+const METHODS: [&str; 9] = [
     TOKENIZE,
     "/tokenvault.v1.TokenService/Detokenize",
     "/tokenvault.v1.TokenService/DescribeTokens",
     "/tokenvault.v1.TokenService/TokenizeStream",
     "/tokenvault.v1.TokenService/DetokenizeStream",
     "/tokenvault.v1.AuditService/QueryAccessLog",
+    "/tokenvault.v1.AuditService/TailAccessLog",
+    "/tokenvault.v1.AuditService/ExportAccessLog",
     "/tokenvault.v1.AuditService/GetCheckpoint",
 ];
 const MALFORMED: (Code, &str) = (Code::InvalidArgument, "REQUEST_MALFORMED");

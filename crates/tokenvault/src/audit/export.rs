@@ -1,12 +1,13 @@
 //! `tokenvault audit export`: a part of the log as a file, and beside it the manifest that the log's key has signed.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{BufWriter, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{BufWriter, ErrorKind, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
+use nix::fcntl::OFlag;
 use serde_json::json;
 use vault_client::{AccessLogQuery, ExportDone, ExportPart, ExportRange};
 use vault_domain::{Purpose, Reference, Region};
@@ -36,7 +37,7 @@ pub(crate) struct ExportAccessLogArguments {
     /// The region whose log is exported
     #[arg(long, value_parser = Region::parse)]
     region: Region,
-    /// jsonl, csv, ocsf or cef
+    /// jsonl, csv, ocsf, cef or parquet
     #[arg(long, value_parser = parse_format)]
     format: ExportFormat,
     /// The file to write; readable by its owner alone
@@ -85,21 +86,26 @@ pub(crate) async fn export(arguments: ExportAccessLogArguments) -> Result<Exit, 
     let client = arguments.connection.connect().await?;
     let pinned = arguments.verifier_key.clone();
     let mut export = client.export_access_log(&query, range, arguments.format, pinned).await?;
-    let mut part = Part::make(to)?;
+    let (mut part, mut note) = (Part::make(to)?, Part::make(&manifest)?);
     let done = loop {
         match export.next().await? {
             ExportPart::Bytes(bytes) => part.write(&bytes)?,
             ExportPart::Done(done) => break done,
         }
     };
-    let mut note = Part::make(&manifest)?;
     note.write(done.note.as_bytes())?;
-    // The manifest last: a file without one is known not to be whole. An old one must not stand beside a new file.
+    // Both are on the disk before anything that was there is touched. The manifest last: a file without one is known
+    // not to be whole. An old one must not stand beside a new file, however this ends.
+    part.sync()?;
+    note.sync()?;
     if arguments.force && fs::symlink_metadata(&manifest).is_ok() {
+        refuse_present(&manifest, true)?;
         fs::remove_file(&manifest).map_err(|error| Failure::file(&manifest, error))?;
+        sync_folder(&manifest)?;
     }
     part.finish(arguments.force)?;
     note.finish(arguments.force)?;
+    sync_folder(to)?;
     say(&arguments.output, to, &manifest, &done)?;
     match arguments.verifier_key {
         Some(_) => output::note("the signature is that of the key you gave"),
@@ -146,6 +152,12 @@ fn refuse_present(path: &Path, force: bool) -> Result<(), Failure> {
     }
 }
 
+/// Has the names in a file's folder outlive a power cut.
+fn sync_folder(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Failure::file(folder, error))
+}
+
 /// A file that is being written under a name of its own, and gets its name when it is whole.
 struct Part {
     path: PathBuf,
@@ -155,16 +167,38 @@ struct Part {
 }
 
 impl Part {
+    /// Whoever writes a part has it locked: one that is not was left by an export that was killed.
     fn make(path: &Path) -> Result<Self, Failure> {
         let part = beside(path, PART_ENDING);
-        // A link is not followed, and what another export is writing is left to it.
+        let fault = |error| Failure::file(&part, error);
+        let in_use = || Failure::usage(format!("{} is being written by another export", part.display()));
+        let locked = |file: &File| match file.try_lock() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => Err(in_use()),
+            Err(TryLockError::Error(error)) => Err(fault(error)),
+        };
+        match fs::symlink_metadata(&part) {
+            Err(_) => {}
+            Ok(there) if there.is_file() => {
+                // Held until the new one is locked. The old one is not written to: its bytes may have another name too.
+                let left = OpenOptions::new().read(true).custom_flags(NOT_THROUGH_LINKS).open(&part).map_err(fault)?;
+                locked(&left)?;
+                fs::remove_file(&part).map_err(fault)?;
+                output::note(&format!("{} was left by an export that did not end; it begins anew", part.display()));
+            }
+            Ok(_) => return Err(Failure::usage(format!("{} is no regular file: remove it", part.display()))),
+        }
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
         let file = opened.map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                Failure::usage(format!("{} is there: remove it if no export is at work", part.display()))
-            }
-            _ => Failure::file(&part, error),
+            ErrorKind::AlreadyExists => in_use(),
+            _ => fault(error),
         })?;
+        locked(&file)?;
+        // Between making and locking it another one could take it for one that was left.
+        let (own, there) = (file.metadata().map_err(fault)?, fs::symlink_metadata(&part).map_err(|_| in_use())?);
+        if (own.dev(), own.ino()) != (there.dev(), there.ino()) {
+            return Err(in_use());
+        }
         Ok(Self { path: path.to_owned(), part, file: BufWriter::new(file), is_kept: false })
     }
 
@@ -172,9 +206,13 @@ impl Part {
         self.file.write_all(bytes).map_err(|error| Failure::file(&self.part, error))
     }
 
-    fn finish(mut self, force: bool) -> Result<(), Failure> {
+    fn sync(&mut self) -> Result<(), Failure> {
         self.file.flush().map_err(|error| Failure::file(&self.part, error))?;
-        self.file.get_ref().sync_all().map_err(|error| Failure::file(&self.part, error))?;
+        self.file.get_ref().sync_all().map_err(|error| Failure::file(&self.part, error))
+    }
+
+    /// Gives a part that is synced its name.
+    fn finish(mut self, force: bool) -> Result<(), Failure> {
         if force {
             refuse_present(&self.path, true)?;
             fs::rename(&self.part, &self.path).map_err(|error| Failure::file(&self.path, error))?;
@@ -186,6 +224,9 @@ impl Part {
         Ok(())
     }
 }
+
+/// A link is not followed, and a pipe is not waited for.
+const NOT_THROUGH_LINKS: i32 = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).bits();
 
 impl Drop for Part {
     fn drop(&mut self) {

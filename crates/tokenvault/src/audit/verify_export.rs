@@ -1,12 +1,13 @@
 //! `tokenvault audit verify-export`: a file of an export held against its manifest, offline.
 
 use std::{
-    io::{BufReader, Read},
+    io::{BufReader, ErrorKind, Read},
     path::{Path, PathBuf},
 };
 
 use serde_json::{Value, json};
 use vault_ledger::{Checkpoint, ExportFormat, ExportManifest, ExportedBytes, NOTE_BYTES_MAX, TreeHead, VerifierKey};
+use vault_server::parquet_rows;
 
 use super::export::{MANIFEST_ENDING, beside};
 use crate::{
@@ -51,7 +52,16 @@ pub(crate) fn verify_export(arguments: &VerifyExportArguments) -> Result<Exit, F
     let VerifyExportArguments { file, manifest, verifier_key, checkpoint, output } = arguments;
     let key = read_key(verifier_key)?;
     let path = manifest.clone().unwrap_or_else(|| beside(file, MANIFEST_ENDING));
-    let note = small_file::read(&path, NOTE_BYTES_MAX as u64).map_err(|error| Failure::file(&path, error))?;
+    let note = small_file::read(&path, NOTE_BYTES_MAX as u64).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::new(
+            Exit::Failure,
+            format!(
+                "{} is missing: an export without its manifest did not come to its end; begin anew",
+                path.display()
+            ),
+        ),
+        _ => Failure::file(&path, error),
+    })?;
     let opened = ExportManifest::open(&note, &key).map_err(|error| refuted(&path, &error.to_string()));
     let (manifest, own, filters) = opened?;
     let kept = checkpoint.as_ref().map(|path| read_kept(path, &key)).transpose()?;
@@ -112,7 +122,7 @@ fn hold_against(path: &Path, kept: &Checkpoint, own: &TreeHead) -> Result<(), Fa
 /// Reads the file once, holds length and hash against the manifest, and counts its rows.
 fn read_file(path: &Path, manifest: &ExportManifest) -> Result<u64, Failure> {
     let opened = small_file::open(path).map_err(|error| Failure::file(path, error))?;
-    let mut file = BufReader::with_capacity(CHUNK_BYTES, opened);
+    let mut file = BufReader::with_capacity(CHUNK_BYTES, &opened);
     let mut rows = Rows::new(manifest);
     let mut bytes = ExportedBytes::default();
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -121,7 +131,7 @@ fn read_file(path: &Path, manifest: &ExportManifest) -> Result<u64, Failure> {
         let length = file.read(&mut chunk).map_err(|error| Failure::file(path, error))?;
         let Some(read) = chunk.get(..length).filter(|read| !read.is_empty()) else { break };
         bytes.update(read);
-        if problem.is_none() {
+        if problem.is_none() && manifest.format != ExportFormat::Parquet {
             problem = rows.take(read).err();
         }
     }
@@ -132,6 +142,10 @@ fn read_file(path: &Path, manifest: &ExportManifest) -> Result<u64, Failure> {
     }
     if came.sha256 != exported.sha256 {
         return Err(refuted(path, "its bytes are not those of the manifest: its SHA-256 is another one"));
+    }
+    if manifest.format == ExportFormat::Parquet {
+        // Not before it is known that these are the bytes that the vault wrote.
+        return parquet_rows(&opened).map_err(|problem| refuted(path, &problem));
     }
     match problem {
         Some(problem) => Err(refuted(path, &problem)),

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use vault_domain::{
     AccessLogFilter, Action, Decision, LogIndex, Millis, PrincipalId, Purpose, Reason, Reference, TokenText,
 };
-use vault_journal::{Journal, Receipt};
+use vault_journal::{CommitError, Journal, Receipt, SignedCheckpoint};
 use vault_keys::RegionKeys;
 use vault_ledger::{ExportAsked, ExportFormat, ExportManifest, Exported, ExportedBytes, LedgerError, log_time};
 use vault_store::{Reader, table::Entries};
 
-use super::{AccessLogQuery, FoundEntry, Search, prove::newest, tail::Tail};
+use super::{AccessLogQuery, FoundEntry, Search, tail::Tail};
 use crate::{Engine, call::Call, error::Error};
 
 /// Which entries are looked at, by their index.
@@ -92,11 +92,7 @@ impl Engine {
         let at = self.clock.wall();
         let receipt = self.record(&scope, &asked).await?;
         call.check_deadline(&*self.clock)?;
-        let checkpoint = newest(&journal).await?.checkpoint;
-        if checkpoint.size <= receipt.index.0 {
-            // The journal took the entry, and ended before it signed over it.
-            return Err(Error::new(Reason::AuditUnavailable));
-        }
+        let checkpoint = signed_over(&journal, receipt.index).await?;
         let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
         let manifest = ExportManifest {
             origin: journal.origin().clone(),
@@ -165,6 +161,22 @@ impl Export {
     pub fn log(&self) -> (&str, &vault_ledger::TreeHash) {
         (self.manifest.origin.as_str(), &self.manifest.log_id)
     }
+}
+
+/// A checkpoint that covers an entry which is on the disk.
+pub(crate) async fn signed_over(journal: &Journal, index: LogIndex) -> Result<Arc<SignedCheckpoint>, Error> {
+    match journal.checkpoint().await {
+        Ok(newest) if newest.size > index.0 => return Ok(newest),
+        // A full queue: the journal signs over the entry within a second without being asked. The call's deadline
+        // bounds the wait.
+        Err(CommitError::Busy) => {}
+        // It took the entry, and ended before it signed over it.
+        _ => return Err(Error::new(Reason::AuditUnavailable)),
+    }
+    let mut checkpoints = journal.checkpoints();
+    let covers = |newest: &Option<Arc<SignedCheckpoint>>| newest.as_ref().is_some_and(|newest| newest.size > index.0);
+    let newest = checkpoints.wait_for(covers).await.map_err(|_| Error::new(Reason::AuditUnavailable))?;
+    newest.clone().ok_or(Error::new(Reason::AuditUnavailable))
 }
 
 /// The range as indexes. Log time never runs backwards, so that a range of time is one of indexes.

@@ -31,7 +31,7 @@ fn entry() -> AccessLogEntry {
 
 fn written(format: ExportFormat) -> (String, u64) {
     let mut out = Vec::new();
-    let rows = put(format, &entry(), &mut out);
+    let rows = put_lines(format, &entry(), &mut out);
     (String::from_utf8(out).unwrap(), rows)
 }
 
@@ -51,7 +51,7 @@ fn a_row_of_csv_is_a_run_of_items_and_no_cell_is_a_formula() {
     assert!(text.contains(",0,card_number,ok,masked,3,\"7 8\","), "{text}");
     let apostrophe = AccessLogEntry { reference: "'-1".to_owned(), items: vec![], ..entry() };
     let mut out = Vec::new();
-    assert_eq!(put(ExportFormat::Csv, &apostrophe, &mut out), 1);
+    assert_eq!(put_lines(ExportFormat::Csv, &apostrophe, &mut out), 1);
     assert!(String::from_utf8(out).unwrap().contains(",\"''-1\","));
 }
 

@@ -66,6 +66,8 @@ impl Witness {
                 StatusCode::CONFLICT => match size(&body) {
                     Some(size) if size > newest.size => return Ok(Outcome::Ahead(size)),
                     Some(size) if size != *known => *known = size,
+                    // It was asked from where it is: it has another root for the same size.
+                    _ if *known == newest.size => return Ok(Outcome::Contradicted),
                     _ => return Err("it answered 409 without the size that it is at".to_owned()),
                 },
                 StatusCode::UNPROCESSABLE_ENTITY => return Ok(Outcome::Contradicted),

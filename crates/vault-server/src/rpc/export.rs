@@ -1,5 +1,5 @@
-//! ExportAccessLog: one task a stream, which holds one chunk, one entry and one step's entries, and waits wherever its
-//! caller does not take what is there.
+//! ExportAccessLog: one task a stream, which holds one chunk, one entry and one step's entries, of Parquet also a row
+//! group, and waits wherever its caller does not take what is there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use vault_domain::{Action, Reason, limits};
-use vault_engine::{Call, Engine, Error, Export, ExportFormat, Receipt};
+use vault_engine::{Call, Engine, Error, Export, Receipt};
 use vault_proto::v1::{ExportAccessLogRequest, ExportAccessLogResponse};
 
 use super::{
@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     convert::{from_proto, to_proto},
-    export, status,
+    export::Sheet,
+    status,
     tls::Standing,
 };
 
@@ -37,7 +38,7 @@ struct Exporting {
     /// The caller's certificate, which may be revoked while the stream lasts.
     standing: Arc<Standing>,
     shown: Shown,
-    format: ExportFormat,
+    sheet: Sheet,
     export: Export,
     /// What was written and not yet sent.
     waiting: Vec<u8>,
@@ -67,14 +68,16 @@ pub(crate) async fn open(
         return Err(refuse(&message.region, Error::new(Reason::Busy)).await);
     };
     let begun = in_time(engine, &call, engine.export_access_log(&call, query, range, format)).await;
-    let (export, receipt) = begun.map_err(|error| status::status(&error, call.request_id))?;
+    let mut waiting = Vec::new();
+    let begun = begun.and_then(|begun| Ok((begun, Sheet::begin(format, &mut waiting)?)));
+    let ((export, receipt), sheet) = begun.map_err(|error| status::status(&error, call.request_id))?;
     let (answers, receiver) = mpsc::channel(ANSWERS_WAITING_MAX);
     let left = call.deadline.saturating_sub(engine.clock().monotonic());
     let (deadline, mut stopping) = (Instant::now() + left, streams.stopping());
     let (engine, request_id, closed) = (engine.clone(), call.request_id, answers.clone());
-    let (waiting, sent_at) = (export::head(format).to_vec(), Instant::now());
+    let sent_at = Instant::now();
     let mut exporting =
-        Exporting { engine, call, standing, shown, format, export, waiting, next_index: 0, answers, sent_at };
+        Exporting { engine, call, standing, shown, sheet, export, waiting, next_index: 0, answers, sent_at };
     streams.spawn(async move {
         let exported = async {
             exporting.run(receipt).await?;
@@ -111,11 +114,15 @@ impl Exporting {
             let step = self.engine.export_on(&self.call, &mut self.export).await?;
             for found in step.entries {
                 let entry = to_proto::entry(found, &origin, &log_id);
-                let rows = export::put(self.format, &entry, &mut self.waiting);
+                let rows = self.sheet.put(&entry, &mut self.waiting)?;
                 self.export.written(rows);
                 self.send_full().await?;
             }
             self.next_index = step.next_index;
+            if step.is_last {
+                self.sheet.end(&mut self.waiting)?;
+                self.send_full().await?;
+            }
             if step.is_last || self.sent_at.elapsed() >= SILENCE_MAX {
                 let data = std::mem::take(&mut self.waiting);
                 self.send_data(data).await?;
@@ -137,11 +144,15 @@ impl Exporting {
 
     /// Sends what fills a message, as often as there is so much.
     async fn send_full(&mut self) -> Result<(), Error> {
-        while self.waiting.len() >= CHUNK_BYTES_MAX {
-            let rest = self.waiting.split_off(CHUNK_BYTES_MAX);
-            let data = std::mem::replace(&mut self.waiting, rest);
-            self.send_data(data).await?;
+        if self.waiting.len() < CHUNK_BYTES_MAX {
+            return Ok(());
         }
+        let waiting = std::mem::take(&mut self.waiting);
+        let (full, rest) = waiting.as_chunks::<CHUNK_BYTES_MAX>();
+        for data in full {
+            self.send_data(data.to_vec()).await?;
+        }
+        self.waiting = rest.to_vec();
         Ok(())
     }
 
