@@ -6,6 +6,7 @@ use std::{io::Write, path::PathBuf};
 use serde_json::{Value, json};
 use vault_client::LogName;
 use vault_engine::{BadRow, IndexError, Memory, RowFault, is_store, rebuild_index};
+use vault_ledger::SpanPart;
 
 use crate::{
     audit::parse_log,
@@ -19,6 +20,7 @@ use crate::{
 const CACHE_BYTES: usize = 16 << 20;
 const COLUMNS: &[Column] = &[
     ("log", "/log"),
+    ("row", "/row"),
     ("run", "/run"),
     ("first entry", "/first_entry"),
     ("fault", "/fault"),
@@ -29,8 +31,8 @@ const COLUMNS: &[Column] = &[
 
 /// Whose index.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = "The index is one row for 256 entries, by which questions skip what they need not read, and \
-                        counts are made. It is derived: entries and proofs do not rest on it. `check` names each row \
+#[command(after_help = "The index is one row for 256 entries, and three more for 65,536, by which questions skip \
+                        what they need not read, and counts are made. It is derived: entries and proofs do not rest on it. `check` names each row \
                         that is not what its entries make it. A row is harmful if an answer can be wrong by it: it \
                         hides an entry from some question, or miscounts. Every other costs time alone.\n\n`rebuild` \
                         drops all rows and makes them anew; entries, records and checkpoints are not touched.\n\nExit \
@@ -106,8 +108,15 @@ fn row(log: &str, bad: BadRow) -> Value {
         RowFault::Missing => ("is missing", None, None),
         RowFault::Beyond => ("is beyond the log's end", None, None),
     };
+    let row = match bad.part {
+        None => "run",
+        Some(SpanPart::Places) => "span: places",
+        Some(SpanPart::Requests) => "span: requests",
+        Some(SpanPart::Items) => "span: items",
+    };
     json!({
         "log": log,
+        "row": row,
         "run": bad.run,
         "first_entry": bad.run.saturating_mul(256),
         "fault": fault,

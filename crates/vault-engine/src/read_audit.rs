@@ -2,6 +2,7 @@
 
 mod count;
 pub(crate) mod export;
+mod index;
 mod page_token;
 mod prove;
 mod single;
@@ -18,16 +19,17 @@ use vault_format::OpaqueToken;
 use vault_journal::Receipt;
 use vault_keys::RegionKeys;
 use vault_ledger::{
-    Entry, EntryOpener, ItemFilter, People, PeopleQuery, Query, SUMMARY_ENTRIES, SealedPart, Summary, TokenHash,
-    TreeHash, leaf_hash, log_time,
+    Entry, EntryOpener, ItemFilter, People, PeopleQuery, Query, SUMMARY_ENTRIES, SealedPart, TokenHash, TreeHash,
+    leaf_hash, log_time,
 };
 use vault_policy::{Log, PolicyId};
 use vault_store::{
     Direction, Reader,
-    table::{Entries, RunNumber, Summaries, Tokens},
+    table::{Entries, RunNumber, Tokens},
     wait,
 };
 
+use self::index::{InSpan, Indexed};
 use crate::{
     Engine,
     authorize::authorize_log,
@@ -239,7 +241,8 @@ struct Search {
     /// Entries that are still to be looked at.
     left: Range<u64>,
     size: u64,
-    indexed: u64,
+    indexed: Indexed,
+    in_span: InSpan,
     fingerprint: [u8; 8],
     clock: Arc<dyn Clock>,
     deadline: Duration,
@@ -284,10 +287,10 @@ impl Search {
         };
         let people = PeopleQuery { source: filter.source, reference: filter.reference };
         let finder = Finder { reader, keys, tenant, query, people };
-        let indexed = vault.journal.index_progress().entries();
+        let (indexed, in_span) = (Indexed::now(&vault.journal), InSpan::default());
         let page_size = asked.page_size.clamp(1, limits::QUERY_PAGE_ENTRIES_MAX);
         let oldest_first = asked.oldest_first;
-        Ok(Self { finder, oldest_first, page_size, left, size, indexed, fingerprint, clock, deadline })
+        Ok(Self { finder, oldest_first, page_size, left, size, indexed, in_span, fingerprint, clock, deadline })
     }
 
     fn run(mut self) -> Result<Page, Error> {
@@ -298,10 +301,10 @@ impl Search {
                 return Err(Error::new(Reason::DeadlineExceeded));
             }
             let run = self.next_run();
-            let is_indexed = run_end(run.start) <= self.indexed;
-            if is_indexed && self.finder.skips(run_number(run.start))? {
+            let glance = self.finder.glance(run_number(run.start), self.indexed, &mut self.in_span)?;
+            looked_at += glance.rows * ROW_COST;
+            if glance.skips {
                 self.looked_at(&run);
-                looked_at += ROW_COST;
                 continue;
             }
             looked_at += run.end - run.start;
@@ -372,8 +375,7 @@ impl Search {
                 return Ok(());
             }
             self.looked_at(&(index.0..index.0 + 1));
-            let entry = Entry::decode(bytes)?;
-            entries.extend(self.finder.take(*index, bytes, entry)?);
+            entries.extend(self.finder.take(*index, bytes)?);
         }
         if rows.is_empty() {
             self.looked_at(&run);
@@ -383,18 +385,6 @@ impl Search {
 }
 
 impl Finder {
-    /// Whether the summary of a run says that nothing in it is asked for.
-    fn skips(&self, run: RunNumber) -> Result<bool, Error> {
-        Ok(self.summary(run)?.is_some_and(|summary| !summary.may_match(&self.query)))
-    }
-
-    /// The summary of a run. The index is derived: what is missing or does not decode is read from the entries
-    /// themselves.
-    fn summary(&self, run: RunNumber) -> Result<Option<Summary>, Error> {
-        let summary = wait(self.reader.snapshot().get(Summaries, &run))?;
-        Ok(summary.and_then(|row| Summary::decode(&row).ok()))
-    }
-
     /// Whether an entry is asked for. It is opened only if that can't be told otherwise.
     fn is_asked_for(&self, entry: &Entry) -> Result<bool, Error> {
         if !self.query.matches(entry) || self.people.is_empty() {
@@ -404,9 +394,13 @@ impl Finder {
         Ok(self.people.matches(Some(&self.keys.open(&self.tenant, &entry.head.salt, sealed)?)))
     }
 
-    /// The entry, opened, if it is asked for. What can be told without opening it is, so that none is opened but those
-    /// of the tenant that meet everything else.
-    fn take(&self, index: LogIndex, bytes: &[u8], entry: Entry) -> Result<Option<FoundEntry>, Error> {
+    /// The entry, opened, if it is asked for. What can be told without taking it apart is, and what can be told without
+    /// opening it, so that none is opened but those of the tenant that meet everything else.
+    fn take(&self, index: LogIndex, bytes: &[u8]) -> Result<Option<FoundEntry>, Error> {
+        if !self.query.may_match_bytes(bytes) {
+            return Ok(None);
+        }
+        let entry = Entry::decode(bytes)?;
         if !self.query.matches(&entry) {
             return Ok(None);
         }

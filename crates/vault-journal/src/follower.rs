@@ -1,6 +1,6 @@
 //! The follower: builds the derived index behind the log, on its own thread, never in the commit.
 //!
-//! One row sums up 256 entries (vault-ledger's `summary`). Entries behind the last full run are the unindexed tail,
+//! One row sums up 256 entries, and three rows 256 runs of these (vault-ledger's `summary`). Entries behind the last full run are the unindexed tail,
 //! which queries scan. The table can be dropped at any time; it is built again from the entries. Rows of an older
 //! version are built again where they begin: rows are written in order alone, so that all before them are current.
 
@@ -12,15 +12,17 @@ use std::{
     time::Duration,
 };
 
-use vault_domain::LogIndex;
-use vault_ledger::{Entry, SUMMARY_ENTRIES, Summary, SummaryBuilder};
+use vault_ledger::{SPAN_RUNS, SUMMARY_ENTRIES, SpanPart, Summary};
 use vault_store::{
-    Direction, Reader, SummaryWriter,
-    table::{Entries, RunNumber, Summaries},
+    Reader, SummaryWriter,
+    table::{RunNumber, Summaries},
     wait,
 };
 
-use crate::error::JournalError;
+use crate::{
+    error::JournalError,
+    index::{IndexBuilder, index_rows, span_row},
+};
 
 /// How long the follower sleeps when it has caught up.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -29,6 +31,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub struct IndexProgress {
     entries: AtomicU64,
+    spans: AtomicU64,
     stopped: AtomicBool,
 }
 
@@ -39,6 +42,12 @@ impl IndexProgress {
         self.entries.load(Ordering::Acquire)
     }
 
+    /// Spans that have their rows; runs behind them are skipped by their own rows alone.
+    #[must_use]
+    pub fn spans(&self) -> u64 {
+        self.spans.load(Ordering::Acquire)
+    }
+
     /// Whether the follower met an entry or row that it could not read, and stopped: queries scan more from then on.
     #[must_use]
     pub fn stopped(&self) -> bool {
@@ -47,8 +56,7 @@ impl IndexProgress {
 }
 
 pub(crate) struct Follower {
-    reader: Reader,
-    writer: SummaryWriter,
+    builder: IndexBuilder,
     size: Arc<AtomicU64>,
     progress: Arc<IndexProgress>,
     stop: Arc<AtomicBool>,
@@ -57,32 +65,31 @@ pub(crate) struct Follower {
 impl Follower {
     pub(crate) fn new(
         reader: Reader,
-        mut writer: SummaryWriter,
+        writer: SummaryWriter,
         size: Arc<AtomicU64>,
         progress: Arc<IndexProgress>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, JournalError> {
-        let done = current_runs(&reader)?.saturating_mul(u64::from(SUMMARY_ENTRIES));
+        let (runs, spans) = current_rows(&reader)?;
+        let done = runs.max(spans.saturating_mul(SPAN_RUNS.into())).saturating_mul(u64::from(SUMMARY_ENTRIES));
         // Summaries are not synced: after a crash they can only be behind the log, but an old copy may hold more.
-        let size_now = size.load(Ordering::Acquire);
-        if done > size_now {
+        let is_of_this_log = done <= size.load(Ordering::Acquire);
+        let mut builder = IndexBuilder::new(reader, writer, spans);
+        if is_of_this_log {
+            progress.entries.store(runs.saturating_mul(u64::from(SUMMARY_ENTRIES)), Ordering::Release);
+        } else {
             // Rows about entries of another history must not be met again once this one has grown.
-            writer.clear()?;
+            builder.clear()?;
         }
-        progress.entries.store(if done <= size_now { done } else { 0 }, Ordering::Release);
-        Ok(Self { reader, writer, size, progress, stop })
+        progress.spans.store(builder.spans(), Ordering::Release);
+        Ok(Self { builder, size, progress, stop })
     }
 
     pub(crate) fn run(mut self) {
         while !self.stop.load(Ordering::Acquire) {
-            let done = self.progress.entries();
-            let next = done.saturating_add(u64::from(SUMMARY_ENTRIES));
-            if next > self.size.load(Ordering::Acquire) {
-                std::thread::park_timeout(PAUSE);
-                continue;
-            }
-            match self.sum_up(done) {
-                Ok(()) => self.progress.entries.store(next, Ordering::Release),
+            match self.step() {
+                Ok(true) => {}
+                Ok(false) => std::thread::park_timeout(PAUSE),
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "the index of the log stopped");
                     self.progress.stopped.store(true, Ordering::Release);
@@ -92,54 +99,44 @@ impl Follower {
         }
     }
 
-    /// Sums up the run of entries that begins at `first`.
-    fn sum_up(&mut self, first: u64) -> Result<(), JournalError> {
-        let run = first / u64::from(SUMMARY_ENTRIES);
-        let summary = summarize(&self.reader, run, |_| ())?;
-        Ok(self.writer.put(RunNumber(run), &summary.encode()?)?)
+    /// Sums up the next run. If there is none, takes one into its span that has a row, but none of its span: of an index
+    /// that has none yet, or when it goes on within one. `false` if there is nothing to do.
+    fn step(&mut self) -> Result<bool, JournalError> {
+        let done = self.progress.entries();
+        let (run, next) = (done / u64::from(SUMMARY_ENTRIES), done.saturating_add(u64::from(SUMMARY_ENTRIES)));
+        if next <= self.size.load(Ordering::Acquire) {
+            self.builder.build(run)?;
+            self.progress.entries.store(next, Ordering::Release);
+        } else if self.builder.taken() < run {
+            self.builder.catch_up()?;
+        } else {
+            return Ok(false);
+        }
+        self.progress.spans.store(self.builder.spans(), Ordering::Release);
+        Ok(true)
     }
 }
 
-/// The row of a run of entries, made of the entries, which are shown to `each`.
-///
-/// # Errors
-/// When an entry of the run is missing or does not decode.
-pub fn summarize(reader: &Reader, run: u64, mut each: impl FnMut(&Entry)) -> Result<Summary, JournalError> {
-    let mut summary = SummaryBuilder::new();
-    let mut next = run.saturating_mul(u64::from(SUMMARY_ENTRIES));
-    let end = next.saturating_add(u64::from(SUMMARY_ENTRIES));
-    // A scan ends early when the entries are large.
-    while next < end {
-        let snapshot = reader.snapshot();
-        let limit = usize::from(SUMMARY_ENTRIES);
-        let rows = wait(snapshot.scan(Entries, LogIndex(next)..LogIndex(end), Direction::Forward, limit))?;
-        for (index, bytes) in rows.iter() {
-            if index.0 != next {
-                return Err(JournalError::EntryMissing { index: next });
-            }
-            let entry = Entry::decode(bytes)?;
-            each(&entry);
-            summary.push(&entry)?;
-            next = next.saturating_add(1);
-        }
-        if rows.is_empty() {
-            return Err(JournalError::EntryMissing { index: next });
-        }
-    }
-    summary.finish().ok_or(JournalError::EntryMissing { index: next })
-}
-
-/// How many runs at the log's beginning have rows of the version that is written now. Found by halving: a log of a
-/// billion entries takes 22 looks.
-fn current_runs(reader: &Reader) -> Result<u64, JournalError> {
+/// How many runs and whole spans at the log's beginning have rows of the versions that are written now.
+fn current_rows(reader: &Reader) -> Result<(u64, u64), JournalError> {
+    let (runs, spans) = index_rows(reader)?;
     let snapshot = reader.snapshot();
-    let Some(last) = wait(snapshot.last_key(Summaries))? else { return Ok(0) };
-    let (mut current, mut unknown) = (0, last.0.saturating_add(1));
+    // A row that is missing in between was lost or damaged by others: it is read around, not built again here.
+    let is_current = |key, current: fn(&[u8]) -> bool| {
+        Ok::<_, JournalError>(wait(snapshot.get(Summaries, &key))?.is_none_or(|row| current(&row)))
+    };
+    let runs = first_that_is_not(runs, |run| is_current(RunNumber(run), Summary::is_current))?;
+    let places = |span| is_current(span_row(span, SpanPart::Places), SpanPart::is_current);
+    Ok((runs, first_that_is_not(spans, places)?))
+}
+
+/// The first number below `end` of which it is not so; `end` if it is so of all. Found by halving: the rows of a log of a
+/// billion entries take 22 looks.
+fn first_that_is_not(end: u64, mut is: impl FnMut(u64) -> Result<bool, JournalError>) -> Result<u64, JournalError> {
+    let (mut current, mut unknown) = (0, end);
     while current < unknown {
         let middle = current + (unknown - current) / 2;
-        // A row that is missing in between was lost or damaged by others: it is read around, not built again here.
-        let row = wait(snapshot.get(Summaries, &RunNumber(middle)))?;
-        if row.is_none_or(|row| Summary::is_current(&row)) { current = middle + 1 } else { unknown = middle }
+        if is(middle)? { current = middle + 1 } else { unknown = middle }
     }
     Ok(current)
 }

@@ -13,6 +13,7 @@ mod changes;
 mod error;
 mod follower;
 mod group;
+mod index;
 mod log;
 mod numbers;
 mod prove;
@@ -36,7 +37,8 @@ use vault_store::{Reader, SummaryWriter, Writer};
 
 pub use changes::Position;
 pub use error::{CommitError, JournalError};
-pub use follower::{IndexProgress, summarize};
+pub use follower::IndexProgress;
+pub use index::{IndexBuilder, index_rows, span_row, summarize};
 pub use log::{LogReader, SignedCheckpoint};
 pub use numbers::next_record_number;
 pub use prove::InclusionProof;

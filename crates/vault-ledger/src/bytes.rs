@@ -108,6 +108,13 @@ impl<'a> Reader<'a> {
         if compact_length(number) == length { Ok(number) } else { Err(LedgerError::FieldInvalid { field }) }
     }
 
+    /// Passes over a compact number, and tells whether it is odd.
+    pub(crate) fn skip_compact(&mut self) -> Result<bool, LedgerError> {
+        let first = self.rest.first().ok_or(LedgerError::Truncated { what: self.what })?;
+        let length = usize::from(first >> (8 - COMPACT_LENGTH_BITS)) + 1;
+        Ok(self.take(length)?.last().is_some_and(|last| last & 1 == 1))
+    }
+
     /// Says that nothing may be left.
     pub(crate) fn finish(self) -> Result<(), LedgerError> {
         if self.rest.is_empty() { Ok(()) } else { Err(LedgerError::TrailingBytes { what: self.what }) }

@@ -49,7 +49,10 @@ pub use log_files::{CHECKPOINT_FILE, LogFiles, VERIFIER_KEY_FILE, put_bundle_ent
 pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, ORIGIN_BYTES_MAX, Origin, Signer, VerifierKey, sign_note};
 pub use proof::{LogProof, PROOF_TEXT_BYTES_MAX};
 pub use query::{ItemFilter, PeopleQuery, Query};
-pub use summary::{Cell, SUMMARY_BYTES_MAX, SUMMARY_ENTRIES, Summary, SummaryBuilder, class_tag};
+pub use summary::{
+    Cell, Runs, SPAN_RUNS, SUMMARY_BYTES_MAX, SUMMARY_ENTRIES, Span, SpanBuilder, SpanPart, Summary, SummaryBuilder,
+    class_tag,
+};
 pub use tree::{
     EMPTY_ROOT, Frontier, FullTile, PROOF_HASHES_MAX, TILE_BYTES, TILE_HASHES, TileId, TileMap, TileSource, TreeHash,
     TreeHead, TreeSize, bundle_path, consistency_tiles, inclusion_tiles, leaf_hash, node_hash, prove_consistency,

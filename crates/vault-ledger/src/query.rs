@@ -5,6 +5,8 @@
 //! call came from, and the reference that it stated) is a [`PeopleQuery`], which only who opens an entry can hold
 //! against it.
 
+mod glance;
+
 use vault_domain::{
     Action, Audience, DataClass, Decision, Millis, Network, Purpose, Reason, RecordNumber, Reference, RequestId,
 };

@@ -32,6 +32,7 @@
 
 mod cells;
 mod items;
+mod span;
 
 use std::collections::BTreeSet;
 
@@ -40,7 +41,7 @@ use vault_domain::{Action, DataClass, Decision, Millis, Reason, RequestId};
 
 use self::{
     cells::{CELLS_BYTES_MAX, CellCollector},
-    items::{Filter, ITEMS_BYTES_MAX, ItemCollector, ItemSet},
+    items::{FILTER_BYTES_MAX, Filter, ITEMS_BYTES_MAX, ItemCollector, ItemSet},
 };
 use crate::{
     bytes::{Reader, put_count16, put_u48},
@@ -49,7 +50,10 @@ use crate::{
     query::{ItemFilter, Query},
 };
 
-pub use self::cells::Cell;
+pub use self::{
+    cells::Cell,
+    span::{Runs, SPAN_RUNS, Span, SpanBuilder, SpanPart},
+};
 
 /// Entries that one row is about.
 pub const SUMMARY_ENTRIES: u16 = 256;
@@ -72,7 +76,7 @@ const CLASSES_LISTED_MAX: usize = 256;
 /// Reasons that there can be in a row.
 const REASONS_MAX: usize = 256;
 /// The filter of the request ids of a whole run.
-const REQUESTS_BYTES_MAX: usize = Filter::bytes_for(SUMMARY_ENTRIES as usize);
+const REQUESTS_BYTES_MAX: usize = Filter::bytes_for(SUMMARY_ENTRIES as usize, FILTER_BYTES_MAX);
 /// The version that is written, and the only one that is read.
 const SUMMARY_VERSION: u8 = 2;
 
@@ -144,36 +148,7 @@ impl Summary {
     /// past it. `None` if there is none, as it should be.
     #[must_use]
     pub fn hides(&self, entry: &Entry) -> Option<&'static str> {
-        let next = Millis(entry.log_time.0.saturating_add(1));
-        let all = Query::default;
-        let mut asked = vec![
-            ("log time", Query { from: Some(entry.log_time), until: Some(next), ..all() }),
-            ("action", Query { action: Some(entry.head.action), ..all() }),
-            ("decision", Query { decision: Some(entry.head.decision), ..all() }),
-            ("request id", Query { request_id: Some(entry.head.request_id), ..all() }),
-        ];
-        asked.extend(entry.head.purpose.clone().map(|purpose| ("purpose", Query { purpose: Some(purpose), ..all() })));
-        asked.extend(entry.head.audience.clone().map(|name| ("audience", Query { audience: Some(name), ..all() })));
-        asked.extend(reasons(entry).map(|reason| ("reason", Query { reason: Some(reason), ..all() })));
-        if let SealedPart::Sealed(people) = &entry.people {
-            asked.push(("tenant", Query { tenants: Some(vec![people.tenant_tag]), ..all() }));
-            asked.push(("principal", Query { principals: Some(vec![people.principal_tag]), ..all() }));
-        }
-        for group in &entry.groups {
-            asked.push(("data class", Query { data_class: Some(group.class.clone()), ..all() }));
-        }
-        let hidden = asked.into_iter().find(|(_, query)| !self.may_match(query)).map(|(field, _)| field);
-        hidden.or_else(|| self.hides_an_item(entry).then_some("token"))
-    }
-
-    fn hides_an_item(&self, entry: &Entry) -> bool {
-        let holds = |items: ItemFilter| self.items.may_hold_any(&items);
-        entry.groups.iter().any(|group| {
-            let mut numbers = group.numbers.numbers();
-            let mut hashes = group.token_hashes.iter();
-            !(numbers.all(|number| holds(ItemFilter { numbers: vec![number], token_hashes: vec![] }))
-                && hashes.all(|hash| holds(ItemFilter { numbers: vec![], token_hashes: vec![*hash] })))
-        })
+        questions(entry).into_iter().find(|(_, query)| !self.may_match(query)).map(|(field, _)| field)
     }
 
     /// Whether counts that are taken from this row are those of `truth`, the row that was made of the entries.
@@ -255,7 +230,7 @@ impl Summary {
             items: ItemSet::Any,
         };
         row.cells = cells::read(&row, &mut from)?;
-        row.items = ItemSet::read(&mut from)?;
+        row.items = ItemSet::read(&mut from, FILTER_BYTES_MAX)?;
         from.finish()?;
         Ok(row)
     }
@@ -371,11 +346,40 @@ impl SummaryBuilder {
             purposes: self.purposes.into_iter().collect(),
             audiences: self.audiences.into_iter().collect(),
             reasons: self.reasons.into_iter().collect(),
-            requests: Filter::of(&requests),
+            requests: Filter::of(&requests, REQUESTS_BYTES_MAX),
             cells,
-            items: self.items.finish(),
+            items: self.items.finish(FILTER_BYTES_MAX),
         })
     }
+}
+
+/// A question about each field of an entry, which no row of the index may lead past it.
+fn questions(entry: &Entry) -> Vec<(&'static str, Query)> {
+    let next = Millis(entry.log_time.0.saturating_add(1));
+    let all = Query::default;
+    let mut asked = vec![
+        ("log time", Query { from: Some(entry.log_time), until: Some(next), ..all() }),
+        ("action", Query { action: Some(entry.head.action), ..all() }),
+        ("decision", Query { decision: Some(entry.head.decision), ..all() }),
+        ("request id", Query { request_id: Some(entry.head.request_id), ..all() }),
+    ];
+    asked.extend(entry.head.purpose.clone().map(|purpose| ("purpose", Query { purpose: Some(purpose), ..all() })));
+    asked.extend(entry.head.audience.clone().map(|name| ("audience", Query { audience: Some(name), ..all() })));
+    asked.extend(reasons(entry).map(|reason| ("reason", Query { reason: Some(reason), ..all() })));
+    if let SealedPart::Sealed(people) = &entry.people {
+        asked.push(("tenant", Query { tenants: Some(vec![people.tenant_tag]), ..all() }));
+        asked.push(("principal", Query { principals: Some(vec![people.principal_tag]), ..all() }));
+    }
+    for group in &entry.groups {
+        asked.push(("data class", Query { data_class: Some(group.class.clone()), ..all() }));
+    }
+    for group in &entry.groups {
+        let numbers = group.numbers.numbers().map(|number| ItemFilter { numbers: vec![number], token_hashes: vec![] });
+        let hashes = group.token_hashes.iter();
+        let hashes = hashes.map(|hash| ItemFilter { numbers: vec![], token_hashes: vec![*hash] });
+        asked.extend(numbers.chain(hashes).map(|items| ("token", Query { items: Some(items), ..all() })));
+    }
+    asked
 }
 
 /// Whether one of `tags` is in the rising list.

@@ -14,6 +14,10 @@ pub struct Statistics {
     pub wal_syncs: u64,
     /// Bytes written to the write-ahead log.
     pub wal_bytes: u64,
+    /// Rows that were looked up by their keys, whether they were there or not.
+    pub rows_looked_up: u64,
+    /// Rows that scans went over.
+    pub rows_scanned: u64,
     /// Flushes and compactions that failed. More than none is an alarm.
     pub background_errors: u64,
     /// Whether commits are slowed or stopped because flushes and compactions fall behind.
@@ -54,6 +58,8 @@ pub(crate) fn gather(shared: &Shared) -> Statistics {
     Statistics {
         wal_syncs: shared.ticker(Ticker::WalFileSynced),
         wal_bytes: shared.ticker(Ticker::WalFileBytes),
+        rows_looked_up: shared.ticker(Ticker::NumberKeysRead) + shared.ticker(Ticker::NumberMultigetKeysRead),
+        rows_scanned: shared.ticker(Ticker::NumberDbNext) + shared.ticker(Ticker::NumberDbPrev),
         background_errors: whole(properties::BACKGROUND_ERRORS),
         writes_delayed: whole(properties::IS_WRITE_STOPPED) != 0 || whole(properties::ACTUAL_DELAYED_WRITE_RATE) != 0,
         memtable_bytes: TableId::ALL.iter().map(memtables).sum(),

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use vault_journal::summarize;
-use vault_ledger::{Entry, SUMMARY_ENTRIES, Summary};
+use vault_journal::{IndexBuilder, index_rows, span_row, summarize};
+use vault_ledger::{Entry, SPAN_RUNS, SUMMARY_ENTRIES, Span, SpanBuilder, SpanPart, Summary};
 use vault_store::{
-    Memory, Options, ReadError, Store,
+    Memory, Options, ReadError, Reader, Store,
     table::{RunNumber, Summaries},
     wait,
 };
@@ -46,8 +46,10 @@ impl RowFault {
 /// A row that is not what its entries make it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadRow {
-    /// Its run: entries from 256 times this on.
+    /// Its run: entries from 256 times this on. Of a span's row the first, or the one that is wronged.
     pub run: u64,
+    /// Which of a span's rows, if it is none of a run.
+    pub part: Option<SpanPart>,
     /// What is wrong with it.
     pub fault: RowFault,
 }
@@ -70,48 +72,110 @@ impl LogAtRest {
     /// When the store can't be read, or an entry is missing or does not decode.
     pub fn check_index(&self, mut bad: impl FnMut(BadRow)) -> Result<IndexChecked, IndexError> {
         let reader = &self.store.reader;
-        let snapshot = reader.snapshot();
-        let (size, run_entries) = (self.size()?, u64::from(SUMMARY_ENTRIES));
-        let rows = wait(snapshot.last_key(Summaries))?.map_or(0, |run| run.0.saturating_add(1));
-        let runs = size / run_entries;
+        let size = self.size()?;
+        let (rows, spans) = index_rows(reader)?;
+        let runs = size / u64::from(SUMMARY_ENTRIES);
+        let whole_spans = runs / u64::from(SPAN_RUNS);
         let mut checked = IndexChecked::default();
-        for run in 0..rows.min(runs) {
-            let row = wait(snapshot.get(Summaries, &RunNumber(run)))?;
+        let mut span = SpanBuilder::default();
+        for run in 0..runs.min(rows.max(spans.saturating_mul(SPAN_RUNS.into()))) {
+            let mut entries: Vec<Entry> = Vec::new();
+            let truth = summarize(reader, run, |entry| entries.push(entry.clone()))?;
+            entries.iter().try_for_each(|entry| span.push(entry))?;
+            let row = wait(reader.snapshot().get(Summaries, &RunNumber(run)))?;
             match row.as_deref() {
                 Some(row) if Summary::is_current(row) => {
                     checked.rows += 1;
-                    if let Some(fault) = fault(reader, run, row)? {
-                        bad(BadRow { run, fault });
+                    if let Some(fault) = fault(run, row, &truth, &entries) {
+                        bad(BadRow { run, part: None, fault });
                     }
                 }
                 Some([version, ..]) if *version < Summary::VERSION && *version > 0 => checked.older += 1,
-                Some(_) => bad(BadRow { run, fault: RowFault::Unreadable }),
-                None => bad(BadRow { run, fault: RowFault::Missing }),
+                Some(_) => bad(BadRow { run, part: None, fault: RowFault::Unreadable }),
+                None => bad(BadRow { run, part: None, fault: RowFault::Missing }),
+            }
+            let number = run / u64::from(SPAN_RUNS);
+            if (run + 1).is_multiple_of(SPAN_RUNS.into())
+                && let Some(truth) = std::mem::take(&mut span).finish()?
+                && number < spans
+            {
+                check_span(reader, number, &truth, &mut checked, &mut bad)?;
             }
         }
         if rows > runs {
-            bad(BadRow { run: runs, fault: RowFault::Beyond });
+            bad(BadRow { run: runs, part: None, fault: RowFault::Beyond });
         }
-        checked.behind = size.saturating_sub(rows.min(runs).saturating_mul(run_entries));
+        if spans > whole_spans {
+            let run = whole_spans.saturating_mul(SPAN_RUNS.into());
+            bad(BadRow { run, part: Some(SpanPart::Places), fault: RowFault::Beyond });
+        }
+        checked.behind = size.saturating_sub(rows.min(runs).saturating_mul(u64::from(SUMMARY_ENTRIES)));
         Ok(checked)
     }
 }
 
+/// Holds the rows of a span against those that its entries make.
+fn check_span(
+    reader: &Reader,
+    number: u64,
+    truth: &Span,
+    checked: &mut IndexChecked,
+    bad: &mut impl FnMut(BadRow),
+) -> Result<(), IndexError> {
+    let first = number.saturating_mul(SPAN_RUNS.into());
+    for part in SpanPart::ALL {
+        let row = wait(reader.snapshot().get(Summaries, &span_row(number, part)))?;
+        let (run, fault) = match row.as_deref() {
+            Some(row) if row == truth.row(part) => {
+                checked.rows += 1;
+                continue;
+            }
+            Some(row) if SpanPart::is_current(row) => {
+                checked.rows += 1;
+                hidden(reader, first, part, row)?
+            }
+            Some(_) => (first, RowFault::Unreadable),
+            None => (first, RowFault::Missing),
+        };
+        bad(BadRow { run, part: Some(part), fault });
+    }
+    Ok(())
+}
+
+/// What is wrong with a span's row that is not what it should be, and of which run.
+fn hidden(reader: &Reader, first: u64, part: SpanPart, row: &[u8]) -> Result<(u64, RowFault), IndexError> {
+    for place in 0..=u8::MAX {
+        let run = first.saturating_add(place.into());
+        let mut index = run.saturating_mul(SUMMARY_ENTRIES.into());
+        let mut found = Ok(None);
+        summarize(reader, run, |entry| {
+            if let Ok(None) = found {
+                found = part.hides(row, entry, place).map(|field| field.map(|field| (index, field)));
+            }
+            index = index.saturating_add(1);
+        })?;
+        match found {
+            Err(_) => return Ok((first, RowFault::Unreadable)),
+            Ok(Some((index, field))) => return Ok((run, RowFault::Hides { index, field })),
+            Ok(None) => {}
+        }
+    }
+    Ok((first, RowFault::Wide))
+}
+
 /// What is wrong with a row of the current version.
-fn fault(reader: &vault_store::Reader, run: u64, row: &[u8]) -> Result<Option<RowFault>, IndexError> {
-    let mut entries: Vec<Entry> = Vec::new();
-    let truth = summarize(reader, run, |entry| entries.push(entry.clone()))?;
-    let Ok(found) = Summary::decode(row) else { return Ok(Some(RowFault::Unreadable)) };
-    if found == truth {
-        return Ok(None);
+fn fault(run: u64, row: &[u8], truth: &Summary, entries: &[Entry]) -> Option<RowFault> {
+    let Ok(found) = Summary::decode(row) else { return Some(RowFault::Unreadable) };
+    if found == *truth {
+        return None;
     }
     let first = run.saturating_mul(u64::from(SUMMARY_ENTRIES));
-    let hidden = (first..).zip(&entries).find_map(|(index, entry)| found.hides(entry).map(|field| (index, field)));
-    Ok(Some(match hidden {
+    let hidden = (first..).zip(entries).find_map(|(index, entry)| found.hides(entry).map(|field| (index, field)));
+    Some(match hidden {
         Some((index, field)) => RowFault::Hides { index, field },
-        None if !found.counts_like(&truth) => RowFault::Miscounts,
+        None if !found.counts_like(truth) => RowFault::Miscounts,
         None => RowFault::Wide,
-    }))
+    })
 }
 
 /// Drops the index of a store that nobody serves from and builds it again from the entries; gives the number of rows.
@@ -129,11 +193,11 @@ pub fn rebuild_index(path: &Path, memory: &Memory) -> Result<u64, IndexError> {
     drop(at_rest);
     // No ballast is asked for: that which is there stays.
     let options = Options { create: false, identity, memory: memory.clone(), ballast_bytes: 0 };
-    let Store { reader, mut summaries, .. } = Store::open(path, &options).map_err(OpenError::from)?;
-    summaries.clear()?;
+    let Store { reader, summaries, .. } = Store::open(path, &options).map_err(OpenError::from)?;
+    let mut builder = IndexBuilder::new(reader, summaries, 0);
+    builder.clear()?;
     for run in 0..runs {
-        let row = summarize(&reader, run, |_| ())?;
-        summaries.put(RunNumber(run), &row.encode()?)?;
+        builder.build(run)?;
     }
     Ok(runs)
 }

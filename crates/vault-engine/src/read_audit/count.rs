@@ -117,8 +117,9 @@ impl Search {
             }
             let run = self.next_run();
             let is_whole = run.start.is_multiple_of(super::RUN) && run.end == run_end(run.start);
-            if use_rows && run_end(run.start) <= self.indexed && self.tally_row(&mut tally, run.start, is_whole)? {
-                cost += ROW_COST;
+            let counted = if use_rows { self.tally_row(&mut tally, run.start, is_whole)? } else { None };
+            if let Some(rows) = counted {
+                cost += rows * ROW_COST;
             } else {
                 cost += run.end - run.start;
                 self.tally_entries(&mut tally, run.start, run.end)?;
@@ -128,16 +129,18 @@ impl Search {
         Ok(tally)
     }
 
-    /// Counts a run by its row; `false` if that can't tell.
-    fn tally_row(&self, tally: &mut Tally, start: u64, is_whole: bool) -> Result<bool, Error> {
-        let Some(row) = self.finder.summary(run_number(start))? else { return Ok(false) };
-        if !row.may_match(&self.finder.query) {
-            return Ok(true);
+    /// Counts a run by the index and gives the number of rows that were read; `None` if that can't tell.
+    fn tally_row(&mut self, tally: &mut Tally, start: u64, is_whole: bool) -> Result<Option<u64>, Error> {
+        let run = run_number(start);
+        let glance = self.finder.glance(run, self.indexed, &mut self.in_span)?;
+        if glance.skips {
+            return Ok(Some(glance.rows));
         }
-        if !is_whole || !self.finder.people.is_empty() {
-            return Ok(false);
+        if !is_whole || !self.finder.people.is_empty() || !self.indexed.has(run) {
+            return Ok(None);
         }
-        let Some(cells) = row.count(&self.finder.query) else { return Ok(false) };
+        let Some(row) = self.finder.summary(run)? else { return Ok(None) };
+        let Some(cells) = row.count(&self.finder.query) else { return Ok(None) };
         for cell in cells {
             let sample = LogIndex(start + u64::from(cell.first()));
             let by = tally.by;
@@ -152,7 +155,7 @@ impl Search {
             }
             tally.entries += u64::from(cell.entries());
         }
-        Ok(true)
+        Ok(Some(glance.rows + 1))
     }
 
     fn tally_entries(&self, tally: &mut Tally, start: u64, end: u64) -> Result<(), Error> {
@@ -168,6 +171,9 @@ impl Search {
             for (index, bytes) in rows.iter() {
                 next = index.0.saturating_add(1);
                 tally.read += 1;
+                if !self.finder.query.may_match_bytes(bytes) {
+                    continue;
+                }
                 let entry = Entry::decode(bytes)?;
                 if self.finder.is_asked_for(&entry)? {
                     tally.entries += 1;

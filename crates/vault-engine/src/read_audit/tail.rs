@@ -7,11 +7,16 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use vault_domain::{Action, LogIndex, Purpose, Reason, Reference, Region};
 use vault_journal::{Receipt, SignedCheckpoint};
-use vault_ledger::{Entry, SUMMARY_ENTRIES};
+use vault_ledger::SUMMARY_ENTRIES;
 use vault_policy::Log;
 use vault_store::{Direction, table::Entries, wait};
 
-use super::{AccessLogQuery, Finder, FoundEntry, Search, export::first_at, run_end, run_number};
+use super::{
+    AccessLogQuery, Finder, FoundEntry, Search,
+    export::first_at,
+    index::{InSpan, Indexed},
+    run_end, run_number,
+};
 use crate::{Engine, authorize::authorize_log, call::Call, error::Error};
 
 /// Entries that a step gives at most.
@@ -117,7 +122,7 @@ impl Engine {
         // News from here on is news to the caller, whatever this step will see.
         tail.checkpoints.borrow_and_update();
         let size = scope.vault.journal.size().min(tail.end.unwrap_or(u64::MAX));
-        let indexed = scope.vault.journal.index_progress().entries();
+        let indexed = Indexed::now(&scope.vault.journal);
         let slot = self.searches.clone().acquire_owned().await.map_err(|_| Reason::ShuttingDown)?;
         let (search, from) = (tail.search.clone(), tail.next);
         let stepping = move || {
@@ -149,12 +154,15 @@ impl Tail {
 }
 
 impl Finder {
-    fn step(&self, from: u64, size: u64, indexed: u64) -> Result<TailStep, Error> {
+    fn step(&self, from: u64, size: u64, indexed: Indexed) -> Result<TailStep, Error> {
         let (mut entries, mut next, mut looked_at) = (Vec::new(), from, 0_u64);
+        let mut in_span = InSpan::default();
         while next < size && entries.is_empty() && looked_at < STEP_LOOKS_MAX {
             let end = run_end(next);
-            if end <= indexed && self.skips(run_number(next))? {
-                (next, looked_at) = (end, looked_at + 1);
+            let glance = self.glance(run_number(next), indexed, &mut in_span)?;
+            looked_at += glance.rows;
+            if glance.skips {
+                next = end;
                 continue;
             }
             let snapshot = self.reader.snapshot();
@@ -166,7 +174,7 @@ impl Finder {
                     break;
                 }
                 next = index.0 + 1;
-                entries.extend(self.take(*index, bytes, Entry::decode(bytes)?)?);
+                entries.extend(self.take(*index, bytes)?);
             }
             if rows.is_empty() {
                 next = end.min(size);

@@ -93,8 +93,19 @@ impl NumberRuns {
         self.0.iter().flat_map(|run| run.numbers())
     }
 
+    /// Passes over count and runs without looking into them.
+    pub(crate) fn skip(from: &mut Reader<'_>) -> Result<(), LedgerError> {
+        for _ in 0..from.u16()? {
+            let is_long = from.skip_compact()?;
+            if is_long {
+                from.skip_compact()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Reads count and runs.
-    pub(super) fn read(from: &mut Reader<'_>) -> Result<Self, LedgerError> {
+    pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self, LedgerError> {
         let count = from.u16()?;
         let mut expected = 0;
         let mut runs = Vec::with_capacity(count.into());

@@ -1,5 +1,7 @@
 //! What a question matches and what it does not.
 
+use proptest::{collection::vec, prelude::*};
+
 use super::*;
 use crate::testing::*;
 
@@ -71,6 +73,63 @@ fn each_filter_takes_what_it_asks_for_and_nothing_else() {
     assert!(met.iter().all(|query| query.matches(&entry())));
     for query in unmet {
         assert!(!query.matches(&entry()), "{query:?}");
+    }
+}
+
+proptest! {
+    /// Bytes are passed over by the same rule by which entries are: a question about any field of one entry, or of
+    /// several at once, is held against another.
+    #[test]
+    fn bytes_are_passed_over_exactly_where_the_entry_does_not_match(
+        entries in vec(any_entry(), 2),
+        fields in any::<[bool; 11]>(),
+    ) {
+        for asked in &entries {
+            let query = about(asked, fields);
+            for entry in &entries {
+                let bytes = entry.encode().unwrap();
+                // Bytes don't tell whose tags are zeros: nobody's, or a part's that is not sealed.
+                let is_sealed = matches!(entry.people, SealedPart::Sealed(_));
+                let expected = query.matches(entry) || (!is_sealed && query.may_match_bytes(&bytes));
+                prop_assert_eq!(query.may_match_bytes(&bytes), expected, "{:?}", query);
+            }
+        }
+    }
+}
+
+/// A question by some of the fields of an entry.
+fn about(entry: &Entry, fields: [bool; 11]) -> Query {
+    let [time, tenant, principal, action, decision, class, items, audience, purpose, reason, request] = fields;
+    let sealed = if let SealedPart::Sealed(sealed) = &entry.people { Some(sealed) } else { None };
+    let group = entry.groups.last();
+    let listed = |group: &Group| ItemFilter {
+        numbers: group.numbers.numbers().take(2).collect(),
+        token_hashes: group.token_hashes.first().copied().into_iter().collect(),
+    };
+    let head = &entry.head;
+    Query {
+        from: time.then_some(entry.log_time),
+        until: time.then(|| Millis(entry.log_time.0 + 1)),
+        tenants: sealed.filter(|_| tenant).map(|sealed| vec![sealed.tenant_tag]),
+        principals: sealed.filter(|_| principal).map(|sealed| vec![sealed.principal_tag]),
+        action: action.then_some(head.action),
+        decision: decision.then_some(head.decision),
+        data_class: group.filter(|_| class).map(|group| group.class.clone()),
+        items: group.filter(|_| items).map(listed),
+        audience: head.audience.clone().filter(|_| audience),
+        purpose: head.purpose.clone().filter(|_| purpose),
+        reason: head.reason.or(group.and_then(|group| group.outcome.refused())).filter(|_| reason),
+        request_id: request.then_some(head.request_id),
+    }
+}
+
+#[test]
+fn bytes_that_are_no_entry_are_left_to_who_decodes_them() {
+    let query = Query { request_id: Some(RequestId([1; 16])), ..Query::default() };
+    let bytes = entry().encode().unwrap();
+    assert!(!query.may_match_bytes(&bytes));
+    for cut in [&bytes[..0], &bytes[..20], &[7; 200]] {
+        assert!(query.may_match_bytes(cut) && Entry::decode(cut).is_err());
     }
 }
 

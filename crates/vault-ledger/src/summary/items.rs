@@ -44,8 +44,8 @@ const RANGE_NUMBERS_MIN: u64 = 8;
 const COLLECTED_MAX: usize = 1 << 18;
 /// Bits of the filter for each key.
 const BITS_PER_KEY: usize = 10;
-/// The longest filter.
-const FILTER_BYTES_MAX: usize = 64 * 1024;
+/// The longest filter of one run.
+pub(super) const FILTER_BYTES_MAX: usize = 64 * 1024;
 /// Bits that are set for each key, at most: 10 · ln 2.
 const HASHES_MAX: u8 = 7;
 
@@ -70,7 +70,8 @@ impl ItemCollector {
         }
     }
 
-    pub(super) fn finish(self) -> ItemSet {
+    /// The items; a filter of them has at most so many bytes.
+    pub(super) fn finish(self, filter_bytes_max: usize) -> ItemSet {
         if self.overflow {
             return ItemSet::Any;
         }
@@ -81,7 +82,7 @@ impl ItemCollector {
         keys.extend(scattered.into_iter().flat_map(|(first, last)| first..=last).map(mix));
         keys.sort_unstable();
         keys.dedup();
-        ItemSet::Listed { ranges: coarsen(ranges), filter: Filter::of(&keys) }
+        ItemSet::Listed { ranges: coarsen(ranges), filter: Filter::of(&keys, filter_bytes_max) }
     }
 }
 
@@ -163,12 +164,12 @@ impl ItemSet {
         filter.put(out)
     }
 
-    pub(super) fn read(from: &mut Reader<'_>) -> Result<Self, LedgerError> {
+    pub(super) fn read(from: &mut Reader<'_>, filter_bytes_max: usize) -> Result<Self, LedgerError> {
         if from.flag("any item")? {
             return Ok(Self::Any);
         }
         let ranges = read_ranges(from)?;
-        Ok(Self::Listed { ranges, filter: Filter::read(from, FILTER_BYTES_MAX)? })
+        Ok(Self::Listed { ranges, filter: Filter::read(from, filter_bytes_max)? })
     }
 }
 
@@ -204,8 +205,8 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    pub(super) fn of(keys: &[u64]) -> Self {
-        let bytes = Self::bytes_for(keys.len());
+    pub(super) fn of(keys: &[u64], bytes_max: usize) -> Self {
+        let bytes = Self::bytes_for(keys.len(), bytes_max);
         // The best number of bits per key is (bits / keys) · ln 2, and ln 2 is close to 693 / 1000.
         let best = (bytes * 8 * 693).checked_div(keys.len() * 1000).unwrap_or(0);
         let hashes = if keys.is_empty() { 0 } else { u8::try_from(best).unwrap_or(HASHES_MAX).clamp(1, HASHES_MAX) };
@@ -241,10 +242,10 @@ impl Filter {
         if consistent { Ok(Self { hashes, bits: from.take(length)?.to_vec() }) } else { Err(INVALID) }
     }
 
-    /// The length of the filter of so many keys.
-    pub(super) const fn bytes_for(keys: usize) -> usize {
+    /// The length of the filter of so many keys, where so many bytes are the most.
+    pub(super) const fn bytes_for(keys: usize, bytes_max: usize) -> usize {
         let bytes = (keys * BITS_PER_KEY).div_ceil(8);
-        if bytes < FILTER_BYTES_MAX { bytes } else { FILTER_BYTES_MAX }
+        if bytes < bytes_max { bytes } else { bytes_max }
     }
 
     /// The bits that stand for a key: byte and mask. Place i is (low half + i · high half, made odd) modulo 2^32,

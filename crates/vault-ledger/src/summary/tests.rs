@@ -335,3 +335,111 @@ fn a_row_is_about_1_to_256_entries() {
     assert!(builder.push(&detokenize(256, [1])).is_err());
     assert_eq!(builder.finish().unwrap().entries(), 256);
 }
+
+/// Entries of a whole span: entry n of principal n / 300, of a class of each 10,000, about a number and in a request of
+/// its own.
+fn of_a_span(index: u64) -> Entry {
+    let mut entry = detokenize(index, [index << 20]);
+    entry.head.request_id = RequestId(u128::from(mixed(index)).to_be_bytes().map(|byte| byte ^ 0x5A));
+    entry.head.request_id.0[..8].copy_from_slice(&mixed(index).to_be_bytes());
+    entry.groups[0].class = DataClass::parse(&format!("c{}", index / 10_000)).unwrap();
+    let people = SealedPeople { principal_tag: PrincipalTag((index / 300).to_be_bytes()), ..sealed() };
+    entry.people = SealedPart::Sealed(people);
+    entry
+}
+
+fn mixed(number: u64) -> u64 {
+    (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn span_of(entry: impl Fn(u64) -> Entry) -> Span {
+    let mut builder = SpanBuilder::default();
+    (0..65_536).for_each(|index| builder.push(&entry(index)).unwrap());
+    assert!(builder.push(&entry(0)).is_err(), "a span is full");
+    let mut builder = SpanBuilder::default();
+    (0..65_536).for_each(|index| builder.push(&entry(index)).unwrap());
+    builder.finish().unwrap().unwrap()
+}
+
+fn runs_of(span: &Span, part: SpanPart, query: &Query) -> Vec<u8> {
+    let runs = part.runs(span.row(part), query).unwrap();
+    (0..=u8::MAX).filter(|run| runs.has(*run)).collect()
+}
+
+#[test]
+fn a_span_leads_to_the_runs_that_hold_a_match_and_to_no_other() {
+    let span = span_of(of_a_span);
+    let all = Query::default;
+    let principal = |tag: u64| Query { principals: Some(vec![PrincipalTag(tag.to_be_bytes())]), ..all() };
+    // Entries 3000 to 3299 are in the runs 11 and 12.
+    assert_eq!(runs_of(&span, SpanPart::Places, &principal(10)), [11, 12]);
+    assert!(runs_of(&span, SpanPart::Places, &principal(300)).is_empty());
+    let class = Query { data_class: DataClass::parse("c6").ok(), ..principal(201) };
+    assert_eq!(runs_of(&span, SpanPart::Places, &class), [235, 236]);
+    assert!(
+        runs_of(&span, SpanPart::Places, &Query { data_class: DataClass::parse("c6").ok(), ..principal(10) })
+            .is_empty()
+    );
+    assert_eq!(runs_of(&span, SpanPart::Places, &all()).len(), 256);
+    // Requests and items are told to be there or not.
+    let request = |id| Query { request_id: Some(id), ..all() };
+    assert_eq!(runs_of(&span, SpanPart::Requests, &request(of_a_span(7).head.request_id)).len(), 256);
+    assert_eq!(runs_of(&span, SpanPart::Items, &of_number(65_535 << 20)).len(), 256);
+    let wrong = (0..10_000_u64).filter(|n| {
+        let id = RequestId(u128::from(mixed(n + 1_000_000)).to_le_bytes());
+        !runs_of(&span, SpanPart::Requests, &request(id)).is_empty()
+    });
+    assert!(wrong.count() < 200, "1 in 50 at the most, and 1 in 120 as a rule");
+    let wrong = (0..10_000).filter(|n| !runs_of(&span, SpanPart::Items, &of_number((n << 20) + 7)).is_empty());
+    assert!(wrong.count() < 200, "1 in 50 at the most, and 1 in 120 as a rule");
+    let bytes: usize = SpanPart::ALL.iter().map(|part| span.row(*part).len()).sum();
+    assert!(bytes < 3 * 65_536, "{bytes} bytes for a span of calls for one item each");
+}
+
+#[test]
+fn the_rows_of_a_span_hide_none_of_its_entries_and_those_of_another_do() {
+    let (span, other) = (span_of(of_a_span), span_of(|index| of_a_span(index + 65_536)));
+    for index in (0..65_536).step_by(997) {
+        let (entry, run) = (of_a_span(index), u8::try_from(index / 256).unwrap());
+        for part in SpanPart::ALL {
+            assert_eq!(part.hides(span.row(part), &entry, run), Ok(None), "{part:?}");
+        }
+        assert_eq!(SpanPart::Places.hides(other.row(SpanPart::Places), &entry, run), Ok(Some("principal")));
+        assert_eq!(SpanPart::Places.hides(span.row(SpanPart::Places), &entry, run ^ 0x80), Ok(Some("principal")));
+    }
+    let hidden = |part: SpanPart| (0..50).any(|n| part.hides(other.row(part), &of_a_span(n), 0) != Ok(None));
+    assert!(hidden(SpanPart::Requests) && hidden(SpanPart::Items));
+}
+
+#[test]
+fn a_span_of_too_many_principals_can_have_any_in_any_run() {
+    let span = span_of(|index| {
+        let mut entry = of_a_span(index);
+        let people = SealedPeople { principal_tag: PrincipalTag((index / 15).to_be_bytes()), ..sealed() };
+        entry.people = SealedPart::Sealed(people);
+        entry
+    });
+    let nobody = Query { principals: Some(vec![PrincipalTag([0xA5; 8])]), ..Query::default() };
+    assert_eq!(runs_of(&span, SpanPart::Places, &nobody).len(), 256);
+    let nothing = Query { action: Some(Action::Tokenize), ..nobody };
+    assert!(runs_of(&span, SpanPart::Places, &nothing).is_empty(), "what else is listed is told as before");
+}
+
+#[test]
+fn a_span_is_whole_or_has_no_rows_and_damage_is_told() {
+    let mut builder = SpanBuilder::default();
+    (0..65_535).for_each(|index| builder.push(&of_a_span(index)).unwrap());
+    assert_eq!(builder.finish(), Ok(None));
+    let span = span_of(of_a_span);
+    for part in SpanPart::ALL {
+        let row = span.row(part);
+        assert!(SpanPart::is_current(row) && !SpanPart::is_current(&[]));
+        for cut in [0, 1, 4, row.len() / 2, row.len() - 1] {
+            assert!(part.runs(&row[..cut], &Query::default()).is_err(), "{part:?} cut to {cut}");
+        }
+        let (mut longer, mut newer) = (row.to_vec(), row.to_vec());
+        longer.push(0);
+        newer[0] = 2;
+        assert!(part.runs(&longer, &Query::default()).is_err() && part.runs(&newer, &Query::default()).is_err());
+    }
+}
