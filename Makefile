@@ -42,6 +42,7 @@ check: ## all that must hold before a change lands (.ci/check.sh STAGE runs one 
 bench: ## the benchmarks, measured (installs PostgreSQL to compare with, where it can)
 	@.ci/setup.sh build
 	@.ci/setup.sh bench || echo "bench: there is no PostgreSQL to compare with; its cases are skipped" >&2
+	$(run) cargo build --workspace --bin tokenvault --release --locked
 	$(run) cargo bench --workspace --bench '*' --locked
 
 docs: ## write what is generated: docs/ERRORS.md, docs/schema, and new lines of tests/tidy/contract.txt

@@ -15,6 +15,7 @@ use vault_benches::{
     floor,
     machine::{cpu_time, refuse_memory_disk},
     measure::{Latencies, Spread, micros_each, per_second, ratio},
+    plain_group::PlainGroup,
     region::{Ground, RECORD_BYTES, Work},
     report::{Figure, Report},
 };
@@ -50,7 +51,10 @@ fn main() -> Result<(), Failure> {
 
     let (work, journal, running) = Ground::create(folder.path(), "journal")?.into_journal()?;
     let (writer_work, writer) = Ground::create(folder.path(), "writer")?.into_writer();
-    let mut bench = Bench { arguments, clock: SystemClock::new(), work, journal, writer_work, writer };
+    let (plain_work, plain_writer) = Ground::create(folder.path(), "plain")?.into_writer();
+    let plain = PlainGroup::start(plain_writer);
+    let clock = SystemClock::new();
+    let mut bench = Bench { arguments, clock, work, journal, writer_work, writer, plain_work, plain };
     for items in SIZES {
         let name = format!("1 caller, {items} a commit");
         if bench.arguments.wants(&name) {
@@ -63,6 +67,13 @@ fn main() -> Result<(), Failure> {
             bench.many_callers(&name, items, &mut report)?;
         }
     }
+    for (callers, items) in [1, CALLERS].into_iter().flat_map(|callers| SIZES.map(|items| (callers, items))) {
+        let name = format!("evidence: {callers} callers, {items} a commit");
+        if bench.arguments.wants(&name) {
+            bench.evidence(&name, callers, items, &mut report)?;
+        }
+    }
+    drop(bench);
     running.stop();
     report.finish()
 }
@@ -87,6 +98,9 @@ struct Bench {
     journal: Journal,
     writer_work: Work,
     writer: Writer,
+    plain_work: Work,
+    /// Rows alone, by the same group commit.
+    plain: PlainGroup,
 }
 
 /// What one side did in a run.
@@ -192,7 +206,7 @@ impl Bench {
         let mut rounds = Vec::new();
         let syncs = self.work.reader.statistics().wal_syncs;
         for _ in 0..self.arguments.rounds(ROUNDS) {
-            let journal = self.callers_run(items)?;
+            let journal = self.journal_run(CALLERS, items)?;
             let writer = self.writer_groups(items)?;
             rounds.push((journal, writer));
         }
@@ -222,19 +236,65 @@ impl Bench {
         Ok(())
     }
 
-    fn callers_run(&self, items: usize) -> Result<Run, Failure> {
+    /// What evidence costs: commits of the journal, against those of the same rows by the same group commit without
+    /// entries and tree. Callers of the journal build and seal their entries, as the engine does.
+    fn evidence(&mut self, name: &str, callers: usize, items: usize, report: &mut Report) -> Result<(), Failure> {
+        let mut rounds = Vec::new();
+        for _ in 0..self.arguments.rounds(ROUNDS) {
+            let journal = self.journal_run(callers, items)?;
+            let plain = self.callers_run(callers, |latencies| {
+                let (batch, _) = self.plain_work.rows(items)?;
+                let start = self.clock.monotonic();
+                wait(self.plain.commit(batch))?;
+                latencies.push(self.clock.monotonic().saturating_sub(start));
+                Ok(())
+            })?;
+            rounds.push((journal, plain));
+        }
+        let of = |figure: &dyn Fn(&(Run, Run)) -> f64| Spread::of(rounds.iter().map(figure));
+        let count = items as u64;
+        let cpu = |run: &Run| micros_each(run.cpu, run.commits * count);
+        let spread = of(&|(own, plain)| ratio(own.items_per_second(items), plain.items_per_second(items)));
+        let rate = of(&|(own, _)| own.items_per_second(items)).median;
+        let floor = of(&|(_, plain)| plain.items_per_second(items)).median;
+        let (own_cpu, plain_cpu) = (of(&|(own, _)| cpu(own)).median, of(&|(_, plain)| cpu(plain)).median);
+        let (mut own, mut plain) = (Latencies::default(), Latencies::default());
+        for (journal, rows) in rounds {
+            own.append(journal.latencies);
+            plain.append(rows.latencies);
+        }
+        report.add(
+            Figure::new(name, rate, "items/s")
+                .against(floor, spread)
+                .with("p50", own.percentile_us(50), "µs")
+                .with("without p50", plain.percentile_us(50), "µs")
+                .with("CPU", own_cpu, "µs/item")
+                .with("without CPU", plain_cpu, "µs/item"),
+        );
+        Ok(())
+    }
+
+    fn journal_run(&self, callers: usize, items: usize) -> Result<Run, Failure> {
+        self.callers_run(callers, |latencies| commit(&self.work, &self.journal, items, &self.clock, latencies))
+    }
+
+    /// Callers that each do one after the other.
+    fn callers_run(
+        &self,
+        callers: usize,
+        each: impl Fn(&mut Latencies) -> Result<(), Failure> + Sync,
+    ) -> Result<Run, Failure> {
         let stop = AtomicBool::new(false);
         let (cpu, begin) = (cpu_time(), self.clock.monotonic());
-        let (work, journal, clock) = (&self.work, &self.journal, &self.clock);
         let call = || {
             let mut latencies = Latencies::default();
             while !stop.load(Ordering::Relaxed) {
-                commit(work, journal, items, clock, &mut latencies)?;
+                each(&mut latencies)?;
             }
             Ok::<_, Failure>(latencies)
         };
         let mut run = thread::scope(|scope| {
-            let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(call)).collect();
+            let callers: Vec<_> = (0..callers).map(|_| scope.spawn(call)).collect();
             thread::sleep(self.arguments.run(RUN));
             stop.store(true, Ordering::Relaxed);
             let mut run = Run::default();

@@ -23,6 +23,10 @@ pub struct Arguments {
     pub bound: bool,
     /// Another build of the same benchmark, whose vault takes the floor's place: two builds compared within one run.
     pub against: Option<PathBuf>,
+    /// Entries of the log that is asked, where the benchmark's own number is not wanted.
+    pub entries: Option<u64>,
+    /// Where such a log is kept, and used again if it is there.
+    pub keep: Option<PathBuf>,
     /// Parts of names, or beginnings behind a `=`; a case is run if its name has one of them, or if there are none.
     pub only: Vec<String>,
 }
@@ -42,6 +46,8 @@ impl Arguments {
                 "--alone" => read.alone = true,
                 "--bound" => read.bound = true,
                 "--against" => read.against = Some(value()?.into()),
+                "--entries" => read.entries = Some(value()?.parse()?),
+                "--keep" => read.keep = Some(value()?.into()),
                 "--rounds" => read.rounds = Some(value()?.parse()?),
                 "--seconds" => read.run = Some(Duration::try_from_secs_f64(value()?.parse()?)?),
                 other if other.starts_with('-') => {}

@@ -17,7 +17,8 @@ use vault_domain::{Clock, SystemClock, SystemEntropy};
 
 use crate::{
     Failure,
-    load::{Draw, Outcome, Shape, Verb},
+    draw::Draw,
+    load::{Outcome, Shape, Verb},
     measure::Latencies,
     server::Counters,
 };

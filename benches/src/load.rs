@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -29,6 +29,7 @@ use vault_proto::v1::{
 use crate::{
     Failure,
     bearing::{Adds, Bearing},
+    draw::Draw,
     machine::cpu_time,
     measure::{Latencies, micros_each, per_second},
     site::{AUDIENCE, PURPOSE, REGION, SERVER_NAME, Site},
@@ -184,24 +185,9 @@ impl Connections {
     /// When the server does not accept, or a token can't be made.
     pub async fn open(site: &Site, address: SocketAddr, bearing: Bearing) -> Result<Self, Failure> {
         let adds = Adds::new(bearing, site)?;
-        let tls = TlsConnector::from(Arc::new(site.client_tls()?));
-        let name = ServerName::try_from(SERVER_NAME)?;
         let mut clients = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
-            let (tls, name) = (tls.clone(), name.clone());
-            let connector = tower::service_fn(move |_: Uri| {
-                let (tls, name) = (tls.clone(), name.clone());
-                async move {
-                    let stream = TcpStream::connect(address).await?;
-                    stream.set_nodelay(true)?;
-                    tls.connect(name, stream).await.map(TokioIo::new)
-                }
-            });
-            let origin: Uri = format!("https://{SERVER_NAME}:{}", address.port()).parse()?;
-            // tonic is told `http`, for it would ask for TLS of its own otherwise.
-            let endpoint = Endpoint::from_shared(format!("http://{address}"))?.origin(origin);
-            let channel = endpoint.connect_with_connector(connector).await?;
-            clients.push(TokenServiceClient::with_interceptor(channel, adds.clone()));
+            clients.push(TokenServiceClient::with_interceptor(connect(site, address).await?, adds.clone()));
         }
         Ok(Self(clients))
     }
@@ -240,6 +226,25 @@ impl Connections {
         Ok(Outcome { calls, items, elapsed, latencies, cpu: cpu_time().saturating_sub(cpu), entries })
     }
 
+    /// Makes the load's calls at a steady rate until it is told to stop: each of its callers one in every `every`.
+    ///
+    /// # Errors
+    /// As of [`Connections::run`].
+    pub async fn pace(&self, load: &Load, every: Duration, stop: Arc<AtomicBool>) -> Result<Latencies, Failure> {
+        let clock = Arc::new(SystemClock::new());
+        let mut callers = JoinSet::new();
+        for (number, client) in (0..load.in_flight).zip(self.0.iter().cycle()) {
+            let caller =
+                Caller { client: client.clone(), load: load.clone(), draw: Draw::seeded(number), receipts: None };
+            callers.spawn(caller.call_every(every, clock.clone(), stop.clone()));
+        }
+        let mut latencies = Latencies::default();
+        while let Some(ended) = callers.join_next().await {
+            latencies.append(ended??);
+        }
+        Ok(latencies)
+    }
+
     /// Tokenizes the values from `0` to `count` in batches of a thousand, a few at once, and keeps the tokens.
     ///
     /// # Errors
@@ -276,6 +281,27 @@ impl Connections {
     }
 }
 
+/// Connects once.
+///
+/// # Errors
+/// When the server does not accept.
+pub async fn connect(site: &Site, address: SocketAddr) -> Result<Channel, Failure> {
+    let tls = TlsConnector::from(Arc::new(site.client_tls()?));
+    let name = ServerName::try_from(SERVER_NAME)?;
+    let connector = tower::service_fn(move |_: Uri| {
+        let (tls, name) = (tls.clone(), name.clone());
+        async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            tls.connect(name, stream).await.map(TokioIo::new)
+        }
+    });
+    let origin: Uri = format!("https://{SERVER_NAME}:{}", address.port()).parse()?;
+    // tonic is told `http`, for it would ask for TLS of its own otherwise.
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.origin(origin);
+    Ok(endpoint.connect_with_connector(connector).await?)
+}
+
 /// The smallest span that holds both.
 fn merge(one: Option<(u64, u64)>, other: Option<(u64, u64)>) -> Option<(u64, u64)> {
     match (one, other) {
@@ -308,6 +334,28 @@ impl Caller {
             start = end;
         }
         Ok((latencies, self.receipts))
+    }
+
+    /// One call at each turn of a steady beat. A call that comes late because the one before took long counts from
+    /// when it was due.
+    async fn call_every(
+        mut self,
+        every: Duration,
+        clock: Arc<SystemClock>,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Latencies, Failure> {
+        let mut latencies = Latencies::with_capacity(1024);
+        let mut due = clock.monotonic() + every.mul_f64(self.draw.below(1000) as f64 / 1000.0);
+        while !stop.load(Ordering::Relaxed) {
+            tokio::time::sleep(due.saturating_sub(clock.monotonic())).await;
+            match self.load.verb {
+                Verb::TokenizeFresh | Verb::TokenizeKnown => self.tokenize().await?,
+                Verb::Detokenize | Verb::DetokenizeHot => self.detokenize().await?,
+            }
+            latencies.push(clock.monotonic().saturating_sub(due));
+            due += every;
+        }
+        Ok(latencies)
     }
 
     async fn tokenize(&mut self) -> Result<(), Failure> {
@@ -523,26 +571,6 @@ fn tokenize_request(class: Class, numbers: impl Iterator<Item = u64>) -> Tokeniz
     }
 }
 
-/// Numbers that are spread evenly and are the same in every run: splitmix64 (Steele, Lea and Flood, OOPSLA 2014).
-pub struct Draw(u64);
-
-impl Draw {
-    /// One of its own for each caller.
-    #[must_use]
-    pub fn seeded(caller: usize) -> Self {
-        Self(u64::try_from(caller).unwrap_or(0).wrapping_mul(0xD134_2543_DE82_EF95))
-    }
-
-    /// A number below `count`, or 0.
-    pub fn below(&mut self, count: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)).checked_rem(count).unwrap_or(0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -555,17 +583,5 @@ mod tests {
             assert!(vault_format::Rule::pan().validate(&card).is_ok(), "{number}");
         }
         assert_eq!(Shape::Identifier.value(7), b"000000000007");
-    }
-
-    #[test]
-    fn draws_reach_everywhere_and_repeat_in_the_next_run() {
-        let mut draw = Draw::seeded(3);
-        let mut seen = [false; 100];
-        for _ in 0..2000 {
-            seen[usize::try_from(draw.below(100)).unwrap()] = true;
-        }
-        assert!(seen.iter().all(|seen| *seen));
-        assert_eq!(Draw::seeded(3).below(1 << 40), Draw::seeded(3).below(1 << 40));
-        assert_ne!(Draw::seeded(3).below(1 << 40), Draw::seeded(4).below(1 << 40));
     }
 }

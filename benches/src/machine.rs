@@ -63,6 +63,13 @@ pub fn cpu_time() -> Duration {
     getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |usage| part(usage.user_time()) + part(usage.system_time()))
 }
 
+/// The most memory that a process had so far (VmHWM), in bytes; 0 where the system does not tell.
+#[must_use]
+pub fn peak_memory(process: u32) -> u64 {
+    let peak = field(&format!("/proc/{process}/status"), "VmHWM").unwrap_or_default();
+    peak.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
 /// Refuses a folder that is in memory: a sync there costs nothing and proves nothing.
 ///
 /// # Errors

@@ -31,6 +31,12 @@ impl Latencies {
         self.nanos.len()
     }
 
+    /// All of their times together.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        Duration::from_nanos(self.nanos.iter().sum())
+    }
+
     /// Whether there was none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -18,7 +18,7 @@ use vault_server::{Config, Environment, Server, start_telemetry};
 
 use crate::{
     Failure, echo,
-    machine::cpu_time,
+    machine::{cpu_time, peak_memory},
     site::{REGION, Site},
 };
 
@@ -56,10 +56,12 @@ pub struct Counters {
     pub wal_bytes: u64,
     /// Bytes of the table files, by table.
     pub tables: Vec<(String, u64)>,
+    /// Entries of the region's log that its index does not cover.
+    pub index_behind: u64,
 }
 
 impl Counters {
-    /// What came since `before`; table sizes are those of now.
+    /// What came since `before`; table sizes and how far the index is are those of now.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         Self {
@@ -67,6 +69,7 @@ impl Counters {
             wal_syncs: self.wal_syncs.saturating_sub(before.wal_syncs),
             wal_bytes: self.wal_bytes.saturating_sub(before.wal_bytes),
             tables: self.tables.clone(),
+            index_behind: self.index_behind,
         }
     }
 
@@ -133,7 +136,14 @@ impl ServerProcess {
             wal_syncs: number("wal_syncs"),
             wal_bytes: number("wal_bytes"),
             tables: tables.map(|(name, bytes)| (name.clone(), bytes.as_u64().unwrap_or(0))).collect(),
+            index_behind: number("index_behind"),
         })
+    }
+
+    /// The most memory that its process had so far, in bytes; 0 where the system does not tell.
+    #[must_use]
+    pub fn memory_peak(&self) -> u64 {
+        peak_memory(self.child.id())
     }
 
     /// Lets it end in good order.
@@ -190,6 +200,8 @@ fn serve_vault(site: &Site) -> Result<(), Failure> {
         let mut counters = cpu_counter();
         counters.insert("wal_syncs".to_owned(), json!(statistics.wal_syncs));
         counters.insert("wal_bytes".to_owned(), json!(statistics.wal_bytes));
+        let behind = engine.index_behind().find(|(name, _)| **name == region).map_or(0, |(_, behind)| behind);
+        counters.insert("index_behind".to_owned(), json!(behind));
         counters.insert("tables".to_owned(), Value::Object(tables.collect()));
         Ok(Value::Object(counters))
     })?;

@@ -27,6 +27,10 @@ pub const REGION: &str = "eu";
 pub const AUDIENCE: &str = "payments";
 /// The stated purpose.
 pub const PURPOSE: &str = "settlement";
+/// The stated purpose of questions to the log.
+pub const AUDIT_PURPOSE: &str = "audit";
+/// The vault's name.
+pub const VAULT: &str = "bench.tokenvault.internal";
 /// The name in the server's certificate.
 pub const SERVER_NAME: &str = "localhost";
 
@@ -35,6 +39,7 @@ const CATALOG: &str = r#"
 [regions.eu]
 [audiences.payments]
 [purposes.settlement]
+[purposes.audit]
 
 [classes.customer_id]
 rule = "pattern"
@@ -64,6 +69,8 @@ regions = ["eu"]
 grants = [
     { actions = ["tokenize", "detokenize"], classes = ["customer_id", "customer_join_id", "card_number"],
       purposes = ["settlement"] },
+    { actions = ["query_access_log", "export_access_log"], purposes = ["audit"] },
+    { actions = ["get_checkpoint"] },
 ]
 
 [accounts."idp:orders"]
@@ -177,6 +184,18 @@ impl Site {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Where the vault's stores are.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.file("data")
+    }
+
+    /// The root key's file.
+    #[must_use]
+    pub fn root_key(&self) -> PathBuf {
+        self.file("root.key")
     }
 
     /// The vault's configuration.

@@ -179,7 +179,7 @@ impl Postgres {
         let row = self.control.query_one(query, &[]).await?;
         let (wal_syncs, wal_bytes) =
             (u64::try_from(row.try_get::<_, i64>(0)?)?, u64::try_from(row.try_get::<_, i64>(1)?)?);
-        Ok(Counters { cpu: self.process.cpu(), wal_syncs, wal_bytes, tables: Vec::new() })
+        Ok(Counters { cpu: self.process.cpu(), wal_syncs, wal_bytes, ..Counters::default() })
     }
 
     async fn audit_rows(&self) -> Result<u64, Failure> {

@@ -131,7 +131,7 @@ impl Rocks {
             cpu: cpu_time(),
             wal_syncs: self.options.get_ticker_count(Ticker::WalFileSynced),
             wal_bytes: self.options.get_ticker_count(Ticker::WalFileBytes),
-            tables: Vec::new(),
+            ..Counters::default()
         }
     }
 

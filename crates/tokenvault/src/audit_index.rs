@@ -32,11 +32,11 @@ const COLUMNS: &[Column] = &[
 /// Whose index.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "The index is one row for 256 entries, and three more for 65,536, by which questions skip \
-                        what they need not read, and counts are made. It is derived: entries and proofs do not rest on it. `check` names each row \
-                        that is not what its entries make it. A row is harmful if an answer can be wrong by it: it \
-                        hides an entry from some question, or miscounts. Every other costs time alone.\n\n`rebuild` \
-                        drops all rows and makes them anew; entries, records and checkpoints are not touched.\n\nExit \
-                        code 4: a row is wrong.")]
+                        what they need not read, and counts are made. It is derived: entries and proofs do not rest \
+                        on it. `check` names each row that is not what its entries make it. A row is harmful if an \
+                        answer can be wrong by it: it hides an entry from some question, or miscounts. Every other \
+                        costs time alone.\n\n`rebuild` drops all rows and makes them anew; entries, records and \
+                        checkpoints are not touched.\n\nExit code 4: a row is wrong.")]
 pub(crate) struct IndexArguments {
     /// The data directory of a stopped vault; for `check` a copy of one will do
     #[arg(value_name = "DATA_DIR")]

@@ -1,8 +1,9 @@
 //! The follower: builds the derived index behind the log, on its own thread, never in the commit.
 //!
-//! One row sums up 256 entries, and three rows 256 runs of these (vault-ledger's `summary`). Entries behind the last full run are the unindexed tail,
-//! which queries scan. The table can be dropped at any time; it is built again from the entries. Rows of an older
-//! version are built again where they begin: rows are written in order alone, so that all before them are current.
+//! One row sums up 256 entries, and three rows 256 runs of these (vault-ledger's `summary`). Entries behind the last
+//! full run are the unindexed tail, which queries scan. The table can be dropped at any time; it is built again from
+//! the entries. Rows of an older version are built again where they begin: rows are written in order alone, so that
+//! all before them are current.
 
 use std::{
     sync::{
@@ -42,7 +43,7 @@ impl IndexProgress {
         self.entries.load(Ordering::Acquire)
     }
 
-    /// Spans that have their rows; runs behind them are skipped by their own rows alone.
+    /// Spans that have their rows, as far as they get any; runs behind them are skipped by their own rows alone.
     #[must_use]
     pub fn spans(&self) -> u64 {
         self.spans.load(Ordering::Acquire)
@@ -99,8 +100,8 @@ impl Follower {
         }
     }
 
-    /// Sums up the next run. If there is none, takes one into its span that has a row, but none of its span: of an index
-    /// that has none yet, or when it goes on within one. `false` if there is nothing to do.
+    /// Sums up the next run. If there is none, takes one into its span that has a row, but none of its span: of an
+    /// index that has none yet, or when it goes on within one. `false` if there is nothing to do.
     fn step(&mut self) -> Result<bool, JournalError> {
         let done = self.progress.entries();
         let (run, next) = (done / u64::from(SUMMARY_ENTRIES), done.saturating_add(u64::from(SUMMARY_ENTRIES)));
@@ -130,8 +131,8 @@ fn current_rows(reader: &Reader) -> Result<(u64, u64), JournalError> {
     Ok((runs, first_that_is_not(spans, places)?))
 }
 
-/// The first number below `end` of which it is not so; `end` if it is so of all. Found by halving: the rows of a log of a
-/// billion entries take 22 looks.
+/// The first number below `end` of which it is not so; `end` if it is so of all. Found by halving: the rows of a log
+/// of a billion entries take 22 looks.
 fn first_that_is_not(end: u64, mut is: impl FnMut(u64) -> Result<bool, JournalError>) -> Result<u64, JournalError> {
     let (mut current, mut unknown) = (0, end);
     while current < unknown {

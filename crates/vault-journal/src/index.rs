@@ -1,7 +1,7 @@
 //! The rows of the derived index: where they stand, and how they are made of entries.
 //!
-//! Rows of runs stand under the run's number. Rows of spans stand in the same table, behind all runs: under 2^63 + 4 · span
-//! + part. Those of one span are written in the order items, requests, places: where places are, all are.
+//! Rows of runs stand under the run's number. Rows of spans stand in the same table, behind all runs: under 2^63 + 4
+//! · span + part. Those of one span are written in the order items, requests, places: where places are, all are.
 
 use vault_domain::LogIndex;
 use vault_ledger::{Entry, LedgerError, SPAN_RUNS, SUMMARY_ENTRIES, SpanBuilder, SpanPart, Summary, SummaryBuilder};
@@ -62,7 +62,7 @@ impl IndexBuilder {
         self.taken
     }
 
-    /// Spans that have their rows.
+    /// Spans that have their rows, or get none.
     #[must_use]
     pub fn spans(&self) -> u64 {
         self.taken / u64::from(SPAN_RUNS)
@@ -87,13 +87,21 @@ impl IndexBuilder {
         self.finish_span()
     }
 
-    /// Takes one more run, which has its own row already, into the rows of its span.
+    /// Takes one more run, which has its own row already, into the rows of its span. A span with an entry whose body is
+    /// gone gets none: its runs have their own, for which each body was read once.
     ///
     /// # Errors
-    /// As for [`build`](Self::build).
+    /// When an entry of the run does not decode, or the store can't be read or written.
     pub fn catch_up(&mut self) -> Result<(), JournalError> {
-        self.take()?;
-        self.finish_span()
+        match self.take() {
+            Ok(_) => self.finish_span(),
+            Err(JournalError::EntryMissing { .. }) => {
+                self.span = SpanBuilder::default();
+                self.taken = self.spans().saturating_add(1).saturating_mul(SPAN_RUNS.into());
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn take(&mut self) -> Result<Summary, JournalError> {

@@ -33,7 +33,7 @@ impl Indexed {
 
 /// What the rows of a span said, kept while a search is in that span.
 #[derive(Debug, Default)]
-pub(super) struct InSpan(Option<(u64, Runs)>);
+pub(super) struct InSpan(Option<(u64, Option<Runs>)>);
 
 /// What the index says of a run.
 #[derive(Clone, Copy, Debug)]
@@ -55,12 +55,14 @@ impl Finder {
                 _ => self.span(span, &mut rows)?,
             };
             seen.0 = Some((span, runs));
-            if !u8::try_from(place).is_ok_and(|place| runs.has(place)) {
-                return Ok(Glance { skips: true, rows });
-            }
-            // Of all else the row of the run says the same again.
-            if self.query.items.is_none() && self.query.request_id.is_none() {
-                return Ok(Glance { skips: false, rows });
+            if let Some(runs) = runs {
+                if !u8::try_from(place).is_ok_and(|place| runs.has(place)) {
+                    return Ok(Glance { skips: true, rows });
+                }
+                // Of all else the row of the run says the same again.
+                if self.query.items.is_none() && self.query.request_id.is_none() {
+                    return Ok(Glance { skips: false, rows });
+                }
             }
         }
         if !indexed.has(run) {
@@ -70,8 +72,8 @@ impl Finder {
         Ok(Glance { skips, rows: rows + 1 })
     }
 
-    /// Runs of a span that could hold what is asked for.
-    fn span(&self, span: u64, rows: &mut u64) -> Result<Runs, Error> {
+    /// Runs of a span that could hold what is asked for; `None` if a row is missing or does not decode.
+    fn span(&self, span: u64, rows: &mut u64) -> Result<Option<Runs>, Error> {
         let mut runs = Runs::ALL;
         for part in SpanPart::ALL.into_iter().filter(|part| part.is_about(&self.query)) {
             if runs == Runs::NONE {
@@ -79,10 +81,10 @@ impl Finder {
             }
             *rows += 1;
             let row = wait(self.reader.snapshot().get(Summaries, &span_row(span, part)))?;
-            let told = row.and_then(|row| part.runs(&row, &self.query).ok());
-            runs = runs.and(told.unwrap_or(Runs::ALL));
+            let Some(told) = row.and_then(|row| part.runs(&row, &self.query).ok()) else { return Ok(None) };
+            runs = runs.and(told);
         }
-        Ok(runs)
+        Ok(Some(runs))
     }
 
     /// The summary of a run, if it is there and decodes.

@@ -1,5 +1,5 @@
-//! Whether an encoded entry can be asked for, told from its bytes as they lie: most entries of a run are not, and taking
-//! one apart costs ten times as much.
+//! Whether an encoded entry can be asked for, told from its bytes as they lie: most entries of a run are not, and
+//! taking one apart costs ten times as much.
 
 use vault_domain::Millis;
 
@@ -14,8 +14,8 @@ use crate::{
 const ENTRY: &str = "an entry";
 
 impl Query {
-    /// Whether an encoded entry may be asked for. `false` is certain. `true` means that [`Query::matches`] has to decide,
-    /// and is also said of bytes that are no entry, so that whoever decodes them is told why.
+    /// Whether an encoded entry may be asked for. `false` is certain. `true` means that [`Query::matches`] has to
+    /// decide, and is also said of bytes that are no entry, so that whoever decodes them is told why.
     #[must_use]
     pub fn may_match_bytes(&self, entry: &[u8]) -> bool {
         self.glance(entry).unwrap_or(true)

@@ -1,9 +1,9 @@
 //! Rows about a span of 65,536 entries, by which a question for something rare skips 256 runs at once.
 //!
 //! A span is 256 runs, and has three rows; none before it is whole. The row of **places** says for each principal,
-//! class, reason and so on in which of the 256 runs it is. The rows of **requests** and **items** say whether one is in the
-//! span at all; in which run, the runs' own rows tell. Like those of runs they are derived, and may say that a run could
-//! match when it does not, never that it can't when it does.
+//! class, reason and so on in which of the 256 runs it is. The rows of **requests** and **items** say whether one is
+//! in the span at all; in which run, the runs' own rows tell. Like those of runs they are derived, and may say that a
+//! run could match when it does not, never that it can't when it does.
 //!
 //! # Layout, version 1
 //!
@@ -12,7 +12,7 @@
 //! | bytes | field |
 //! |---|---|
 //! | 1 | version = 1 |
-//! | | eight lists: actions, decisions, reasons (their numbers), tenant tags, principal tags, data classes, purposes, audiences (as in rows of runs) |
+//! | | eight lists: actions, decisions, reasons, tenants, principals, data classes, purposes, audiences |
 //!
 //! Each list:
 //!
@@ -22,11 +22,11 @@
 //! | 2 | how many; none if there were too many |
 //! | 8, 32 each | value, rising, and its runs: bit n mod 8 of byte n / 8 for run n of the span |
 //!
-//! Requests: 1 byte version = 1, then a Bloom filter like that of items. Items: 1 byte version = 1, then items like those
-//! of a run, with a filter of at most 256 KiB.
+//! Requests: 1 byte version = 1, then a Bloom filter like that of items. Items: 1 byte version = 1, then items like
+//! those of a run, with a filter of at most 256 KiB.
 //!
-//! 200 principals take 8 KB, a filter 10 bits for each request and each scattered item: some 3 to 5 bytes for each entry
-//! in all.
+//! 200 principals take 8 KB, a filter 10 bits for each request and each scattered item: some 3 to 5 bytes for each
+//! entry in all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
