@@ -20,7 +20,7 @@ use vault_store::{
     wait,
 };
 
-use crate::error::JournalError;
+use crate::{error::JournalError, log::minimum_index};
 
 /// How long the follower sleeps when it has caught up.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -69,7 +69,8 @@ impl Follower {
             // Rows about entries of another history must not be met again once this one has grown.
             writer.clear()?;
         }
-        progress.entries.store(if done <= size_now { done } else { 0 }, Ordering::Release);
+        let pruned = minimum_index(&reader)?;
+        progress.entries.store(if done <= size_now { done } else { pruned }, Ordering::Release);
         Ok(Self { reader, writer, size, progress, stop })
     }
 
@@ -133,8 +134,10 @@ pub fn summarize(reader: &Reader, run: u64, mut each: impl FnMut(&Entry)) -> Res
 /// billion entries takes 22 looks.
 fn current_runs(reader: &Reader) -> Result<u64, JournalError> {
     let snapshot = reader.snapshot();
-    let Some(last) = wait(snapshot.last_key(Summaries))? else { return Ok(0) };
-    let (mut current, mut unknown) = (0, last.0.saturating_add(1));
+    // There is nothing to sum up of entries that were pruned.
+    let pruned = minimum_index(reader)? / u64::from(SUMMARY_ENTRIES);
+    let Some(last) = wait(snapshot.last_key(Summaries))? else { return Ok(pruned) };
+    let (mut current, mut unknown) = (pruned, last.0.saturating_add(1));
     while current < unknown {
         let middle = current + (unknown - current) / 2;
         // A row that is missing in between was lost or damaged by others: it is read around, not built again here.

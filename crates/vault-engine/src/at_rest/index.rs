@@ -75,7 +75,14 @@ impl LogAtRest {
         let rows = wait(snapshot.last_key(Summaries))?.map_or(0, |run| run.0.saturating_add(1));
         let runs = size / run_entries;
         let mut checked = IndexChecked::default();
-        for run in 0..rows.min(runs) {
+        // Of entries that were pruned there are no rows; one that is there is about entries that are not.
+        let pruned = self.minimum_index()? / run_entries;
+        for run in 0..pruned.min(rows) {
+            if wait(snapshot.get(Summaries, &RunNumber(run)))?.is_some() {
+                bad(BadRow { run, fault: RowFault::Beyond });
+            }
+        }
+        for run in pruned..rows.min(runs) {
             let row = wait(snapshot.get(Summaries, &RunNumber(run)))?;
             match row.as_deref() {
                 Some(row) if Summary::is_current(row) => {
@@ -126,16 +133,17 @@ pub fn rebuild_index(path: &Path, memory: &Memory) -> Result<u64, IndexError> {
     }
     let identity = at_rest.store.identity.clone();
     let runs = at_rest.size()? / u64::from(SUMMARY_ENTRIES);
+    let pruned = at_rest.minimum_index()? / u64::from(SUMMARY_ENTRIES);
     drop(at_rest);
     // No ballast is asked for: that which is there stays.
     let options = Options { create: false, identity, memory: memory.clone(), ballast_bytes: 0 };
     let Store { reader, mut summaries, .. } = Store::open(path, &options).map_err(OpenError::from)?;
     summaries.clear()?;
-    for run in 0..runs {
+    for run in pruned..runs {
         let row = summarize(&reader, run, |_| ())?;
         summaries.put(RunNumber(run), &row.encode()?)?;
     }
-    Ok(runs)
+    Ok(runs.saturating_sub(pruned))
 }
 
 /// Why an index could not be checked or built.

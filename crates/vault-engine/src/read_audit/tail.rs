@@ -69,6 +69,11 @@ impl Engine {
             if from.is_some_and(|from| from > scope.vault.journal.size()) {
                 return Err(Error::field("from_index", "is beyond the end of the log"));
             }
+            let minimum = scope.vault.journal.minimum_index();
+            // From zero is from the first there is.
+            if from.is_some_and(|from| from > 0 && from < minimum) {
+                return Err(Error::pruned(minimum));
+            }
             Search::new(&scope, tenant, query, None, (self.clock.clone(), call.deadline)).await
         };
         let Search { finder, .. } = match begun().await {
@@ -77,6 +82,7 @@ impl Engine {
         };
         let receipt = self.record(&scope, &asked).await?;
         let next = from.unwrap_or_else(|| receipt.index.0.saturating_add(1));
+        let next = next.max(scope.vault.journal.minimum_index());
         let search = Arc::new(finder);
         let checkpoints = scope.vault.journal.checkpoints();
         let action = Action::QueryAccessLog;
