@@ -3,8 +3,8 @@
 
     verify.py FOLDER --key KEY|FILE [--checkpoint FILE ...]
 
-FOLDER is what `tokenvault audit export-log` writes (c2sp.org/tlog-tiles). Without --key the key in the folder is taken,
-and then all that is shown is that the folder agrees with itself. Each --checkpoint is a signed checkpoint that was kept
+FOLDER is what `tokenvault audit export-log` or `prune` writes (c2sp.org/tlog-tiles). Without --key the key in it is
+taken, which shows only that the folder agrees with itself. Each --checkpoint is a signed checkpoint that was kept
 elsewhere, which the log must continue. Exit code 0: it verifies; 4: it does not; 2: wrong usage.
 """
 import argparse
@@ -62,8 +62,7 @@ def signed_by(public, message, signature):
     """Section 5.1.7; points of small order are no keys."""
     if len(signature) != 64:
         return False
-    s = int.from_bytes(signature[32:], "little")
-    key, r = point(public), point(signature[:32])
+    s, key, r = int.from_bytes(signature[32:], "little"), point(public), point(signature[:32])
     if s >= Q or any(times(8, p)[0] % P == 0 for p in (key, r)):
         return False
     h = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % Q
@@ -106,8 +105,7 @@ def open_checkpoint(note, key, whose):
 
 # --- Tiles and entries (RFC 6962 section 2.1, c2sp.org/tlog-tiles)
 def path_of(kind, number, width):
-    digits = f"{number:03}"
-    digits = digits.zfill(-(-len(digits) // 3) * 3)
+    digits = str(number).zfill(-(-len(str(number)) // 3) * 3)
     groups = [digits[i : i + 3] for i in range(0, len(digits), 3)]
     name = "/".join([f"x{group}" for group in groups[:-1]] + groups[-1:])
     return f"tile/{kind}/{name}" + (f".p/{width}" if width < 256 else "")
@@ -117,16 +115,18 @@ def leaf_hash(entry):
 
 def verify(read, key_text, outside=()):
     """Verifies a log whose files `read` gives (None for none); gives the number of entries, or raises Bad."""
-    key = parse_key(key_text)
-    own, heads = read("checkpoint") or b"", {}
+    key, own, heads = parse_key(key_text), read("checkpoint") or b"", {}
     size, _ = open_checkpoint(own, key, "the checkpoint")
     for whose, note in [("the checkpoint", own), *outside]:
         count, root = open_checkpoint(note, key, whose)
         heads.setdefault(count, []).append((root, whose))
-    tiles, peaks, log_time, vouched = {}, [], 0, 0
+    stated = read("minimum_index") or b"0\n"  # of a pruned log: of the entries below it there are hashes alone
+    minimum, tiles, peaks, log_time, vouched = int(stated), {}, [], 0, 0
+    if b"%d\n" % minimum != stated or minimum % 256 or not 0 <= minimum <= size:
+        raise Bad("minimum_index holds no multiple of 256 up to the log's size")
 
     def compare(level, at, node, first):
-        """Holds the hash `at` of a level against its tile."""
+        """Holds the hash `at` of a level against its tile, and gives that of the tile."""
         number, width = at >> 8, min(256, (size >> 8 * level) - (at >> 8 << 8))
         if tiles.get(level, (None,))[0] != number:
             name = path_of(level, number, width)
@@ -134,28 +134,28 @@ def verify(read, key_text, outside=()):
         _, name, data, width = tiles[level]
         if len(data) != 32 * width:
             raise Bad(f"{name} is missing or has a wrong length", first)
-        if data[at % 256 * 32 :][:32] != node:
+        if node not in (None, data[at % 256 * 32 :][:32]):
             raise Bad(f"the entries and {name} contradict each other", first)
+        return data[at % 256 * 32 :][:32]
 
     for index in range(size):
         if index % 256 == 0:
-            width = min(256, size - index)
-            bundle, at = read(path_of("entries", index >> 8, width)) or b"", 0
+            bundle, at = read(path_of("entries", index >> 8, min(256, size - index))) or b"", 0
+        height, there = 0, index >= minimum or bundle
         length = int.from_bytes(bundle[at : at + 2], "big")
         entry, at = bundle[at + 2 : at + 2 + length], at + 2 + length
-        if at > len(bundle) or length == 0:
+        if there and (at > len(bundle) or length == 0):
             raise Bad("the entry is missing", index)
-        node, height = leaf_hash(entry), 0
-        compare(0, index, node, index)
-        log_time, before = int.from_bytes(entry[1:7], "big"), log_time
-        if entry[0] != 1 or log_time < before:
+        node = compare(0, index, leaf_hash(entry) if there else None, index)
+        log_time, before = int.from_bytes(entry[1:7], "big") if there else log_time, log_time
+        if there and (entry[0] != 1 or log_time < before):
             raise Bad("it is no entry of version 1, or its log time lies before that of the entry before it", index)
         while index >> height & 1:  # the right half of a perfect tree is complete, and so is the tree
             node, height = sha256(b"\x01", peaks.pop(), node), height + 1
             if height % 8 == 0:
                 compare(height // 8, index >> height, node, index + 1 - (1 << height))
         peaks.append(node)
-        if (index + 1 == size or index % 256 == 255) and at != len(bundle):
+        if there and (index + 1 == size or index % 256 == 255) and at != len(bundle):
             raise Bad("the bundle goes on after its last entry", index)
         if index + 1 in heads:
             total = functools.reduce(lambda right, left: sha256(b"\x01", left, right), reversed(peaks))
@@ -189,10 +189,10 @@ def main():
     try:
         entries = verify(read, key, outside)
     except (Bad, ValueError) as bad:
-        where = "" if len(bad.args) != 2 else f"entry {bad.args[1]}: "
-        print(f"NOT VERIFIED: {where}{bad.args[0]}")
+        print("NOT VERIFIED:", *(f"entry {index}:" for index in bad.args[1:2] if isinstance(bad, Bad)), bad.args[0])
         return 4
-    print(f"verified: {entries} entries" + ("" if asked.key else "; by the folder's own key: consistency alone"))
+    gone = f", {int(stated)} of them by their hashes" if (stated := read("minimum_index")) else ""
+    print(f"verified: {entries} entries{gone}" + ("" if asked.key else "; by the folder's own key: consistency alone"))
     return 0
 
 if __name__ == "__main__":

@@ -160,6 +160,17 @@ func verify(j *job) (int64, error) {
 		heads = append(heads, head)
 	}
 
+	// Of a pruned log the entries below its minimum index need not be there: their hashes are.
+	var minimum int64
+	if stated := read("minimum_index"); len(stated) > 0 {
+		text := strings.TrimSuffix(string(stated), "\n")
+		minimum, err = strconv.ParseInt(text, 10, 64)
+		if err != nil || strconv.FormatInt(minimum, 10)+"\n" != string(stated) || minimum&255 != 0 ||
+			minimum < 0 || minimum > tree.N {
+			return 0, errors.New("minimum_index holds no multiple of 256 up to the log's size")
+		}
+	}
+
 	// What shows first to who reads entry by entry: each fault comes with when that is, twice the number of entries read
 	// and one more if it is of the next entry itself.
 	var stored storage
@@ -178,7 +189,22 @@ func verify(j *job) (int64, error) {
 		}
 		bundle, hashes := read(c2sp(tile, "entries")), read(c2sp(tile, "0"))
 		index := tile.N << 8
+		pruned := index < minimum && len(bundle) == 0
 		for end := index + int64(tile.W); index < end && first == nil; index++ {
+			if pruned {
+				if len(hashes) != tile.W*tlog.HashSize {
+					found(2*index+1, index, "the tile is missing or has a wrong length")
+					break
+				}
+				var leaf tlog.Hash
+				copy(leaf[:], hashes[int(index&255)*tlog.HashSize:])
+				more, err := tlog.StoredHashesForRecordHash(index, leaf, stored)
+				if err != nil {
+					return 0, err
+				}
+				stored = append(stored, more...)
+				continue
+			}
 			if len(bundle) < 2 || len(bundle)-2 < int(binary.BigEndian.Uint16(bundle)) {
 				found(2*index+1, index, "the entry is missing")
 				break

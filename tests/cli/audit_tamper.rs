@@ -430,7 +430,7 @@ fn is_tile(path: &str) -> bool {
 }
 
 /// Gives a verifier all jobs at once; its answers, a line each.
-fn answers(command: &mut Command, jobs: &[String]) -> Vec<String> {
+pub(crate) fn answers(command: &mut Command, jobs: &[String]) -> Vec<String> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let jobs = jobs.join("\n");

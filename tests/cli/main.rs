@@ -8,6 +8,7 @@ mod audit;
 mod audit_export;
 mod audit_index;
 mod audit_log;
+mod audit_prune;
 mod audit_tamper;
 mod audited;
 mod bulk;

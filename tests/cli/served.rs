@@ -43,6 +43,11 @@ impl Served {
         Self { process, endpoint: format!("https://{address}"), err }
     }
 
+    /// Where it listens.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// A command with an identity of the development vault; `line` is split at its spaces.
     pub(crate) fn command(&self, vault: &DevVault, account: &str, line: &str) -> Command {
         let mut command = tokenvault(&line.split_whitespace().collect::<Vec<_>>());

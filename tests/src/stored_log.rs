@@ -106,6 +106,14 @@ pub fn overwrite(directory: &Path, vault: &str, scope: &str, index: u64, entry: 
     store.writer.commit([&batch]).expect("a commit");
 }
 
+/// Removes entries, as nobody should.
+pub fn remove(directory: &Path, vault: &str, scope: &str, indexes: std::ops::Range<u64>) {
+    let mut store = open(directory, vault, scope).expect("a store");
+    let mut batch = Batch::default();
+    indexes.for_each(|index| batch.delete(Entries, &LogIndex(index)));
+    store.writer.commit([&batch]).expect("a commit");
+}
+
 /// Who stands in an entry in the clear.
 #[must_use]
 pub fn people(entry: &Entry) -> Option<&People> {

@@ -201,6 +201,13 @@ impl TestVault {
         fs::write(path, text.replace(&head, &format!("{head}{lines}\n"))).expect("a configuration");
     }
 
+    /// Adds to the configuration; counts from the next start.
+    pub fn add_to_configuration(&self, text: &str) {
+        let path = self.directory.path().join("vault.toml");
+        let configuration = fs::read_to_string(&path).expect("a configuration");
+        fs::write(path, format!("{configuration}\n{text}\n")).expect("a configuration");
+    }
+
     /// Adds to the catalog; counts from the next start.
     pub fn add_to_catalog(&self, text: &str) {
         let path = self.directory.path().join("catalog.toml");

@@ -15,6 +15,7 @@ use crate::{
     },
     audit_export::ExportLogArguments,
     audit_index::IndexArguments,
+    audit_prune::PruneArguments,
     audit_report::{ReportCommand, VerifyReportArguments},
     audit_verify::VerifyArguments,
     bulk::{BulkArguments, RevealArguments},
@@ -191,6 +192,8 @@ pub(crate) enum AuditCommand {
     VerifyReport(VerifyReportArguments),
     /// Verify logs offline: an exported folder, or the data directory of a stopped vault
     Verify(VerifyArguments),
+    /// Have a vault archive the entries whose retention is over, and take them from its log
+    Prune(Box<PruneArguments>),
     /// The index of a log, by which questions skip what they need not read and counts are made; of a stopped vault
     #[command(subcommand)]
     Index(IndexCommand),

@@ -197,11 +197,21 @@ pub(crate) async fn query(arguments: QueryArguments) -> Result<Exit, Failure> {
                 output::note(&format!("there may be more: --all, or --page-token {token}"));
                 break;
             }
-            None => break,
+            None => {
+                note_pruned(page.minimum_index);
+                break;
+            }
         }
     }
     records.finish()?;
     Ok(Exit::Done)
+}
+
+/// Says that there is more than was looked at, if entries were pruned.
+pub(crate) fn note_pruned(minimum_index: u64) {
+    if minimum_index > 0 {
+        output::note(&format!("entries below {minimum_index} were pruned: they are in the log's archive alone"));
+    }
 }
 
 fn parse_page_size(text: &str) -> Result<u32, &'static str> {
@@ -250,7 +260,8 @@ pub(crate) async fn checkpoint(arguments: CheckpointArguments) -> Result<Exit, F
             let stated = client.checkpoint(&arguments.region, pinned).await?;
             let since = Checkpoint::open(&note, &stated.verifier_key).map_err(ClientError::CheckpointRefuted)?;
             let grown = client.prove_growth(&arguments.region, &since, Some(&stated.verifier_key)).await?;
-            VerifiedCheckpoint { witnessed: stated.witnessed, ..grown }
+            let VerifiedCheckpoint { witnessed, minimum_index, .. } = stated;
+            VerifiedCheckpoint { witnessed, minimum_index, ..grown }
         }
     };
     let mut out = output::stdout();
@@ -268,6 +279,7 @@ pub(crate) async fn checkpoint(arguments: CheckpointArguments) -> Result<Exit, F
                 "verifier_key_pinned": pinned.is_some(),
                 "goes_on_from_since": arguments.since.is_some(),
                 "witnessed_note": verified.witnessed,
+                "minimum_index": verified.minimum_index,
             });
             output::write_summary(&mut out, form, &record)?;
         }

@@ -13,7 +13,7 @@ use vault_engine::{EntryAbsent, LogAtRest, Memory, OpenError, ReadError, is_stor
 use vault_ledger::{Checkpoint, LedgerError, LogFiles, VerifierKey};
 
 use crate::{
-    audit::parse_log,
+    audit::{note_pruned, parse_log},
     exit::{Exit, Failure},
     items::hex,
     output::{self, OutputArguments, write_summary},
@@ -71,7 +71,9 @@ pub(crate) fn export_log(arguments: &ExportLogArguments) -> Result<Exit, Failure
     }
     let mut folder = Folder::make(out)?;
     let mut files = LogFiles::new();
-    log.entries(signed, |_, entry| files.entry(entry, |path, bytes| folder.put(path, bytes)))?;
+    let minimum = log.minimum_index()?;
+    log.pruned(minimum, |hash| files.pruned(hash, |path, bytes| folder.put(path, bytes)))?;
+    log.entries(minimum, signed, |_, entry| files.entry(entry, |path, bytes| folder.put(path, bytes)))?;
     if files.frontier().head() != checkpoint.head {
         return Err(refuse(format!(
             "the entries are not those of the newest checkpoint: {} is left without one; `tokenvault audit verify` on \
@@ -85,12 +87,14 @@ pub(crate) fn export_log(arguments: &ExportLogArguments) -> Result<Exit, Failure
         "folder": out.display().to_string(),
         "log": key.origin().as_str(),
         "entries": signed,
+        "minimum_index": minimum,
         "unsigned_entries": size - signed,
         "root": hex(&checkpoint.head.root.0),
         "files": folder.files,
         "verifier_key": key.to_string(),
     });
     write_summary(output::stdout(), output.form(), &record)?;
+    note_pruned(minimum);
     if size > signed {
         output::note("entries behind the newest checkpoint are left out: start and stop the vault to have them signed");
     }

@@ -18,7 +18,7 @@ use vault_engine::{LogAtRest, RecordCheck, RecordsChecked, is_store};
 use vault_ledger::{CHECKPOINT_FILE, LogPosition, VERIFIER_KEY_FILE, VerifierKey};
 
 use crate::{
-    audit::parse_log,
+    audit::{note_pruned, parse_log},
     audit_export::{open_store, read_key, stated_key, store_path},
     audit_verify::{
         check::{Checked, check_folder, check_store},
@@ -213,7 +213,10 @@ impl Log {
         }
         let resumed_from = from.entries;
         let bar = progress_bar(self.size()?);
-        let mut records = RecordCheck::default();
+        let mut records = match &self.source {
+            Source::Store(log) => RecordCheck::of(log)?,
+            Source::Folder(_) => RecordCheck::default(),
+        };
         let mut watch = |position: &LogPosition, checkpoint: Option<&str>, checked: u64| {
             bar.set_position(checked);
             match (state, checkpoint) {
@@ -229,6 +232,12 @@ impl Log {
         };
         bar.finish_and_clear();
         let ended = ended?;
+        if let Ended::Good(Checked { minimum, pruned_to, .. }) = &ended {
+            note_pruned(*minimum);
+            if pruned_to < minimum {
+                output::note("no entry of this folder says so; archives of before have to reach as far");
+            }
+        }
         let mut record = self.record(&ended, resumed_from);
         let mut is_good = matches!(ended, Ended::Good(_));
         if let (Source::Store(log), true, true) = (&self.source, arguments.records, is_good) {
@@ -256,8 +265,10 @@ impl Log {
             "resumed_from": resumed_from,
         });
         match ended {
-            Ended::Good(Checked { entries, signed, checkpoints, root, .. }) => {
+            Ended::Good(Checked { entries, minimum, pruned_to, signed, checkpoints, root }) => {
                 add(&mut record, "entries", *entries);
+                add(&mut record, "minimum_index", *minimum);
+                add(&mut record, "minimum_index_is_of_log", *minimum == 0 || pruned_to == minimum);
                 add(&mut record, "unsigned_entries", entries - signed);
                 add(&mut record, "checkpoints", *checkpoints);
                 add(&mut record, "root", hex(&root.0));
@@ -276,6 +287,7 @@ fn add_records(record: &mut Value, checked: &RecordsChecked) {
     add(record, "records", checked.records);
     add(record, "states", checked.states);
     add(record, "record_faults", checked.faults);
+    add(record, "untold_records", checked.untold);
     if let Some(first) = &checked.first {
         add(record, "verified", false);
         add(record, "problem", first.to_string());

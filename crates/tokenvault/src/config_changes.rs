@@ -164,7 +164,7 @@ fn value(value: &SettingValue) -> Value {
             let sorted: BTreeSet<&String> = names.iter().collect();
             json!(sorted)
         }
-        SettingValue::Bytes(number) | SettingValue::Seconds(number) => json!(number),
+        SettingValue::Bytes(number) | SettingValue::Seconds(number) | SettingValue::Days(number) => json!(number),
         SettingValue::Text(_) => json!(value.to_string()),
         // Where they lie is another thing in every folder; their names tell which they are.
         SettingValue::Paths(paths) => {

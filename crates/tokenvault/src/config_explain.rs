@@ -122,7 +122,7 @@ fn typed(value: &SettingValue) -> Value {
     match value {
         SettingValue::Names(names) => json!(names),
         SettingValue::Paths(paths) => paths.iter().map(|path| path.display().to_string()).collect(),
-        SettingValue::Bytes(number) | SettingValue::Seconds(number) => json!(number),
+        SettingValue::Bytes(number) | SettingValue::Seconds(number) | SettingValue::Days(number) => json!(number),
         SettingValue::Text(_) | SettingValue::Path(_) | SettingValue::Hidden(_) => json!(value.to_string()),
     }
 }

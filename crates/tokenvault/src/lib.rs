@@ -10,6 +10,7 @@ mod arguments;
 mod audit;
 mod audit_export;
 mod audit_index;
+mod audit_prune;
 mod audit_report;
 mod audit_verify;
 mod bulk;
@@ -101,6 +102,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Audit(AuditCommand::Query(arguments)) => audit::query(*arguments).await,
         Command::Audit(AuditCommand::Count(arguments)) => audit::count(*arguments).await,
         Command::Audit(AuditCommand::Tail(arguments)) => audit::tail(*arguments).await,
+        Command::Audit(AuditCommand::Prune(arguments)) => audit_prune::prune(*arguments).await,
         Command::Audit(AuditCommand::Checkpoint(arguments)) => audit::checkpoint(*arguments).await,
         Command::Audit(AuditCommand::Prove(arguments)) => audit::prove(*arguments).await,
         Command::Audit(AuditCommand::Export(arguments)) => audit::export(*arguments).await,

@@ -20,7 +20,7 @@ pub(crate) const ACCESS_TOKEN: [(&str, bool); 2] = [("optional", false), ("requi
 /// The actions on data that can be granted.
 pub const DATA_ACTIONS: [Action; 4] = [Action::Tokenize, Action::Detokenize, Action::Describe, Action::ExplainAccess];
 /// The actions on logs, and on the node itself, that can be granted.
-pub const LOG_ACTIONS: [Action; 9] = [
+pub const LOG_ACTIONS: [Action; 10] = [
     Action::QueryAccessLog,
     Action::ExportAccessLog,
     Action::GetCheckpoint,
@@ -30,6 +30,7 @@ pub const LOG_ACTIONS: [Action; 9] = [
     Action::PlanPolicies,
     Action::ListPolicyVersions,
     Action::GetPolicyVersion,
+    Action::PruneAccessLog,
 ];
 
 /// What one authenticated principal is in the vault.

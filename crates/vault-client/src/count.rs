@@ -25,6 +25,8 @@ pub struct AccessLogCounts {
     pub entries_read: u64,
     /// The size of the log that the last part of the answer was taken from.
     pub log_size: u64,
+    /// Entries below this index were pruned, and are not counted.
+    pub minimum_index: u64,
     /// Where the log holds the entries of this very question: one for each part of the answer.
     pub receipts: Vec<Receipt>,
 }
@@ -49,8 +51,14 @@ impl Client {
         query: &AccessLogQuery,
         by: Option<CountBy>,
     ) -> Result<AccessLogCounts, ClientError> {
-        let mut all =
-            AccessLogCounts { counts: BTreeMap::new(), entries: 0, entries_read: 0, log_size: 0, receipts: Vec::new() };
+        let mut all = AccessLogCounts {
+            counts: BTreeMap::new(),
+            entries: 0,
+            entries_read: 0,
+            log_size: 0,
+            minimum_index: 0,
+            receipts: Vec::new(),
+        };
         let mut page_token = String::new();
         loop {
             let message = request(query, by, page_token);
@@ -68,7 +76,7 @@ impl Client {
             }
             all.entries += part.entries;
             all.entries_read += part.entries_read;
-            all.log_size = part.log_size;
+            (all.log_size, all.minimum_index) = (part.log_size, part.minimum_index);
             all.receipts.push(Receipt::read(part.receipt.as_ref())?);
             if part.next_page_token.is_empty() {
                 return Ok(all);

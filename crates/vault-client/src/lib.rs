@@ -26,6 +26,7 @@
 //! | `tokenize`, `detokenize`, `describe`, `explain`, `read_audit`, `deny` | the calls |
 //! | `prove`, `prove_under`, `tail` | proofs about the log, and the log as it grows |
 //! | `seen` | the newest checkpoint of each log: every other one has to agree with it |
+//! | `prune` | what operators take from a log |
 //! | `policies` | what operators do to the rules of a running vault |
 //! | `error` | [`ClientError`] and [`Refusal`] |
 #![deny(missing_docs)]
@@ -47,6 +48,7 @@ mod export;
 mod policies;
 mod prove;
 mod prove_under;
+mod prune;
 mod read_audit;
 mod seen;
 mod split;
@@ -70,6 +72,7 @@ pub use explain::{AccessQuestion, ExplainedCaller, ExplainedToken, Explanation, 
 pub use export::{AccessLogExport, ExportDone, ExportPart, ExportRange};
 pub use policies::{PolicyVersion, PolicyVersionsPage, RuleTexts, RulesPlan, RulesTarget};
 pub use prove::{LogEntry, ProvedEntry};
+pub use prune::Pruned;
 pub use read_audit::{AccessLogPage, AccessLogQuery, LogName, VerifiedCheckpoint};
 pub use stream::{DetokenizeStream, Detokenizing, Stream, TokenizeStream, Tokenizing};
 pub use tail::{AccessLogTail, TailStep};

@@ -62,6 +62,8 @@ pub struct AccessLogPage {
     pub next_page_token: Option<String>,
     /// The size of the log that the answer was taken from.
     pub log_size: u64,
+    /// Entries below this index were pruned, and are not in the answer.
+    pub minimum_index: u64,
     /// Where the log holds the entry of this very question.
     pub receipt: Receipt,
 }
@@ -96,6 +98,8 @@ pub struct VerifiedCheckpoint {
     /// The newest checkpoint that the vault's witnesses have cosigned, where it came with this one and the same key
     /// signed it. Whose cosignatures they are is for the reader to verify.
     pub witnessed: Option<String>,
+    /// Entries below this index were pruned, by the vault's word, where that came with the checkpoint.
+    pub minimum_index: Option<u64>,
 }
 
 impl Client {
@@ -123,6 +127,7 @@ impl Client {
             entries: answer.entries,
             next_page_token: Some(answer.next_page_token).filter(|token| !token.is_empty()),
             log_size: answer.log_size,
+            minimum_index: answer.minimum_index,
         })
     }
 
@@ -153,7 +158,7 @@ impl Client {
             }
         }
         let agreed = self.seen().agree(self, &region, &newest).await?;
-        Ok(VerifiedCheckpoint { witnessed, ..agreed })
+        Ok(VerifiedCheckpoint { witnessed, minimum_index: Some(answer.minimum_index), ..agreed })
     }
 }
 
@@ -194,7 +199,7 @@ pub(crate) fn verified(
     if !is_of(&checkpoint, log) {
         return Err(ClientError::CheckpointRefuted(LedgerError::CheckpointMalformed("it is of another log")));
     }
-    Ok(VerifiedCheckpoint { note, verifier_key, checkpoint, witnessed: None })
+    Ok(VerifiedCheckpoint { note, verifier_key, checkpoint, witnessed: None, minimum_index: None })
 }
 
 /// Whether the checkpoint's origin, `<vault>/audit/<log>/…`, names this log.

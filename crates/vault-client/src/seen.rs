@@ -76,7 +76,7 @@ impl Seen {
         let key = fs::read_to_string(&key).map_err(|error| unusable(&key, &error))?;
         let verifier_key = VerifierKey::parse(key.trim_end()).map_err(ClientError::CheckpointRefuted)?;
         let checkpoint = Checkpoint::open(&note, &verifier_key).map_err(ClientError::CheckpointRefuted)?;
-        Ok(Some(VerifiedCheckpoint { note, verifier_key, checkpoint, witnessed: None }))
+        Ok(Some(VerifiedCheckpoint { note, verifier_key, checkpoint, witnessed: None, minimum_index: None }))
     }
 
     /// Writes each file anew in one step, the key first: a checkpoint never stands there without its key. Nothing is

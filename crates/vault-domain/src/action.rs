@@ -71,6 +71,8 @@ words! {
         PlanPolicies = 12 "plan_policies",
         /// A part of the log is written out as a file.
         ExportAccessLog = 13 "export_access_log",
+        /// Old entries are taken from a log, whose hashes stay (in that log, and in the log of the node).
+        PruneAccessLog = 14 "prune_access_log",
         /// A vault process began to serve (in the logs of the regions and of the node).
         Start = 64 "start",
         /// A vault process stopped in good order.

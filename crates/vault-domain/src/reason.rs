@@ -366,6 +366,18 @@ reasons! {
     EntryNotFound = 127, "ENTRY_NOT_FOUND", NotFound, EntryNotFound,
         "the log holds no entry with this index",
         "take an index from a receipt, or one that is below the size of the newest checkpoint";
+
+    // 128–131: entries that are kept no longer
+    EntryPruned = 128, "ENTRY_PRUNED", FailedPrecondition, EntryPruned,
+        "entries below the log's minimum index are kept in its archive alone, and the request begins there",
+        "begin at the minimum index, which the detail names; for older entries ask for the archive";
+    ArchiveUnset = 129, "ARCHIVE_UNSET", FailedPrecondition, ArchiveUnset,
+        "nothing is pruned before it is in an archive, and this vault has no folder for one",
+        "operators: set retention.archive_directory in the vault's configuration and restart it";
+    ArchiveFailed = 130, "ARCHIVE_FAILED", FailedPrecondition, ArchiveFailed,
+        "the archive could not be written, or did not verify; nothing was pruned",
+        "operators: the log of the process says why; look at the folder retention.archive_directory and its disk, \
+         then prune anew";
 }
 
 impl fmt::Display for Reason {

@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use vault_domain::{LogIndex, limits};
-use vault_ledger::{LedgerError, LogSource, Origin, Signer, TILE_HASHES, TileId, VerifierKey, put_bundle_entry};
+use vault_ledger::{
+    LedgerError, LogSource, Origin, Signer, TILE_BYTES, TILE_HASHES, TileId, TreeHash, VerifierKey, put_bundle_entry,
+};
 use vault_store::{
     Batch, Direction, Memory, ReadError, Reader, Recovery, StoreAtRest, Writer,
     table::{CheckpointSize, Checkpoints, Entries, Meta, TextKey, TileNumber, Tiles},
@@ -97,6 +99,32 @@ impl LogAtRest {
         Ok(last.map_or(0, |last| last.0.saturating_add(1)))
     }
 
+    /// The first entry that is there, rounded down to a whole bundle, for nothing else is pruned.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn minimum_index(&self) -> Result<u64, ReadError> {
+        vault_journal::minimum_index(&self.store.reader)
+    }
+
+    /// Shows the leaf hashes of the entries below the minimum index to `each`, in order.
+    ///
+    /// # Errors
+    /// When the store can't be read, a tile is missing, or `each` fails.
+    pub fn pruned<E: From<ReadError> + From<EntryAbsent>>(
+        &self,
+        minimum: u64,
+        mut each: impl FnMut(TreeHash) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for number in 0..minimum / u64::from(TILE_HASHES) {
+            let absent = EntryAbsent { index: number.saturating_mul(TILE_HASHES.into()) };
+            let tile = wait(self.store.reader.snapshot().get(Tiles, &TileNumber { level: 0, number }))?;
+            let tile = tile.filter(|tile| tile.len() == TILE_BYTES).ok_or(absent)?;
+            tile.as_chunks().0.iter().try_for_each(|hash| each(TreeHash(*hash)))?;
+        }
+        Ok(())
+    }
+
     /// The newest checkpoint in the store.
     ///
     /// # Errors
@@ -125,16 +153,16 @@ impl LogAtRest {
         }
     }
 
-    /// Shows the first `size` entries to `each`, in order.
+    /// Shows the entries from `next` to before `size` to `each`, in order.
     ///
     /// # Errors
     /// When the store can't be read, one is missing, or `each` fails.
     pub fn entries<E: From<ReadError> + From<EntryAbsent>>(
         &self,
+        mut next: u64,
         size: u64,
         mut each: impl FnMut(u64, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut next = 0;
         while next < size {
             let rows = self.rows(next, size.min(next + u64::from(TILE_HASHES)))?;
             for (index, entry) in &rows {

@@ -125,7 +125,7 @@ impl Engine {
             if let Some(key) = key(&name) {
                 batch.put(Meta, &key, &encode(&name, &denial));
             }
-            operation.conclude(policy_set, Deed { reference: reference_to(&name), difference: None, batch }).await?;
+            operation.conclude(policy_set, Deed { reference: reference_to(&name), batch, ..Deed::default() }).await?;
             let mut list = self.denied.0.write().unwrap_or_else(PoisonError::into_inner);
             over.iter().for_each(|name| drop(list.remove(name)));
             list.insert(name, denial);

@@ -19,6 +19,8 @@ pub(crate) struct Draft<'v> {
     conditions: Vec<Condition>,
     valid_until: Option<Millis>,
     pub(crate) let_go: Option<LetGo<'v>>,
+    /// The minimum index of the log from then on, if the entry is of a pruning.
+    pub(crate) prune_to: Option<u64>,
 }
 
 impl<'v> Draft<'v> {
@@ -36,7 +38,7 @@ impl<'v> Draft<'v> {
         let snapshot = reader.snapshot();
         let now = journal.now(clock.wall());
         let (batch, conditions) = (Batch::default(), Vec::new());
-        let mut draft = Self { position, now, batch, conditions, valid_until: None, let_go: None };
+        let mut draft = Self { position, now, batch, conditions, valid_until: None, let_go: None, prune_to: None };
         if let Some(once) = once {
             once.take(&snapshot, &mut draft).await?;
         }
@@ -64,8 +66,8 @@ impl<'v> Draft<'v> {
         journal: &Journal,
         entry: Vec<u8>,
     ) -> impl Future<Output = Result<Receipt, Error>> + use<'v> {
-        let Self { batch, conditions, valid_until, let_go, .. } = self;
-        let committed = journal.commit(Submission { batch, conditions, valid_until, entry });
+        let Self { batch, conditions, valid_until, let_go, prune_to, .. } = self;
+        let committed = journal.commit(Submission { batch, conditions, valid_until, entry, prune_to });
         async move {
             let receipt = committed.await?;
             let_go.into_iter().for_each(LetGo::done);

@@ -50,6 +50,11 @@ impl Error {
         Self { field: Some((field, rule)), ..Self::new(Reason::FieldInvalid) }
     }
 
+    /// What is asked for begins below a log's minimum index.
+    pub(crate) fn pruned(minimum_index: u64) -> Self {
+        Self::new(Reason::EntryPruned).with_detail(format!("the minimum index is {minimum_index}"))
+    }
+
     pub(crate) fn elsewhere(region: Region, endpoint: Option<&str>) -> Self {
         let elsewhere = Some(Box::new((region, endpoint.map(str::to_owned))));
         Self { elsewhere, ..Self::new(Reason::WrongRegion) }

@@ -136,7 +136,8 @@ impl Engine {
         call.check_deadline(&*self.clock)?;
         let Some(version) = next.filter(|_| action == Action::ApplyPolicies && before != now) else {
             let difference = Some(exchanged.difference).filter(|_| before != now);
-            let deed = Deed { reference: request.reference, difference, ..Deed::default() };
+            let about = difference.map(Matter::Difference);
+            let deed = Deed { reference: request.reference, about, ..Deed::default() };
             operation.note(old.policies.fingerprint(), deed).await?;
             return Ok(exchanged);
         };
@@ -168,8 +169,8 @@ impl Engine {
     ) -> Result<(), Error> {
         let mut batch = Batch::default();
         self.versions.put(&mut version, texts, &mut batch).ok_or(Error::new(Reason::RulesTooLarge))?;
-        let difference = Some(version.difference());
-        let deed = Deed { reference: version.reference.clone(), difference, batch };
+        let about = Some(Matter::Difference(version.difference()));
+        let deed = Deed { reference: version.reference.clone(), about, batch, ..Deed::default() };
         let policy_set = rules.policies.fingerprint();
         let mut told = Vec::new();
         let written = async {

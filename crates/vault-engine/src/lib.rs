@@ -25,9 +25,11 @@ mod offline;
 mod open;
 mod operate;
 mod outside;
+mod prune;
 mod read_audit;
 mod region;
 mod replay;
+mod retention;
 mod reveal;
 mod rules;
 mod token;
@@ -64,11 +66,13 @@ pub use node::{REPEATS_WINDOW, Refusal};
 pub use offline::{check_keys, go_by_applied, has_started};
 pub use open::{EngineConfig, OpenError, RulesFrom, Running};
 pub use outside::{Measured, OutsideLog, Standing, read as read_note, write as write_note};
+pub use prune::{PruneRequest, Pruned};
 pub use read_audit::{
     AccessLogCounts, AccessLogPage, AccessLogQuery, Count, EntryAnswer, EntryQuery, Export, ExportRange, ExportStep,
     FoundEntry, Newest, PageToken, ProvedConsistency, ProvedInclusion, SignedExport, Tail, TailStep,
 };
 pub use replay::ReplayRules;
+pub use retention::{CARD_DAYS_MIN, Retention, RetentionFault};
 pub use reveal::Revealed;
 pub use rules::{Applied, ApplyError};
 pub use vault_journal::{Receipt, SignedCheckpoint};
@@ -98,6 +102,9 @@ pub struct Engine {
     /// Searches of a log that may run at once.
     searches: Arc<Semaphore>,
     replay: ReplayRules,
+    retention: Retention,
+    /// Held while a log is pruned.
+    pruning: tokio::sync::Mutex<()>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -127,6 +134,12 @@ impl Engine {
             let journal = &vault.journal;
             (region, journal.size().saturating_sub(journal.index_progress().entries()))
         })
+    }
+
+    /// The minimum index of each log, by its name: a region's, or `node`.
+    pub fn minimum_indexes(&self) -> impl Iterator<Item = (&str, u64)> {
+        let regions = self.regions.iter().map(|(region, vault)| (region.as_str(), vault.journal.minimum_index()));
+        regions.chain([(retention::NODE, self.node.journal.minimum_index())])
     }
 
     /// The origin of a region's log, for receipts.

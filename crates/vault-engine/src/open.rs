@@ -25,6 +25,7 @@ use crate::{
     outside::{self, OutsideLog, Standing},
     region::RegionVault,
     replay::{NonceBook, ReplayRules},
+    retention::{Retention, RetentionFault},
     rules::{Rules, Settled},
     versions::{self, PolicyVersion, RuleTexts, Versions, VersionsError},
 };
@@ -47,6 +48,8 @@ pub struct EngineConfig {
     pub rules_from: RulesFrom,
     /// Which calls count once.
     pub replay: ReplayRules,
+    /// How long entries are kept.
+    pub retention: Retention,
     /// Memory for each region's store.
     pub memory: Memory,
     /// The size of each store's reserve file, in bytes.
@@ -114,6 +117,9 @@ pub enum OpenError {
         /// What the catalog says.
         is: String,
     },
+    /// Entries would not be kept for as long as the catalog's classes ask for.
+    #[error(transparent)]
+    Retention(#[from] RetentionFault),
     /// What is written down of a class is not what a vault writes.
     #[error("what the store says of the data class \"{0}\" is damaged: restore the store from a backup")]
     ClassUnreadable(DataClass),
@@ -217,6 +223,7 @@ impl Engine {
             }
             _ => None,
         };
+        config.retention.check(config.policies.catalog(), config.regions.iter())?;
         let OpenRegions { mut logs, regions, classes } = open_regions(&config, root, &clock, &entropy)?;
         let store = match node {
             Some(store) => store,
@@ -230,7 +237,7 @@ impl Engine {
         let node = Node::new(log.journal.clone(), reader, nonces, clock.clone(), entropy.clone());
         logs.push(log);
         let searches = Arc::new(Semaphore::new(limits::SEARCHES_MAX));
-        let (policy_set, replay) = (config.policies.fingerprint(), config.replay);
+        let (policy_set, replay, retention) = (config.policies.fingerprint(), config.replay, config.retention);
         let applying = tokio::sync::Mutex::new(Settled::of(config.policies.catalog()));
         let first = match config.rules_from {
             RulesFrom::Applied(texts) if serving.is_none() => Some(texts),
@@ -249,6 +256,8 @@ impl Engine {
             checkpoint_files,
             searches,
             replay,
+            retention,
+            pruning: tokio::sync::Mutex::default(),
             clock,
             entropy,
         };

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use vault_crypto::CallRandom;
-use vault_domain::{Action, Decision, Reason, Reference, RulesDifference};
+use vault_domain::{Action, Decision, Reason, Reference};
 use vault_ledger::{Matter, People, SealedPart};
 use vault_policy::Log;
 use vault_store::Batch;
@@ -24,8 +24,10 @@ use crate::{
 pub(crate) struct Deed {
     /// What it was about, or what the operator named as the reason.
     pub(crate) reference: Option<Reference>,
-    /// The step from one set of rules to another.
-    pub(crate) difference: Option<RulesDifference>,
+    /// What else it was about: the step from one set of rules to another, or a pruning.
+    pub(crate) about: Option<Matter>,
+    /// The minimum index of the node's log from then on, of a pruning of it.
+    pub(crate) prune_to: Option<u64>,
     /// The rows that go with the entry.
     pub(crate) batch: Batch,
 }
@@ -116,14 +118,14 @@ impl Operation<'_> {
     /// When the call's nonce was used before, or the log takes no entries.
     pub(crate) async fn note(&mut self, policy_set: [u8; 8], deed: Deed) -> Result<(), Error> {
         let Self { engine, call, action, .. } = *self;
-        let Deed { reference, difference, batch } = deed;
+        let Deed { reference, about, prune_to, batch } = deed;
         let people = People {
             principal: Some(call.principal.clone()),
             issuer: call.issuer.clone(),
             certificate: call.certificate,
             source: call.source,
             reference,
-            about: difference.map(Matter::Difference),
+            about,
             ..People::default()
         };
         let entry = plain_entry(
@@ -137,7 +139,7 @@ impl Operation<'_> {
         )?;
         let node = &engine.node;
         let (mut draft, snapshot) = Draft::begin(&node.journal, &node.reader, &*engine.clock, None).await?;
-        draft.batch = batch;
+        (draft.batch, draft.prune_to) = (batch, prune_to);
         if let Some(once) = self.once.as_ref().filter(|_| !self.is_spent) {
             once.take(&snapshot, &mut draft).await?;
         }

@@ -43,6 +43,7 @@ use crate::{
 pub use count::{AccessLogCounts, Count};
 pub use export::{Export, ExportRange, ExportStep, SignedExport};
 pub use page_token::PageToken;
+pub(crate) use prove::newest;
 pub use prove::{Newest, ProvedConsistency, ProvedInclusion};
 pub use single::{EntryAnswer, EntryQuery};
 pub use tail::{Tail, TailStep};
@@ -105,6 +106,8 @@ pub struct AccessLogPage {
     pub next_page_token: Option<String>,
     /// The size of the log that the answer was taken from.
     pub log_size: u64,
+    /// Entries below this index were pruned, and are not in the answer.
+    pub minimum_index: u64,
     /// Where the log holds the entry of this question.
     pub receipt: Receipt,
 }
@@ -115,9 +118,15 @@ impl Engine {
     /// # Errors
     /// When the call is refused; the refusal is in the log then, if the log takes entries.
     pub async fn query_access_log(&self, call: &Call, query: AccessLogQuery) -> Result<AccessLogPage, Error> {
+        let region = query.region.clone();
         let (page, receipt) = self.ask_log(call, query, None, Search::run).await?;
-        let Page { entries, next_page_token, log_size } = page;
-        Ok(AccessLogPage { entries, next_page_token, log_size, receipt })
+        let (Page { entries, next_page_token, log_size }, minimum_index) = (page, self.minimum_index(&region));
+        Ok(AccessLogPage { entries, next_page_token, log_size, minimum_index, receipt })
+    }
+
+    /// The minimum index of a region's log as it is by now: what was pruned while a question was answered counts too.
+    fn minimum_index(&self, region: &Region) -> u64 {
+        self.regions.get(region).map_or(0, |vault| vault.journal.minimum_index())
     }
 
     /// Decides on a question, has it answered on a thread that may block, and writes its entry before the answer may
@@ -264,7 +273,8 @@ impl Search {
             Some(text) => PageToken::parse(text).and_then(|page| page.of(fingerprint)).filter(|left| left.end <= size),
             None => Some(0..size),
         };
-        let left = left.ok_or(Reason::PageTokenInvalid)?;
+        let mut left = left.ok_or(Reason::PageTokenInvalid)?;
+        left.start = left.start.max(vault.journal.minimum_index()).min(left.end);
         let filter = asked.filter;
         let items = match (&filter.token, &filter.data_class) {
             (None, _) => None,
@@ -338,7 +348,8 @@ impl Search {
         let Range { start: mut before, end: mut after } = self.left;
         while before < after {
             let middle = before + (after - before) / 2;
-            let entry = wait(snapshot.get(Entries, &LogIndex(middle)))?.ok_or(Reason::Internal)?;
+            // Absent is what was pruned since the search began.
+            let entry = wait(snapshot.get(Entries, &LogIndex(middle)))?.ok_or(Reason::EntryPruned)?;
             if log_time(&entry)? < time { before = middle + 1 } else { after = middle }
         }
         Ok(before.min(after))

@@ -158,6 +158,7 @@ impl Engine {
         settled: &Settled,
     ) -> Result<Rules, ApplyError> {
         settled.check(policies.catalog())?;
+        self.retention.check(policies.catalog(), self.regions.keys()).map_err(OpenError::from)?;
         let mut classes = HashMap::with_capacity(self.regions.len());
         for (region, vault) in &self.regions {
             if policies.catalog().region(region.as_str()).is_none() {
@@ -187,7 +188,9 @@ impl From<ApplyError> for EngineError {
             | ApplyError::RegionMissing(_)
             | ApplyError::ClassChanged { .. }
             | ApplyError::TooManyClasses
-            | ApplyError::Refused(OpenError::NamesCollide(_) | OpenError::ClassChanged { .. }) => {
+            | ApplyError::Refused(
+                OpenError::NamesCollide(_) | OpenError::ClassChanged { .. } | OpenError::Retention(_),
+            ) => {
                 return Self::new(Reason::RulesNotServable).with_detail(error.to_string());
             }
             ApplyError::Refused(OpenError::ClassUnreadable(_)) => Reason::RecordCorrupt,

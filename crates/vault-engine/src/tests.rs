@@ -72,6 +72,7 @@ fn open(path: &Path, clock: Arc<ManualClock>) -> (Arc<Engine>, Running) {
         regions: vec![region("eu"), region("us")],
         policies: PolicySet::load(&[PolicySource::DEFAULT], &catalog).unwrap(),
         rules_from: RulesFrom::Files,
+        retention: crate::Retention::default(),
         replay: ReplayRules { required_for: Vec::new(), window: vault_domain::limits::REPLAY_WINDOW_DEFAULT },
         memory: Memory::default(),
         ballast_bytes: 0,

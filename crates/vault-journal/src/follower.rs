@@ -23,6 +23,7 @@ use vault_store::{
 use crate::{
     error::JournalError,
     index::{IndexBuilder, index_rows, span_row},
+    log::minimum_index,
 };
 
 /// How long the follower sleeps when it has caught up.
@@ -71,17 +72,20 @@ impl Follower {
         progress: Arc<IndexProgress>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, JournalError> {
+        // There is nothing to sum up of entries that were pruned.
+        let pruned = minimum_index(&reader)? / u64::from(SUMMARY_ENTRIES);
         let (runs, spans) = current_rows(&reader)?;
+        let runs = runs.max(pruned);
         let done = runs.max(spans.saturating_mul(SPAN_RUNS.into())).saturating_mul(u64::from(SUMMARY_ENTRIES));
         // Summaries are not synced: after a crash they can only be behind the log, but an old copy may hold more.
         let is_of_this_log = done <= size.load(Ordering::Acquire);
-        let mut builder = IndexBuilder::new(reader, writer, spans);
-        if is_of_this_log {
-            progress.entries.store(runs.saturating_mul(u64::from(SUMMARY_ENTRIES)), Ordering::Release);
-        } else {
+        let mut builder = IndexBuilder::new(reader, writer, spans, pruned);
+        if !is_of_this_log {
             // Rows about entries of another history must not be met again once this one has grown.
-            builder.clear()?;
+            builder.clear(pruned)?;
         }
+        let runs = if is_of_this_log { runs } else { pruned };
+        progress.entries.store(runs.saturating_mul(u64::from(SUMMARY_ENTRIES)), Ordering::Release);
         progress.spans.store(builder.spans(), Ordering::Release);
         Ok(Self { builder, size, progress, stop })
     }

@@ -10,14 +10,18 @@ use std::{
 };
 
 use tokio::sync::{oneshot, watch};
-use vault_domain::{Clock, Millis, limits};
-use vault_ledger::Frontier;
-use vault_store::{Batch, Reader, Writer};
+use vault_domain::{Clock, LogIndex, Millis, limits};
+use vault_ledger::{Frontier, SPAN_RUNS, SUMMARY_ENTRIES, TILE_HASHES};
+use vault_store::{
+    Batch, Reader, Writer,
+    table::{Entries, RunNumber, Summaries},
+};
 
 use crate::{
     Life, Shared,
     changes::Changes,
     error::{CommitError, JournalError},
+    index::spans_before,
     log::{Log, SignedCheckpoint},
     numbers::NumberBound,
     submission::{Receipt, Submission},
@@ -69,6 +73,8 @@ struct Group {
     /// Who wants the log's edge after it.
     edge_wanted: Vec<oneshot::Sender<Frontier>>,
     bytes: usize,
+    /// The minimum index that the newest pruning of this group leaves.
+    prune_to: Option<u64>,
     stop: bool,
 }
 
@@ -177,6 +183,10 @@ impl Scribe {
         own: &mut Batch,
         group: &mut Group,
     ) -> Result<(), JournalError> {
+        if submission.prune_to.is_some_and(|minimum| !self.may_prune(minimum, group)) {
+            group.refused.push((CommitError::Conflict, reply));
+            return Ok(());
+        }
         let expired = submission.valid_until.is_some_and(|until| time >= until);
         if expired || !self.changes.allow(&submission.conditions) {
             group.refused.push((CommitError::Conflict, reply));
@@ -188,7 +198,28 @@ impl Scribe {
         let receipt = self.log.append(submission.entry, time, own)?;
         group.accepted.push((receipt, reply));
         group.batches.push(submission.batch);
+        if let Some(minimum) = submission.prune_to {
+            let run = minimum / u64::from(SUMMARY_ENTRIES);
+            own.delete_range(Entries, &LogIndex(0)..&LogIndex(minimum));
+            own.delete_range(Summaries, &RunNumber(0)..&RunNumber(run));
+            // Those of a span that it reaches into could not be held against its entries any more.
+            let spans = spans_before(run.div_ceil(SPAN_RUNS.into()));
+            own.delete_range(Summaries, &spans.start..&spans.end);
+            group.prune_to = Some(minimum);
+        }
         Ok(())
+    }
+
+    /// Whether entries below this index may go: whole bundles, under a checkpoint on disk and in the index, more than
+    /// are gone already, and never the newest.
+    fn may_prune(&self, minimum: u64, group: &Group) -> bool {
+        let Some(shared) = self.shared.upgrade() else { return false };
+        let signed = self.log.newest_checkpoint().map_or(0, |checkpoint| checkpoint.size);
+        let gone = group.prune_to.unwrap_or(0).max(shared.minimum.load(Ordering::Acquire));
+        minimum.is_multiple_of(TILE_HASHES.into())
+            && minimum > gone
+            && minimum <= signed.min(shared.progress.entries())
+            && minimum < self.log.size()
     }
 
     /// Writes the group with one fsync, then answers it. Returns whether there is more to come.
@@ -200,6 +231,9 @@ impl Scribe {
                 shared.position.store(self.group, Ordering::Release);
                 shared.size.store(self.log.size(), Ordering::Release);
                 shared.log_time.store(self.log.last_time().0, Ordering::Release);
+                if let Some(minimum) = group.prune_to {
+                    shared.minimum.store(minimum, Ordering::Release);
+                }
             }
         }
         for (receipt, reply) in group.accepted {

@@ -3,6 +3,8 @@
 //! Rows of runs stand under the run's number. Rows of spans stand in the same table, behind all runs: under 2^63 + 4
 //! · span + part. Those of one span are written in the order items, requests, places: where places are, all are.
 
+use std::ops::Range;
+
 use vault_domain::LogIndex;
 use vault_ledger::{Entry, LedgerError, SPAN_RUNS, SUMMARY_ENTRIES, SpanBuilder, SpanPart, Summary, SummaryBuilder};
 use vault_store::{
@@ -11,12 +13,17 @@ use vault_store::{
     wait,
 };
 
-use crate::error::JournalError;
+use crate::{error::JournalError, log::minimum_index};
 
 /// The first key of rows of spans; all before it are of runs.
 const SPANS: u64 = 1 << 63;
 /// Keys of one span.
 const SPAN_KEYS: u64 = 4;
+
+/// The rows of all spans before this one.
+pub(crate) fn spans_before(span: u64) -> Range<RunNumber> {
+    RunNumber(SPANS)..RunNumber(SPANS.saturating_add(span.saturating_mul(SPAN_KEYS)))
+}
 
 /// Where a row of a span stands.
 #[must_use]
@@ -50,10 +57,12 @@ pub struct IndexBuilder {
 }
 
 impl IndexBuilder {
-    /// Goes on behind so many whole spans.
+    /// Goes on behind so many whole spans, in a log of which so many runs were pruned. A span that they reach into gets
+    /// no rows.
     #[must_use]
-    pub fn new(reader: Reader, writer: SummaryWriter, spans: u64) -> Self {
-        Self { reader, writer, span: SpanBuilder::default(), taken: spans.saturating_mul(SPAN_RUNS.into()) }
+    pub fn new(reader: Reader, writer: SummaryWriter, spans: u64, pruned: u64) -> Self {
+        let taken = spans.max(pruned.div_ceil(SPAN_RUNS.into())).saturating_mul(SPAN_RUNS.into());
+        Self { reader, writer, span: SpanBuilder::default(), taken }
     }
 
     /// Runs that are in rows of spans, or in the one that is being made.
@@ -68,12 +77,12 @@ impl IndexBuilder {
         self.taken / u64::from(SPAN_RUNS)
     }
 
-    /// Drops all rows.
+    /// Drops all rows, of a log of which so many runs were pruned.
     ///
     /// # Errors
     /// When the store can't be written.
-    pub fn clear(&mut self) -> Result<(), JournalError> {
-        (self.span, self.taken) = (SpanBuilder::default(), 0);
+    pub fn clear(&mut self, pruned: u64) -> Result<(), JournalError> {
+        (self.span, self.taken) = (SpanBuilder::default(), pruned.next_multiple_of(SPAN_RUNS.into()));
         Ok(self.writer.clear()?)
     }
 
@@ -122,7 +131,11 @@ impl IndexBuilder {
             return Ok(());
         }
         let number = self.spans().saturating_sub(1);
-        if let Some(span) = std::mem::take(&mut self.span).finish()? {
+        // It may have been pruned meanwhile, and its rows are gone with it.
+        let is_there = minimum_index(&self.reader)? / u64::from(SUMMARY_ENTRIES) <= number * u64::from(SPAN_RUNS);
+        if let Some(span) = std::mem::take(&mut self.span).finish()?
+            && is_there
+        {
             for part in SpanPart::ALL.into_iter().rev() {
                 self.writer.put(span_row(number, part), span.row(part))?;
             }

@@ -39,7 +39,7 @@ pub use changes::Position;
 pub use error::{CommitError, JournalError};
 pub use follower::IndexProgress;
 pub use index::{IndexBuilder, index_rows, span_row, summarize};
-pub use log::{LogReader, SignedCheckpoint};
+pub use log::{LogReader, SignedCheckpoint, minimum_index};
 pub use numbers::next_record_number;
 pub use prove::InclusionProof;
 pub use submission::{Condition, Receipt, Submission};
@@ -95,6 +95,8 @@ struct Shared {
     position: AtomicU64,
     /// Entries that are on disk.
     size: Arc<AtomicU64>,
+    /// The first entry that was not pruned.
+    minimum: AtomicU64,
     /// The time of the newest entry, ms since 1970.
     log_time: AtomicU64,
     life: watch::Receiver<Life>,
@@ -144,6 +146,7 @@ impl Journal {
             queue,
             position: AtomicU64::new(0),
             size: size.clone(),
+            minimum: AtomicU64::new(log.minimum()),
             log_time: AtomicU64::new(log.last_time().0),
             life,
             checkpoint,
@@ -211,6 +214,12 @@ impl Journal {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.shared.size.load(Ordering::Acquire)
+    }
+
+    /// The first entry that was not pruned: those below it have their hashes alone. As of the newest commit.
+    #[must_use]
+    pub fn minimum_index(&self) -> u64 {
+        self.shared.minimum.load(Ordering::Acquire)
     }
 
     /// The newest signed checkpoint, and every later one.

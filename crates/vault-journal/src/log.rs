@@ -10,7 +10,7 @@ use vault_ledger::{
     TreeSize, VerifierKey, leaf_hash, log_time, patch_log_time,
 };
 use vault_store::{
-    Batch, Direction, Reader,
+    Batch, Direction, ReadError, Reader,
     table::{CheckpointSize, Checkpoints, Entries, TileNumber, Tiles},
     wait,
 };
@@ -36,6 +36,8 @@ pub(crate) struct Log {
     last_time: Millis,
     checkpoint: Option<Arc<SignedCheckpoint>>,
     tiles: Vec<FullTile>,
+    /// The first entry that was there at the opening.
+    minimum: u64,
 }
 
 impl Log {
@@ -63,8 +65,12 @@ impl Log {
             Some(last) => log_time(&log.entry(last)?)?,
             None => Millis::default(),
         };
-        let checkpoint = checkpoint.map(Arc::new);
-        Ok(Self { origin, signer, frontier, log_id, last_time, checkpoint, tiles: Vec::new() })
+        let (checkpoint, minimum) = (checkpoint.map(Arc::new), log.minimum_index()?);
+        Ok(Self { origin, signer, frontier, log_id, last_time, checkpoint, tiles: Vec::new(), minimum })
+    }
+
+    pub(crate) fn minimum(&self) -> u64 {
+        self.minimum
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -149,6 +155,14 @@ impl<'a> LogReader<'a> {
         Ok(last.map_or(0, |last| last.0.saturating_add(1)))
     }
 
+    /// The first entry that is there; zero of an empty log. What is below it was pruned, whole bundles at a time.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn minimum_index(&self) -> Result<u64, JournalError> {
+        Ok(minimum_index(self.reader)?)
+    }
+
     /// One entry's bytes.
     ///
     /// # Errors
@@ -207,8 +221,30 @@ impl<'a> LogReader<'a> {
             }
         }
         let full = size.0 - size.0 % u64::from(TILE_HASHES);
-        let leaves: Vec<TreeHash> =
-            (full..size.0).map(|index| Ok(leaf_hash(&self.entry(index)?))).collect::<Result<_, JournalError>>()?;
+        let leaves = self.leaves(full, size.0)?;
         Ok(Frontier::restore(size, &tiles, &leaves)?)
     }
+
+    /// The leaf hashes of the part of a bundle from its beginning: of the tile, if the log went on to fill that, since
+    /// the entries may be pruned.
+    fn leaves(&self, first: u64, end: u64) -> Result<Vec<TreeHash>, JournalError> {
+        let number = TileNumber { level: 0, number: first / u64::from(TILE_HASHES) };
+        if first < end
+            && let Some(tile) = wait(self.reader.snapshot().get(Tiles, &number))?
+        {
+            let width = usize::try_from(end - first).unwrap_or(usize::MAX);
+            return Ok(tile.as_chunks().0.iter().take(width).copied().map(TreeHash).collect());
+        }
+        (first..end).map(|index| Ok(leaf_hash(&self.entry(index)?))).collect()
+    }
+}
+
+/// The first entry that is there, rounded down to a whole bundle, for nothing else is pruned; zero of an empty log.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn minimum_index(reader: &Reader) -> Result<u64, ReadError> {
+    let rows = wait(reader.snapshot().scan(Entries, .., Direction::Forward, 1))?;
+    let first = rows.last_key().map_or(0, |first| first.0);
+    Ok(first - first % u64::from(TILE_HASHES))
 }

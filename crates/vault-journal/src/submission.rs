@@ -17,6 +17,9 @@ pub struct Submission {
     pub valid_until: Option<Millis>,
     /// The entry, encoded, its log time still open.
     pub entry: Vec<u8>,
+    /// The minimum index from then on, of the entry of a pruning: the entries below it go in the same commit, with
+    /// the rows of the index that are about them. Hashes stay.
+    pub prune_to: Option<u64>,
 }
 
 /// A row has not changed since the journal stood at a position.

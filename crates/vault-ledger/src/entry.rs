@@ -30,7 +30,7 @@
 //! | | groups | see below |
 //! | | 8 | tenant tag; zeros unless the people part is sealed |
 //! | | 8 | principal tag; zeros unless the people part is sealed |
-//! | | 1 | people part: 0 none, 1 sealed, 2 clear (node log only) |
+//! | | 1 | people part: 0 none, 1 sealed, 2 clear (log of a node, and prunings) |
 //! | | 4, 8, 12 | if sealed: key version, epoch id, nonce |
 //! | | 2, n | if sealed: length and ciphertext with its tag; if clear: length and people body ([`People`]) |
 //!
@@ -72,7 +72,7 @@ pub use ids::{
 };
 pub use numbers::{NumberRun, NumberRuns};
 pub use people::{
-    CIPHERTEXT_BYTES_MAX, EntryOpener, EntrySealer, Matter, PEOPLE_BYTES_MAX, People, SealedPart, SealedPeople,
+    CIPHERTEXT_BYTES_MAX, EntryOpener, EntrySealer, Matter, PEOPLE_BYTES_MAX, People, Pruning, SealedPart, SealedPeople,
 };
 
 /// The version that is written, and the only one that is read.

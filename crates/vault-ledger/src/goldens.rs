@@ -124,9 +124,14 @@ fn people_body() {
     assert!(People::decode(&bytes).unwrap() == people());
     let caller = vault_domain::PrincipalId::parse("spiffe://prod.example/payments").unwrap();
     let difference = vault_domain::RulesDifference([0xAA; 32]);
-    for (name, about) in
-        [("people-v2-difference", Matter::Difference(difference)), ("people-v2-caller", Matter::Caller(caller))]
-    {
+    let archive = TreeHead { size: TreeSize(700), root: TreeHash([0xBB; 32]) };
+    let pruning = |log| Matter::Pruning(Pruning { log, from: 256, until: 512, archive });
+    for (name, about) in [
+        ("people-v2-difference", Matter::Difference(difference)),
+        ("people-v2-caller", Matter::Caller(caller)),
+        ("people-v2-pruning-of-region", pruning(Some(Region::parse("eu").unwrap()))),
+        ("people-v2-pruning-of-node", pruning(None)),
+    ] {
         let people = People { about: Some(about), ..people() };
         let bytes = people.encode().unwrap();
         check(name, &bytes);

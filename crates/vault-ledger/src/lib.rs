@@ -39,13 +39,15 @@ pub use cosignature::{Cosignature, WitnessKey, cosign};
 pub use entry::{
     CIPHERTEXT_BYTES_MAX, CertificateSha256, ENTRY_VERSION, Entry, EntryBuilder, EntryHead, EntryOpener, EntrySalt,
     EntrySealer, GROUPS_ALWAYS_FIT, Group, Issuer, Matter, NumberRun, NumberRuns, Outcome, PEOPLE_BYTES_MAX,
-    POLICY_ID_BYTES_MAX, People, PolicyId, PolicySetFingerprint, PrincipalTag, SealedPart, SealedPeople, TenantTag,
-    TokenHash, TraceId, log_time, patch_log_time,
+    POLICY_ID_BYTES_MAX, People, PolicyId, PolicySetFingerprint, PrincipalTag, Pruning, SealedPart, SealedPeople,
+    TenantTag, TokenHash, TraceId, log_time, patch_log_time,
 };
 pub use error::LedgerError;
 pub use export::{EXPORT_CONTEXT, ExportAsked, ExportFormat, ExportManifest, Exported, ExportedBytes};
 pub use log_check::{Fault, KnownHead, LogCheck, LogPosition, LogSource, Problem, Stopped};
-pub use log_files::{CHECKPOINT_FILE, LogFiles, VERIFIER_KEY_FILE, put_bundle_entry};
+pub use log_files::{
+    CHECKPOINT_FILE, LogFiles, MINIMUM_INDEX_FILE, VERIFIER_KEY_FILE, parse_minimum_index, put_bundle_entry,
+};
 pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, ORIGIN_BYTES_MAX, Origin, Signer, VerifierKey, sign_note};
 pub use proof::{LogProof, PROOF_TEXT_BYTES_MAX};
 pub use query::{ItemFilter, PeopleQuery, Query};

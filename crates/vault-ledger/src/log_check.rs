@@ -4,6 +4,10 @@
 //! is compared with the tile as soon as it is known, so that what is found first is the first thing wrong. The check
 //! never believes a tile: roots are made of entries alone. Memory: one bundle and one tile of each level.
 //!
+//! Of a pruned log the leaf hashes below its minimum index are taken from their tiles, and held against all that is
+//! above them. That the minimum index is rightly what it is, is told by the entry of the pruning: [`LogCheck`] keeps
+//! the newest one that it reads.
+//!
 //! What it shows: the entries are those whose root is in every head that it was given, no more was added between or
 //! behind them, each is canonical, and log time does not run backwards. What it can't show: that a head was signed by
 //! whom it should be (open checkpoints with a key that you have from elsewhere), and that nothing was cut off behind
@@ -11,10 +15,10 @@
 
 use std::collections::BTreeMap;
 
-use vault_domain::Millis;
+use vault_domain::{Action, Decision, Millis};
 
 use crate::{
-    entry::Entry,
+    entry::{Entry, SealedPart},
     error::LedgerError,
     tree::{HASH_BYTES, Peaks, TILE_HASHES, TileId, TreeHash, TreeHead, TreeSize, hashes, leaf_hash, root_over},
 };
@@ -61,6 +65,8 @@ pub struct LogPosition {
     pub hashes: Vec<TreeHash>,
     /// The log time of the newest of them.
     pub log_time: Millis,
+    /// The minimum index that the newest pruning among them left; zero for none.
+    pub pruned_to: u64,
 }
 
 /// The first thing wrong with a log.
@@ -144,6 +150,11 @@ pub struct LogCheck {
     peaks: Peaks,
     log_time: Millis,
     position: LogPosition,
+    /// The log's name, a region's or `node`, and the first entry of which there is more than a hash.
+    name: String,
+    minimum: u64,
+    /// As in [`LogPosition`], of all entries that were read.
+    pruned_to: u64,
     /// The size of the newest head that was met.
     vouched: u64,
     /// Of each level the tile that is compared with at present: its number and its bytes, none where none is stored.
@@ -158,8 +169,31 @@ impl LogCheck {
     #[must_use]
     pub fn new(size: TreeSize, from: LogPosition) -> Self {
         let peaks = Peaks { count: from.entries, hashes: from.hashes.clone() };
-        let (log_time, vouched) = (from.log_time, from.entries);
-        Self { size: size.0, known: BTreeMap::new(), peaks, log_time, position: from, vouched, tiles: Vec::new() }
+        let (log_time, vouched, pruned_to) = (from.log_time, from.entries, from.pruned_to);
+        Self {
+            size: size.0,
+            known: BTreeMap::new(),
+            peaks,
+            log_time,
+            position: from,
+            name: String::new(),
+            minimum: 0,
+            pruned_to,
+            vouched,
+            tiles: Vec::new(),
+        }
+    }
+
+    /// Says what the log is called, a region's name or `node`, and below which index, a multiple of 256, its entries
+    /// need not be there.
+    pub fn pruned(&mut self, name: &str, minimum: u64) {
+        (self.name, self.minimum) = (name.to_owned(), minimum);
+    }
+
+    /// The minimum index that the newest pruning of this log left, of those whose entries were read; zero for none.
+    #[must_use]
+    pub fn pruned_to(&self) -> u64 {
+        self.pruned_to
     }
 
     /// Adds a head that the log has to meet, of as many entries as were checked already or more.
@@ -230,6 +264,9 @@ impl LogCheck {
         let width = narrow(width);
         let number = first >> TILE_BITS;
         let bundle = source.bundle(number, width).map_err(Stopped::Source)?;
+        if first + u64::from(width) <= self.minimum && bundle.as_deref().is_none_or(<[u8]>::is_empty) {
+            return self.step_over(source, first + u64::from(width)).map(|()| true);
+        }
         let before = self.peaks.clone();
         let mut rest = bundle.as_deref().unwrap_or_default();
         for index in first..first + u64::from(width) {
@@ -246,17 +283,43 @@ impl LogCheck {
             }
             self.log_time = decoded.log_time;
             self.push(source, leaf)?;
+            self.note_pruning(&decoded);
             each(index, &decoded);
         }
         if !rest.is_empty() {
             let last = first + u64::from(width) - 1;
             return Err(Stopped::Fault(Fault { first: last, last, problem: Problem::BundleTooLong }));
         }
+        self.keep_position();
+        Ok(true)
+    }
+
+    /// Goes over a bundle of pruned entries by their hashes.
+    fn step_over<S: LogSource>(&mut self, source: &S, end: u64) -> Result<(), Stopped<S::Error>> {
+        for index in self.peaks.count..end {
+            let missing = || Stopped::Fault(Fault { first: index, last: index, problem: Problem::EntryMissing });
+            let leaf = self.stored_hash(source, 0, index)?.ok_or_else(missing)?;
+            self.push(source, leaf)?;
+        }
+        self.keep_position();
+        Ok(())
+    }
+
+    /// Keeps where the check stands, if that is the beginning of a bundle.
+    fn keep_position(&mut self) {
         if self.peaks.count.is_multiple_of(TILE_HASHES.into()) {
             let (entries, hashes) = (self.peaks.count, self.peaks.hashes.clone());
-            self.position = LogPosition { entries, hashes, log_time: self.log_time };
+            let (log_time, pruned_to) = (self.log_time, self.pruned_to);
+            self.position = LogPosition { entries, hashes, log_time, pruned_to };
         }
-        Ok(true)
+    }
+
+    fn note_pruning(&mut self, entry: &Entry) {
+        let SealedPart::Clear(people) = &entry.people else { return };
+        let is_done = (entry.head.action, entry.head.decision) == (Action::PruneAccessLog, Decision::Allowed);
+        if let Some(pruning) = people.pruning().filter(|pruning| is_done && pruning.is_of(&self.name)) {
+            self.pruned_to = self.pruned_to.max(pruning.until);
+        }
     }
 
     /// Appends a leaf; compares the nodes that it completes with their tiles, and the root with the heads of that size.

@@ -6,6 +6,7 @@
 //! | `tile/<level>/<number>[.p/<width>]` | hashes, 32 bytes each: 256, or `width` of them at the right edge |
 //! | `tile/entries/<number>[.p/<width>]` | the entries under a tile of level 0, each behind its length in two bytes |
 //! | `vkey` | the verifier key of the log, a line (not part of tlog-tiles) |
+//! | `minimum_index` | of a pruned log: the first entry that is there, in decimal, a line (not part of tlog-tiles) |
 //!
 //! Every file but `checkpoint` is written once and never changes; memory holds one bundle of entries (at most 16 MiB,
 //! usually 100 KiB) and the right edge of the tree. Where files go is the caller's business.
@@ -13,13 +14,15 @@
 use crate::{
     error::LedgerError,
     note::VerifierKey,
-    tree::{Frontier, FullTile, TILE_HASHES, TileId, TileSource, bundle_path, leaf_hash},
+    tree::{Frontier, FullTile, TILE_HASHES, TileId, TileSource, TreeHash, bundle_path, leaf_hash},
 };
 
 /// The file with the signed checkpoint.
 pub const CHECKPOINT_FILE: &str = "checkpoint";
 /// The file with the verifier key.
 pub const VERIFIER_KEY_FILE: &str = "vkey";
+/// The file with the minimum index of a pruned log: the bundles of entries below it are not there.
+pub const MINIMUM_INDEX_FILE: &str = "minimum_index";
 
 /// Makes the files of a log, entry by entry.
 #[derive(Debug, Default)]
@@ -27,6 +30,8 @@ pub struct LogFiles {
     frontier: Frontier,
     bundle: Vec<u8>,
     full: Vec<FullTile>,
+    /// Entries at the beginning of which there is the hash alone.
+    minimum: u64,
 }
 
 impl LogFiles {
@@ -52,9 +57,22 @@ impl LogFiles {
         mut put: impl FnMut(&str, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         put_bundle_entry(&mut self.bundle, entry)?;
-        self.frontier.append(leaf_hash(entry), &mut self.full);
+        self.append(leaf_hash(entry), &mut put)
+    }
+
+    /// Appends an entry that was pruned. Before all others, and a multiple of 256 of them.
+    ///
+    /// # Errors
+    /// When `put` fails.
+    pub fn pruned<E>(&mut self, leaf: TreeHash, mut put: impl FnMut(&str, &[u8]) -> Result<(), E>) -> Result<(), E> {
+        self.minimum = self.minimum.saturating_add(1);
+        self.append(leaf, &mut put)
+    }
+
+    fn append<E>(&mut self, leaf: TreeHash, put: &mut impl FnMut(&str, &[u8]) -> Result<(), E>) -> Result<(), E> {
+        self.frontier.append(leaf, &mut self.full);
         for FullTile { level, index, bytes } in self.full.drain(..) {
-            if level == 0 {
+            if level == 0 && !self.bundle.is_empty() {
                 put(&bundle_path(index, TILE_HASHES), &self.bundle)?;
                 self.bundle.clear();
             }
@@ -89,9 +107,21 @@ impl LogFiles {
             }
             rest = index;
         }
+        if self.minimum > 0 {
+            put(MINIMUM_INDEX_FILE, format!("{}\n", self.minimum).as_bytes())?;
+        }
         put(VERIFIER_KEY_FILE, format!("{key}\n").as_bytes())?;
         put(CHECKPOINT_FILE, checkpoint.as_bytes())
     }
+}
+
+/// The minimum index that its file states: a multiple of 256, at most `size`.
+#[must_use]
+pub fn parse_minimum_index(file: &[u8], size: u64) -> Option<u64> {
+    let text = str::from_utf8(file).ok()?.strip_suffix('\n')?;
+    let minimum: u64 = text.parse().ok()?;
+    let fits = minimum.to_string() == text && minimum.is_multiple_of(TILE_HASHES.into()) && minimum <= size;
+    fits.then_some(minimum)
 }
 
 /// Appends an entry to a bundle: its length in two bytes, then its bytes.

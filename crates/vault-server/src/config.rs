@@ -24,7 +24,7 @@ use thiserror::Error;
 use vault_catalog::Catalog;
 use vault_domain::{Action, Entropy, Millis, Region, VaultId};
 use vault_engine::{
-    EngineConfig, Memory, PolicyFile, PolicySet, PolicySource, ReplayRules, RootKey, RuleTexts, RulesFrom,
+    EngineConfig, Memory, PolicyFile, PolicySet, PolicySource, ReplayRules, Retention, RootKey, RuleTexts, RulesFrom,
 };
 use vault_identity::Issuers;
 
@@ -180,6 +180,7 @@ pub struct Config {
     ballast_bytes: u64,
     free_bytes_min: u64,
     replay: ReplayRules,
+    retention: Retention,
     witnesses: Option<WitnessesConfig>,
     syslog: Option<SyslogConfig>,
     log_level: String,
@@ -361,6 +362,8 @@ impl Config {
                 return Err(ConfigError::Key { key: "regions", problem });
             }
         }
+        let kept = self.retention.check(policies.catalog(), self.regions.iter());
+        kept.map_err(|fault| ConfigError::Key { key: "retention", problem: fault.to_string() })?;
         Ok(EngineConfig {
             vault: self.vault.clone(),
             node: self.node.clone(),
@@ -370,6 +373,7 @@ impl Config {
             policies,
             rules_from: if self.rules_are_applied { RulesFrom::Applied(self.rule_texts()?) } else { RulesFrom::Files },
             replay: self.replay.clone(),
+            retention: self.retention.clone(),
             memory: Memory::new(self.cache_bytes, self.memtable_bytes),
             ballast_bytes: self.ballast_bytes,
             free_bytes_min: self.free_bytes_min,

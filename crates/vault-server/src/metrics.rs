@@ -183,7 +183,13 @@ impl Collector for RulesCollector {
         for (region, entries) in engine.index_behind() {
             behind.get_or_create(&vec![("region", region.as_str().to_owned())]).set(gauge(entries));
         }
+        let pruned = Family::<Labels, Gauge>::default();
+        for (log, index) in engine.minimum_indexes() {
+            pruned.get_or_create(&vec![("log", log.to_owned())]).set(gauge(index));
+        }
         drop(engine);
+        let help = "The first entry of a log that was not pruned; of those below it there are the hashes alone";
+        pruned.encode(encoder.encode_descriptor("log_minimum_index", help, None, pruned.metric_type())?)?;
         let help = "Entries of a region's log that its index does not cover yet; below 256 it is where it should be";
         behind.encode(encoder.encode_descriptor("log_index_behind_entries", help, None, behind.metric_type())?)?;
         let told = self.reloads.get();

@@ -18,6 +18,7 @@ mod idempotency;
 mod lifetime;
 mod one_way;
 mod proofs;
+mod prune;
 mod query;
 mod randomness;
 mod reflection;

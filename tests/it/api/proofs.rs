@@ -16,7 +16,7 @@ use vault_tests::{
 
 use crate::vault;
 
-async fn inclusion(
+pub(super) async fn inclusion(
     caller: &Caller,
     region: &str,
     index: u64,
@@ -27,7 +27,7 @@ async fn inclusion(
     proved.map(tonic::Response::into_inner).map_err(|status| Refusal::of_call(&status))
 }
 
-async fn consistency(
+pub(super) async fn consistency(
     caller: &Caller,
     region: &str,
     old_size: u64,
@@ -38,18 +38,18 @@ async fn consistency(
     proved.map(tonic::Response::into_inner).map_err(|status| Refusal::of_call(&status))
 }
 
-async fn entry(caller: &Caller, index: u64) -> Result<v1::GetEntryResponse, Refusal> {
+pub(super) async fn entry(caller: &Caller, index: u64) -> Result<v1::GetEntryResponse, Refusal> {
     let request =
         v1::GetEntryRequest { region: "eu".to_owned(), purpose: "audit".to_owned(), index, ..Default::default() };
     let found = caller.audit().get_entry(request).await;
     found.map(tonic::Response::into_inner).map_err(|status| Refusal::of_call(&status))
 }
 
-fn hash(bytes: &[u8]) -> TreeHash {
+pub(super) fn hash(bytes: &[u8]) -> TreeHash {
     TreeHash(bytes.try_into().unwrap())
 }
 
-fn hashes(hashes: &[Vec<u8>]) -> Vec<TreeHash> {
+pub(super) fn hashes(hashes: &[Vec<u8>]) -> Vec<TreeHash> {
     hashes.iter().map(|bytes| hash(bytes)).collect()
 }
 

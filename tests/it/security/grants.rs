@@ -29,7 +29,7 @@ struct Row {
     served: &'static [Role],
 }
 
-const ROWS: [Row; 19] = [
+const ROWS: [Row; 20] = [
     Row {
         method: "tokenvault.v1.TokenService/Tokenize",
         action: "tokenize",
@@ -113,6 +113,7 @@ const ROWS: [Row; 19] = [
         action: "get_policy_version",
         served: &[Role::Regional],
     },
+    Row { method: "tokenvault.v1.AdminService/PruneAccessLog", action: "prune_access_log", served: &[Role::Regional] },
 ];
 
 /// The full names of all methods in the contract.
@@ -249,6 +250,10 @@ async fn exchange(caller: &Caller, method: &str) -> Result<(), Refusal> {
         "tokenvault.v1.AdminService/ListPolicyVersions" => {
             let request = v1::ListPolicyVersionsRequest::default();
             admin(caller).list_policy_versions(request).await.map(drop).map_err(|status| caller.refusal(&status))
+        }
+        "tokenvault.v1.AdminService/PruneAccessLog" => {
+            let request = v1::PruneAccessLogRequest { region: "eu".to_owned(), dry_run: true, ..Default::default() };
+            admin(caller).prune_access_log(request).await.map(drop).map_err(|status| caller.refusal(&status))
         }
         "tokenvault.v1.AdminService/GetPolicyVersion" => {
             let request = v1::GetPolicyVersionRequest { version: 1 };

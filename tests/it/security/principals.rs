@@ -63,7 +63,7 @@ audiences = ["payments"]
 regions = ["eu"]
 grants = [
     { actions = ["get_checkpoint", "deny_access_token", "list_denied"] },
-    { actions = ["apply_policies", "list_policy_versions", "get_policy_version"] },
+    { actions = ["apply_policies", "list_policy_versions", "get_policy_version", "prune_access_log"] },
 ]
 
 # Known by an access token that calls it an approver, which grants nothing: no method is an approver's yet.
@@ -170,6 +170,7 @@ const ROWS: &[Row] = &[
     row(APPLY, "apply_policies", (Node, Node),                                        [NO, NO, NO, YES, NO]),
     row("AdminService/ListPolicyVersions", "list_policy_versions", (Node, Node),      [NO, NO, NO, YES, NO]),
     row("AdminService/GetPolicyVersion", "get_policy_version", (Node, Node),          [NO, NO, NO, YES, NO]),
+    row("AdminService/PruneAccessLog", "prune_access_log", (Node, Node),              [NO, NO, NO, YES, NO]),
 ];
 
 /// Which is asked for what is there already: so it is served and changes nothing.

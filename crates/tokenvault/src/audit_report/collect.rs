@@ -12,6 +12,7 @@ use super::{
     facts::place_of,
 };
 use crate::{
+    audit::note_pruned,
     exit::{Exit, Failure},
     items::hex,
 };
@@ -57,7 +58,7 @@ struct Scanned {
 impl Collector<'_> {
     /// Reads every entry of the range, and counts those that are asked for.
     pub(crate) async fn read(&self, region: &Region, asked: &Asked) -> Result<Collected, Failure> {
-        let first = self.bound(region, self.from).await?.unwrap_or_default();
+        let first = self.first(region).await?;
         let mut tail = self.client.tail_access_log(self.question(region), Some(first));
         let (mut rows, mut shown, mut end) = (Vec::new(), BTreeSet::new(), None);
         let end = loop {
@@ -98,7 +99,7 @@ impl Collector<'_> {
         asked: &Asked,
         tokens: &[TokenText],
     ) -> Result<Collected, Failure> {
-        let first = self.bound(region, self.from).await?.unwrap_or_default();
+        let first = self.first(region).await?;
         let mut end = self.bound(region, self.until).await?;
         let Asked::Subject(class, _) = asked else { return Err(Failure::usage("tokens are of a subject")) };
         let mut found: BTreeMap<u64, Row> = BTreeMap::new();
@@ -216,9 +217,7 @@ impl Collector<'_> {
 
     /// Has the range covered by a signed checkpoint.
     async fn sign(&self, region: &Region, scanned: Scanned) -> Result<Collected, Failure> {
-        let is_of = |key: &&VerifierKey| key.origin().as_str().split('/').nth(2) == Some(region.as_str());
-        let pinned = self.keys.iter().find(is_of);
-        let checkpoint = self.client.checkpoint(&LogName::Region(region.clone()), pinned).await?;
+        let checkpoint = self.client.checkpoint(&LogName::Region(region.clone()), self.pinned(region)).await?;
         let Scanned { first, end, shown, of_nobody, rows, bytes } = scanned;
         let head = &checkpoint.checkpoint.head;
         if head.size.0 < end {
@@ -237,6 +236,21 @@ impl Collector<'_> {
             of_nobody,
         };
         Ok(Collected { log, checkpoint, rows, bytes })
+    }
+
+    /// Where the range begins. What was pruned of it is told: the report begins behind that.
+    async fn first(&self, region: &Region) -> Result<u64, Failure> {
+        let bound = self.bound(region, self.from).await?.unwrap_or_default();
+        let checkpoint = self.client.checkpoint(&LogName::Region(region.clone()), self.pinned(region)).await?;
+        let minimum = checkpoint.minimum_index.unwrap_or_default();
+        if bound < minimum {
+            note_pruned(minimum);
+        }
+        Ok(bound.max(minimum))
+    }
+
+    fn pinned(&self, region: &Region) -> Option<&VerifierKey> {
+        self.keys.iter().find(|key| key.origin().as_str().split('/').nth(2) == Some(region.as_str()))
     }
 
     /// Behind the newest entry before a time: no entry before it that the caller is shown is of the time or later.

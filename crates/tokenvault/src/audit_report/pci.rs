@@ -83,6 +83,7 @@ pub(crate) fn clauses(classes: &[DataClass], entry: &AccessLogEntry) -> Vec<&'st
         Action::QueryAccessLog | Action::GetCheckpoint | Action::ExportAccessLog => found.push("10.2.1.3"),
         Action::ApplyPolicies => found.extend(["10.2.1.2", "10.2.1.5"]),
         Action::DenyAccessToken
+        | Action::PruneAccessLog
         | Action::ListDenied
         | Action::ListPolicyVersions
         | Action::GetPolicyVersion

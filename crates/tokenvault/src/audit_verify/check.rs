@@ -5,7 +5,7 @@ use std::time::Duration;
 use vault_engine::LogAtRest;
 use vault_ledger::{
     Checkpoint, Entry, KnownHead, LogCheck, LogPosition, LogSource, Stopped, TILE_HASHES, TreeHash, TreeHead, TreeSize,
-    VerifierKey,
+    VerifierKey, parse_minimum_index,
 };
 
 use super::files::{LogFilesSource, MemoryFiles, Tiles};
@@ -35,6 +35,10 @@ impl Outside {
 pub(crate) struct Checked {
     /// Entries in it.
     pub(crate) entries: u64,
+    /// The first of which there is more than a hash.
+    pub(crate) minimum: u64,
+    /// The minimum index by the log's own entries.
+    pub(crate) pruned_to: u64,
     /// How many of them a checkpoint covers.
     pub(crate) signed: u64,
     /// Checkpoints that it was held against.
@@ -117,6 +121,12 @@ pub(crate) fn check_entries<S: LogFilesSource>(
         let head = open(&Outside { note: note.clone(), ..own.clone() }, key)?;
         let mut run = Run::new(head.size.0, from, key, outside)?;
         run.expect(&own.whose, head, &note);
+        let minimum = match files.minimum_index()?.filter(|stated| !stated.is_empty()) {
+            None => 0,
+            Some(stated) => parse_minimum_index(&stated, head.size.0)
+                .ok_or_else(|| bad("the file minimum_index holds no multiple of 256 up to the log's size"))?,
+        };
+        run.pruned(key, minimum);
         run.all(&Tiles(files), watch, |_| Ok(Vec::new()), each)
     };
     ended(run())
@@ -149,6 +159,8 @@ pub(crate) fn check_store(
             None if size > 0 => return Err(bad("no checkpoint is stored: nobody has signed this log")),
             None => {}
         }
+        let minimum = log.minimum_index().map_err(Failure::from)?;
+        run.pruned(key, minimum);
         let newest = run.newest.as_ref().map_or(0, |(size, _)| *size);
         let stored = |checked: u64| {
             let until = (checked + u64::from(TILE_HASHES)).min(size);
@@ -156,7 +168,19 @@ pub(crate) fn check_store(
             let others = stored.iter().filter(|stored| stored.size != newest);
             others.map(|stored| open_stored(stored.size, &stored.note)).collect()
         };
-        run.all(log, watch, stored, each)
+        let checked = run.all(log, watch, stored, each)?;
+        // A vault prunes in the commit of the entry that says so.
+        if checked.pruned_to < minimum {
+            let problem = "the entries are missing, and no entry of a pruning says that they may be";
+            let (first, last) = (Some(checked.pruned_to), Some(minimum - 1));
+            return Err(Halt::Bad(Bad { first, last, problem: problem.to_owned() }));
+        }
+        if checked.pruned_to > minimum {
+            let problem = "the entries are there, though an entry of the log says that they were pruned";
+            let (first, last) = (Some(minimum), Some(checked.pruned_to - 1));
+            return Err(Halt::Bad(Bad { first, last, problem: problem.to_owned() }));
+        }
+        Ok(checked)
     };
     ended(run())
 }
@@ -176,16 +200,24 @@ struct Run {
     heads: u64,
     /// The size and the note of the newest checkpoint that the log has to meet.
     newest: Option<(u64, String)>,
+    minimum: u64,
 }
 
 impl Run {
     fn new(size: u64, from: LogPosition, key: &VerifierKey, outside: &[Outside]) -> Result<Self, Halt> {
-        let mut run = Self { check: LogCheck::new(TreeSize(size), from), size, heads: 0, newest: None };
+        let mut run = Self { check: LogCheck::new(TreeSize(size), from), size, heads: 0, newest: None, minimum: 0 };
         for given in outside {
             let head = open(given, key)?;
             run.expect(&given.whose, head, &given.note);
         }
         Ok(run)
+    }
+
+    /// Says below which index the log's entries need not be there.
+    fn pruned(&mut self, key: &VerifierKey, minimum: u64) {
+        let log = key.origin().as_str().split_once("/audit/").and_then(|(_, rest)| rest.split('/').next());
+        self.check.pruned(log.unwrap_or_default(), minimum);
+        self.minimum = minimum;
     }
 
     fn expect(&mut self, whose: &str, head: TreeHead, note: &str) {
@@ -237,7 +269,8 @@ impl Run {
             let (first, last) = (Some(signed), self.size.checked_sub(1));
             return Err(Halt::Bad(Bad { first, last, problem: problem.to_owned() }));
         }
-        Ok(Checked { entries: self.size, signed, checkpoints: self.heads, root: self.check.root() })
+        let (minimum, pruned_to) = (self.minimum, self.check.pruned_to());
+        Ok(Checked { entries: self.size, minimum, pruned_to, signed, checkpoints: self.heads, root: self.check.root() })
     }
 
     fn tell(&self, watch: Watch<'_>) -> Result<(), Failure> {

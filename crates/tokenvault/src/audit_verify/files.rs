@@ -6,12 +6,15 @@ use std::{
 };
 
 use vault_domain::limits;
-use vault_ledger::{CHECKPOINT_FILE, LogSource, TILE_BYTES, TILE_HASHES, TileId, bundle_path};
+use vault_ledger::{CHECKPOINT_FILE, LogSource, MINIMUM_INDEX_FILE, TILE_BYTES, TILE_HASHES, TileId, bundle_path};
 
 use crate::{exit::Failure, small_file};
 
 /// The longest bundle of entries, and one byte more, so that a longer one is seen to be too long.
 const BUNDLE_BYTES_MAX: u64 = (TILE_HASHES as u64) * (2 + limits::ENTRY_BYTES_MAX as u64) + 1;
+
+/// Longer than any number and its newline.
+const NUMBER_BYTES_MAX: u64 = 32;
 
 /// Gives the bytes of a log's files; at most `limit` of each.
 pub(crate) trait LogFilesSource {
@@ -22,6 +25,11 @@ pub(crate) trait LogFilesSource {
         let note = self.file(CHECKPOINT_FILE, small_file::CHECKPOINT_BYTES_MAX + 1)?;
         // What is no text is no signed note either, and is refused as one.
         Ok(note.map(|note| String::from_utf8_lossy(&note).into_owned()))
+    }
+
+    /// What a pruned log states as its minimum index; nothing of one that was not pruned.
+    fn minimum_index(&self) -> Result<Option<Vec<u8>>, Failure> {
+        self.file(MINIMUM_INDEX_FILE, NUMBER_BYTES_MAX)
     }
 }
 

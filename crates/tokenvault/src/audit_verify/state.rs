@@ -65,6 +65,7 @@ impl State {
             "checkpoint": checkpoint,
             "entries": position.entries,
             "log_time_ms": position.log_time.0,
+            "pruned_to": position.pruned_to,
             "hashes": position.hashes.iter().map(|hash| hex(&hash.0)).collect::<Vec<_>>(),
         });
         let mut fresh = path.as_os_str().to_owned();
@@ -94,7 +95,10 @@ fn parse(text: &str) -> Option<(String, State)> {
     let hashes: Vec<_> =
         field("hashes")?.as_array()?.iter().map(|hash| unhex(hash.as_str()?).map(TreeHash)).collect::<Option<_>>()?;
     let fits = entries.is_multiple_of(TILE_HASHES.into()) && hashes.len() == entries.count_ones() as usize;
-    let position = LogPosition { entries, hashes, log_time: Millis(field("log_time_ms")?.as_u64()?) };
+    // Releases that pruned nothing wrote none.
+    let pruned_to = field("pruned_to").map_or(Some(0), Value::as_u64)?;
+    let log_time = Millis(field("log_time_ms")?.as_u64()?);
+    let position = LogPosition { entries, hashes, log_time, pruned_to };
     let state = State { position, checkpoint: field("checkpoint")?.as_str()?.to_owned() };
     fits.then_some((field("verifier_key")?.as_str()?.to_owned(), state))
 }

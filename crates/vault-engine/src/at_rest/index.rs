@@ -5,7 +5,7 @@ use std::path::Path;
 use vault_journal::{IndexBuilder, index_rows, span_row, summarize};
 use vault_ledger::{Entry, SPAN_RUNS, SUMMARY_ENTRIES, Span, SpanBuilder, SpanPart, Summary};
 use vault_store::{
-    Memory, Options, ReadError, Reader, Store,
+    Direction, Memory, Options, ReadError, Reader, Store,
     table::{RunNumber, Summaries},
     wait,
 };
@@ -77,11 +77,23 @@ impl LogAtRest {
         let runs = size / u64::from(SUMMARY_ENTRIES);
         let whole_spans = runs / u64::from(SPAN_RUNS);
         let mut checked = IndexChecked::default();
+        // Of entries that were pruned there are no rows; one that is there is about entries that are not.
+        let pruned = self.minimum_index()? / u64::from(SUMMARY_ENTRIES);
+        let of_pruned = wait(reader.snapshot().scan(Summaries, ..RunNumber(pruned), Direction::Forward, usize::MAX))?;
+        of_pruned.iter().for_each(|(run, _)| bad(BadRow { run: run.0, part: None, fault: RowFault::Beyond }));
+        for number in 0..spans.min(pruned.div_ceil(SPAN_RUNS.into())) {
+            if wait(reader.snapshot().get(Summaries, &span_row(number, SpanPart::Places)))?.is_some() {
+                let run = number.saturating_mul(SPAN_RUNS.into());
+                bad(BadRow { run, part: Some(SpanPart::Places), fault: RowFault::Beyond });
+            }
+        }
         let mut span = SpanBuilder::default();
-        for run in 0..runs.min(rows.max(spans.saturating_mul(SPAN_RUNS.into()))) {
+        for run in pruned..runs.min(rows.max(spans.saturating_mul(SPAN_RUNS.into()))) {
             let mut entries: Vec<Entry> = Vec::new();
             let truth = summarize(reader, run, |entry| entries.push(entry.clone()))?;
-            entries.iter().try_for_each(|entry| span.push(entry))?;
+            if run >= pruned.next_multiple_of(SPAN_RUNS.into()) {
+                entries.iter().try_for_each(|entry| span.push(entry))?;
+            }
             let row = wait(reader.snapshot().get(Summaries, &RunNumber(run)))?;
             match row.as_deref() {
                 Some(row) if Summary::is_current(row) => {
@@ -190,16 +202,17 @@ pub fn rebuild_index(path: &Path, memory: &Memory) -> Result<u64, IndexError> {
     }
     let identity = at_rest.store.identity.clone();
     let runs = at_rest.size()? / u64::from(SUMMARY_ENTRIES);
+    let pruned = at_rest.minimum_index()? / u64::from(SUMMARY_ENTRIES);
     drop(at_rest);
     // No ballast is asked for: that which is there stays.
     let options = Options { create: false, identity, memory: memory.clone(), ballast_bytes: 0 };
     let Store { reader, summaries, .. } = Store::open(path, &options).map_err(OpenError::from)?;
-    let mut builder = IndexBuilder::new(reader, summaries, 0);
-    builder.clear()?;
-    for run in 0..runs {
+    let mut builder = IndexBuilder::new(reader, summaries, 0, pruned);
+    builder.clear(pruned)?;
+    for run in pruned..runs {
         builder.build(run)?;
     }
-    Ok(runs)
+    Ok(runs.saturating_sub(pruned))
 }
 
 /// Why an index could not be checked or built.

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use vault_domain::{Action, Millis, RecordNumber, limits};
 use vault_keys::Record;
-use vault_ledger::Entry;
+use vault_ledger::{Entry, log_time};
 use vault_store::{
     Direction, ReadError, Reader, Table,
     table::{Records, States},
@@ -40,6 +40,8 @@ pub struct RecordCheck {
     used: NumberSet,
     /// Named by an action that may have taken them away.
     changed: NumberSet,
+    /// The log time of the first entry that there is, of a log that was pruned.
+    kept_from: Option<Millis>,
     first: Option<RecordFault>,
     faults: u64,
 }
@@ -94,6 +96,8 @@ pub struct RecordsChecked {
     pub records: u64,
     /// Rows of states in the store.
     pub states: u64,
+    /// Records of before the first entry that there is, of a log that was pruned: of them only the archives tell.
+    pub untold: u64,
     /// How many things are wrong.
     pub faults: u64,
     /// The first of them.
@@ -101,6 +105,18 @@ pub struct RecordsChecked {
 }
 
 impl RecordCheck {
+    /// A check by a log whose entries begin at this minimum index.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn of(log: &LogAtRest) -> Result<Self, ReadError> {
+        let minimum = log.minimum_index()?;
+        let first = if minimum == 0 { None } else { log.rows(minimum, minimum.saturating_add(1))?.into_iter().next() };
+        // What does not decode is told by the log's own check.
+        let kept_from = first.and_then(|(_, entry)| log_time(&entry).ok());
+        Ok(Self { kept_from, ..Self::default() })
+    }
+
     /// Takes an entry into account.
     ///
     /// # Errors
@@ -139,14 +155,19 @@ impl RecordCheck {
     /// When the store can't be read.
     pub fn finish(mut self, log: &LogAtRest) -> Result<RecordsChecked, ReadError> {
         let reader = &log.store.reader;
-        let (mut records, mut states) = (0, 0);
+        let (mut records, mut states, mut untold) = (0, 0, 0);
         let mut there = NumberSet::default();
         each_number::<Records>(reader, Records, |number| {
             records += 1;
             there.insert(number);
             if !self.made.contains(number) {
+                if self.is_of_before(reader, number)? {
+                    untold += 1;
+                    return Ok(());
+                }
                 self.fault(RecordFault::Planted { number: number.get() });
             }
+            Ok(())
         })?;
         let gone: Vec<_> = self.made.without(&there, &self.changed).collect();
         for number in gone {
@@ -154,11 +175,22 @@ impl RecordCheck {
         }
         each_number::<States>(reader, States, |number| {
             states += 1;
-            if !self.used.contains(number) {
+            // What was made before the first entry may have been used before it too.
+            let is_told = self.made.contains(number) || self.kept_from.is_none();
+            if is_told && !self.used.contains(number) {
                 self.fault(RecordFault::StateUnexplained { number: number.get() });
             }
+            Ok(())
         })?;
-        Ok(RecordsChecked { records, states, faults: self.faults, first: self.first })
+        Ok(RecordsChecked { records, states, untold, faults: self.faults, first: self.first })
+    }
+
+    /// Whether a record was made before the first entry that there is, or in the minute behind it, by its own word.
+    fn is_of_before(&self, reader: &Reader, number: RecordNumber) -> Result<bool, ReadError> {
+        let Some(kept_from) = self.kept_from else { return Ok(false) };
+        let row = wait(reader.snapshot().get(Records, &number))?;
+        let created = row.as_deref().and_then(|row| Record::parse(number, row)).map(|record| record.created());
+        Ok(created.is_some_and(|created| created < kept_from.saturating_add(CREATED_SLACK)))
     }
 
     fn fault(&mut self, fault: RecordFault) {
@@ -181,12 +213,12 @@ fn made_elsewhere(number: RecordNumber, row: &[u8], index: u64, log_time: Millis
 fn each_number<T: Table<Key = RecordNumber>>(
     reader: &Reader,
     table: T,
-    mut each: impl FnMut(RecordNumber),
+    mut each: impl FnMut(RecordNumber) -> Result<(), ReadError>,
 ) -> Result<(), ReadError> {
     let mut from = RecordNumber::new(0);
     while let Some(first) = from {
         let rows = wait(reader.snapshot().scan(table, first.., Direction::Forward, usize::MAX))?;
-        rows.iter().for_each(|(number, _)| each(*number));
+        rows.iter().try_for_each(|(number, _)| each(*number))?;
         let last = rows.last_key().filter(|_| rows.more());
         from = last.and_then(|last| RecordNumber::new(last.get() + 1));
     }

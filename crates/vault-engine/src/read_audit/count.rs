@@ -27,6 +27,8 @@ pub struct AccessLogCounts {
     pub next_page_token: Option<String>,
     /// The size of the log that the answer was taken from.
     pub log_size: u64,
+    /// Entries below this index were pruned, and are not counted.
+    pub minimum_index: u64,
     /// Where the log holds the entry of this question.
     pub receipt: Receipt,
 }
@@ -53,9 +55,11 @@ impl Engine {
         query: AccessLogQuery,
         by: Option<CountBy>,
     ) -> Result<AccessLogCounts, Error> {
+        let region = query.region.clone();
         let (part, receipt) = self.ask_log(call, query, Some(by), move |search| search.count(by)).await?;
         let Part { counts, entries, entries_read, next_page_token, log_size } = part;
-        Ok(AccessLogCounts { counts, entries, entries_read, next_page_token, log_size, receipt })
+        let minimum_index = self.minimum_index(&region);
+        Ok(AccessLogCounts { counts, entries, entries_read, next_page_token, log_size, minimum_index, receipt })
     }
 }
 

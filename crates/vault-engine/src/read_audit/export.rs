@@ -81,7 +81,8 @@ impl Engine {
         let (journal, reader) = (scope.vault.journal.clone(), scope.vault.reader.clone());
         let filters = filters(&query.filter, &scope.vault.keys, &tenant);
         let begun = async || {
-            let (from, to) = bounds(&reader, range, (query.filter.from, query.filter.until), journal.size()).await?;
+            let times = (query.filter.from, query.filter.until);
+            let (from, to) = bounds(&reader, range, times, (journal.minimum_index(), journal.size())).await?;
             let search = Search::new(&scope, tenant.clone(), query, None, (self.clock.clone(), call.deadline)).await?;
             Ok::<_, Error>((search, from, to))
         };
@@ -184,7 +185,7 @@ async fn bounds(
     reader: &Reader,
     range: ExportRange,
     (from_time, until_time): (Option<Millis>, Option<Millis>),
-    size: u64,
+    (minimum, size): (u64, u64),
 ) -> Result<(u64, u64), Error> {
     let until = range.until.unwrap_or(size);
     if until > size {
@@ -193,7 +194,12 @@ async fn bounds(
     if range.from > until {
         return Err(Error::field("from_index", "is beyond the end of the log, or of what is asked for"));
     }
-    let mut bounds = (range.from, until);
+    // From zero is from the first there is: the manifest says from which.
+    let from = if range.from == 0 { minimum.min(until) } else { range.from };
+    if from < minimum {
+        return Err(Error::pruned(minimum));
+    }
+    let mut bounds = (from, until);
     if let Some(time) = from_time {
         bounds.0 = first_at(reader, time, bounds).await?;
     }

@@ -23,6 +23,8 @@ pub struct Newest {
     pub checkpoint: Arc<SignedCheckpoint>,
     /// The verifier key, as text.
     pub verifier_key: String,
+    /// Entries below this index were pruned: of them there are the hashes alone.
+    pub minimum_index: u64,
 }
 
 /// That the tree of a checkpoint holds an entry.
@@ -141,10 +143,11 @@ async fn tree(journal: &Journal, size: Option<u64>) -> Result<(u64, Option<Newes
 }
 
 /// The newest checkpoint, over all that is on disk; the last one signed if the journal takes no more.
-pub(super) async fn newest(journal: &Journal) -> Result<Newest, Error> {
+pub(crate) async fn newest(journal: &Journal) -> Result<Newest, Error> {
     let checkpoint = match journal.checkpoint().await {
         Ok(checkpoint) => checkpoint,
         Err(error) => journal.checkpoints().borrow().clone().ok_or(Error::from(error))?,
     };
-    Ok(Newest { checkpoint, verifier_key: journal.verifier_key().to_string() })
+    let (verifier_key, minimum_index) = (journal.verifier_key().to_string(), journal.minimum_index());
+    Ok(Newest { checkpoint, verifier_key, minimum_index })
 }

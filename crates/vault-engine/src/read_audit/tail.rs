@@ -79,8 +79,13 @@ impl Engine {
             if query.filter.until.is_some() {
                 return Err(Error::field("filter.until_ms", "a tail has no end: leave it out, or query or export"));
             }
+            let minimum = scope.vault.journal.minimum_index();
+            // From zero is from the first there is.
+            if from.is_some_and(|from| from > 0 && from < minimum) {
+                return Err(Error::pruned(minimum));
+            }
             let from = match query.filter.from {
-                Some(time) => Some(first_at(&scope.vault.reader, time, (from.unwrap_or(0), size)).await?),
+                Some(time) => Some(first_at(&scope.vault.reader, time, (from.unwrap_or(0).max(minimum), size)).await?),
                 None => from,
             };
             let search = Search::new(&scope, tenant, query, None, (self.clock.clone(), call.deadline)).await?;
@@ -92,6 +97,7 @@ impl Engine {
         };
         let receipt = self.record(&scope, &asked).await?;
         let next = from.unwrap_or_else(|| receipt.index.0.saturating_add(1));
+        let next = next.max(scope.vault.journal.minimum_index());
         let search = Arc::new(finder);
         let checkpoints = scope.vault.journal.checkpoints();
         let action = Action::QueryAccessLog;

@@ -16,13 +16,18 @@
 //! | text8 | reference; empty for none |
 //! | 1, 16 | 1 and the subject id, or 0 |
 //! | 1, 8 | 1 and the number of the parent record, or 0 |
-//! | 1 | version 2 alone: 1 for a difference, 2 for a caller |
+//! | 1 | version 2 alone: 1 for a difference, 2 for a caller, 3 for a pruning |
 //! | 32 | of a difference: its hash, see [`RulesDifference`] |
 //! | 2, n | of a caller: length and principal, not empty |
+//! | text8 | of a pruning: the region whose log it is of, or `node` |
+//! | 8, 8 | of a pruning: the minimum index before and after, rising multiples of 256 |
+//! | 8, 32 | of a pruning: size, at least the minimum index after, and root of the archive's tree |
 
 use std::{fmt, io::Write, net::IpAddr};
 
-use vault_domain::{KeyVersion, PrincipalId, RecordNumber, Reference, RulesDifference, SubjectId, Tenant, limits};
+use vault_domain::{
+    KeyVersion, PrincipalId, RecordNumber, Reference, Region, RulesDifference, SubjectId, Tenant, limits,
+};
 
 use super::{
     ids::{CertificateSha256, EntrySalt, Issuer, PrincipalTag, TenantTag},
@@ -31,6 +36,7 @@ use super::{
 use crate::{
     bytes::{Reader, put_bytes16, put_text8},
     error::LedgerError,
+    tree::{TILE_HASHES, TreeHash, TreeHead, TreeSize},
 };
 
 /// The longest people body: every field at its limit.
@@ -55,6 +61,9 @@ const BODY_VERSION: u8 = 1;
 const ABOUT_VERSION: u8 = 2;
 const DIFFERENCE: u8 = 1;
 const CALLER: u8 = 2;
+const PRUNING: u8 = 3;
+/// What the log of a node is called; no region can be called so.
+const NODE: &str = "node";
 
 /// What an entry is about, beside data.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,6 +72,35 @@ pub enum Matter {
     Difference(RulesDifference),
     /// The caller that a question was about, if it was not who asked.
     Caller(PrincipalId),
+    /// Entries that were taken from a log: of entries of the action `prune_access_log`.
+    Pruning(Pruning),
+}
+
+/// Which entries were taken from a log, and where they are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pruning {
+    /// The region whose log it was; `None` for the node's.
+    pub log: Option<Region>,
+    /// The minimum index before: the first entry that was taken.
+    pub from: u64,
+    /// The minimum index from then on: the first entry that stayed.
+    pub until: u64,
+    /// The tree of the archive that holds what was taken.
+    pub archive: TreeHead,
+}
+
+impl Pruning {
+    /// Whether it is of the log with this name: a region's, or `node`.
+    #[must_use]
+    pub fn is_of(&self, name: &str) -> bool {
+        self.log_name() == name
+    }
+
+    /// The name of the log: a region's, or `node`.
+    #[must_use]
+    pub fn log_name(&self) -> &str {
+        self.log.as_ref().map_or(NODE, Region::as_str)
+    }
 }
 
 /// Who asked, for whom, from where.
@@ -94,7 +132,16 @@ impl People {
     pub fn difference(&self) -> Option<RulesDifference> {
         match self.about {
             Some(Matter::Difference(difference)) => Some(difference),
-            Some(Matter::Caller(_)) | None => None,
+            Some(Matter::Caller(_) | Matter::Pruning(_)) | None => None,
+        }
+    }
+
+    /// The pruning that the entry is about, if it is about one.
+    #[must_use]
+    pub fn pruning(&self) -> Option<&Pruning> {
+        match &self.about {
+            Some(Matter::Pruning(pruning)) => Some(pruning),
+            Some(Matter::Caller(_) | Matter::Difference(_)) | None => None,
         }
     }
 
@@ -124,6 +171,13 @@ impl People {
             Some(Matter::Caller(caller)) => {
                 out.push(CALLER);
                 put_bytes16(&mut out, caller.as_str().as_bytes(), "caller")?;
+            }
+            Some(Matter::Pruning(pruning)) => {
+                let Pruning { from, until, archive, .. } = pruning;
+                out.push(PRUNING);
+                put_text8(&mut out, pruning.log_name(), "pruned log")?;
+                out.extend([*from, *until, archive.size.0].iter().flat_map(|number| number.to_be_bytes()));
+                out.extend(archive.root.0);
             }
         }
         Ok(out)
@@ -195,8 +249,22 @@ fn read_about(from: &mut Reader<'_>) -> Result<Matter, LedgerError> {
             let caller = read_name(from.text16("caller")?, PrincipalId::parse, "caller")?;
             caller.map(Matter::Caller).ok_or(LedgerError::FieldInvalid { field: "caller" })
         }
+        PRUNING => read_pruning(from).map(Matter::Pruning),
         _ => Err(LedgerError::FieldInvalid { field: "about" }),
     }
+}
+
+fn read_pruning(reader: &mut Reader<'_>) -> Result<Pruning, LedgerError> {
+    let invalid = |field| LedgerError::FieldInvalid { field };
+    let log = match reader.text8("pruned log")? {
+        NODE => None,
+        name => Some(Region::parse(name).map_err(|_| invalid("pruned log"))?),
+    };
+    let (from, until, size) = (reader.u64()?, reader.u64()?, reader.u64()?);
+    let archive = TreeHead { size: TreeSize(size), root: TreeHash(reader.array()?) };
+    let is_bound = |index: u64| index.is_multiple_of(TILE_HASHES.into());
+    let fits = is_bound(from) && is_bound(until) && from < until && until <= size;
+    if fits { Ok(Pruning { log, from, until, archive }) } else { Err(invalid("pruned entries")) }
 }
 
 /// The people part of an entry, in one of its three forms.

@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     Bytes(RangeInclusive<u64>),
     /// A number of seconds.
     Seconds(RangeInclusive<u64>),
+    /// A number of days.
+    Days(RangeInclusive<u64>),
     /// Some of a few words, each once.
     Words(&'static [&'static str]),
     /// A secret itself, in the environment alone.
@@ -92,6 +94,8 @@ pub enum SettingValue {
     Bytes(u64),
     /// A number of seconds.
     Seconds(u64),
+    /// A number of days.
+    Days(u64),
     /// A secret, which is not shown.
     Hidden(HiddenText),
 }
@@ -126,6 +130,8 @@ pub(crate) enum Written {
 
 /// What memory can be: the engine ends the process over less or more.
 const MEMORY: RangeInclusive<u64> = 1 << 20..=1 << 40;
+/// How long entries can be kept: a day to a century.
+const DAYS: RangeInclusive<u64> = 1..=36_525;
 /// What can be kept free or in reserve on a disk.
 const ROOM: RangeInclusive<u64> = 0..=1 << 50;
 /// The longest path, in bytes: Linux's PATH_MAX.
@@ -135,7 +141,7 @@ pub(crate) const PATH_BYTES_MAX: usize = 4096;
 const SECRET_CHARS_MIN: usize = 32;
 
 /// All keys, in the order of the documentation.
-pub(crate) static KEYS: [Key; 43] = [
+pub(crate) static KEYS: [Key; 46] = [
     Key {
         path: "mode",
         meaning: "What this vault is for. It has to be written out that it is for development.",
@@ -369,6 +375,7 @@ pub(crate) static KEYS: [Key; 43] = [
             "plan_policies",
             "list_policy_versions",
             "get_policy_version",
+            "prune_access_log",
         ]),
         absent: Absent::Words(&[
             "detokenize",
@@ -378,6 +385,7 @@ pub(crate) static KEYS: [Key; 43] = [
             "plan_policies",
             "list_policy_versions",
             "get_policy_version",
+            "prune_access_log",
         ]),
     },
     Key {
@@ -385,6 +393,26 @@ pub(crate) static KEYS: [Key; 43] = [
         meaning: "How far the timestamp of a call may be from the vault's time. Nonces are kept for twice as long.",
         kind: Kind::Seconds(limits::REPLAY_WINDOW_MIN.as_secs()..=limits::REPLAY_WINDOW_MAX.as_secs()),
         absent: Absent::Number(limits::REPLAY_WINDOW_DEFAULT.as_secs()),
+    },
+    Key {
+        path: "retention.days",
+        meaning: "How long entries of the access logs are kept online. With data classes of card numbers, not less \
+                  than twelve months.",
+        kind: Kind::Days(DAYS),
+        absent: Absent::Number(366),
+    },
+    Key {
+        path: "retention.log_days",
+        meaning: "The same of single logs, as \"eu=800\" or \"node=400\".",
+        kind: Kind::Names("^[a-z][a-z0-9]{0,15}=[0-9]{1,5}$", |text| log_days(text).is_some()),
+        absent: Absent::None,
+    },
+    Key {
+        path: "retention.archive_directory",
+        meaning: "The folder, best on another disk, that entries are archived in before they are pruned. Nothing is \
+                  pruned without it.",
+        kind: Kind::Path,
+        absent: Absent::Unset,
     },
     Key {
         path: "witnesses.policy",
@@ -439,6 +467,13 @@ pub(crate) static KEYS: [Key; 43] = [
     },
 ];
 
+/// A log's name and its days, of `<log>=<days>`.
+pub(crate) fn log_days(text: &str) -> Option<(&str, u32)> {
+    let (log, days) = text.split_once('=')?;
+    let days = days.parse().ok().filter(|days| DAYS.contains(&u64::from(*days)))?;
+    (log == "node" || Region::parse(log).is_ok()).then_some((log, days))
+}
+
 impl Key {
     /// The variable of the environment that overrides it.
     pub(crate) fn variable(&self) -> String {
@@ -479,6 +514,7 @@ impl Key {
             (Kind::Seconds(range), Written::Number(seconds)) => {
                 range.contains(seconds).then_some(SettingValue::Seconds(*seconds))
             }
+            (Kind::Days(range), Written::Number(days)) => range.contains(days).then_some(SettingValue::Days(*days)),
             (Kind::Words(words), Written::List(list)) => {
                 let once = list.iter().enumerate().all(|(at, word)| !list.iter().take(at).any(|other| other == word));
                 let known = list.iter().all(|word| words.contains(&word.as_str()));
@@ -492,7 +528,7 @@ impl Key {
     /// Reads a variable's text as the key takes it: lists are separated by commas.
     pub(crate) fn of_variable(&self, text: &str) -> Written {
         match self.kind {
-            Kind::Bytes(_) | Kind::Seconds(_) => {
+            Kind::Bytes(_) | Kind::Seconds(_) | Kind::Days(_) => {
                 text.parse().map_or_else(|_| Written::Text(text.to_owned()), Written::Number)
             }
             Kind::Paths | Kind::Regions | Kind::Words(_) | Kind::Names(..) => {
@@ -534,6 +570,7 @@ impl Key {
             Kind::Names(pattern, _) => format!("must be a list of names, each of which matches {pattern}"),
             Kind::Bytes(range) => format!("must be {} to {}, in bytes", size(*range.start()), size(*range.end())),
             Kind::Seconds(range) => format!("must be {} to {}, in seconds", range.start(), range.end()),
+            Kind::Days(range) => format!("must be {} to {}, in days", range.start(), range.end()),
             Kind::Words(words) => {
                 let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
                 format!("must be a list of any of {}, each once", words.join(", "))
@@ -546,6 +583,7 @@ impl Key {
         match self.kind {
             Kind::Bytes(_) => Some("bytes"),
             Kind::Seconds(_) => Some("seconds"),
+            Kind::Days(_) => Some("days"),
             _ => None,
         }
     }
@@ -574,7 +612,7 @@ impl fmt::Display for SettingValue {
                 let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
                 f.write_str(&paths.join(", "))
             }
-            Self::Bytes(number) | Self::Seconds(number) => write!(f, "{number}"),
+            Self::Bytes(number) | Self::Seconds(number) | Self::Days(number) => write!(f, "{number}"),
             Self::Hidden(_) => f.write_str("(set, not shown)"),
         }
     }

@@ -14,11 +14,11 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 use vault_domain::{Action, Region, VaultId};
-use vault_engine::ReplayRules;
+use vault_engine::{ReplayRules, Retention};
 
 use super::{
     Config, ConfigError, Environment, LogFormat, OwnIdentity, TlsConfig,
-    key::{Absent, KEYS, Key, Kind, SettingValue, Written, unix_socket},
+    key::{Absent, KEYS, Key, Kind, SettingValue, Written, log_days as log_days_of, unix_socket},
     root_key::{PassphraseOrigin, RootKeyProvider},
 };
 use crate::{
@@ -232,6 +232,7 @@ impl Reading {
             ballast_bytes: self.bytes("store.ballast_bytes")?,
             free_bytes_min: self.bytes("store.free_bytes_min")?,
             replay: self.replay()?,
+            retention: self.retention()?,
             witnesses: self.witnesses()?,
             syslog: self.syslog()?,
             log_level: self.text("log.level")?.to_owned(),
@@ -264,6 +265,21 @@ impl Reading {
         let Some(SettingValue::Seconds(seconds)) = self.value(window) else { return Err(refuse(window, "is missing")) };
         let required_for = names.iter().filter_map(|name| Action::parse(name)).collect();
         Ok(ReplayRules { required_for, window: Duration::from_secs(*seconds) })
+    }
+
+    /// How long entries are kept.
+    fn retention(&self) -> Result<Retention, ConfigError> {
+        let (own, all) = ("retention.log_days", "retention.days");
+        let Some(SettingValue::Days(days)) = self.value(all) else { return Err(refuse(all, "is missing")) };
+        let days = u32::try_from(*days).map_err(|_| refuse(all, "is too long"))?;
+        let mut log_days = BTreeMap::new();
+        for text in self.names(own)? {
+            let (log, days) = log_days_of(&text).ok_or_else(|| refuse(own, "must be <log>=<days>"))?;
+            if log_days.insert(log.to_owned(), days).is_some() {
+                return Err(refuse(own, "names a log twice"));
+            }
+        }
+        Ok(Retention { days, log_days, archive_directory: self.path("retention.archive_directory").ok() })
     }
 
     /// Which witnesses are asked, if any.
@@ -399,6 +415,7 @@ fn of_nobody(key: &Key, before: &[Setting]) -> Option<SettingValue> {
             Some(SettingValue::Text(if is_dev { dev } else { others }.to_owned()))
         }
         Absent::Number(seconds) if matches!(key.kind, Kind::Seconds(_)) => Some(SettingValue::Seconds(seconds)),
+        Absent::Number(days) if matches!(key.kind, Kind::Days(_)) => Some(SettingValue::Days(days)),
         Absent::Number(bytes) => Some(SettingValue::Bytes(bytes)),
         Absent::Words(words) => Some(SettingValue::Names(words.iter().map(|word| (*word).to_owned()).collect())),
         Absent::None if matches!(key.kind, Kind::Names(..)) => Some(SettingValue::Names(Vec::new())),

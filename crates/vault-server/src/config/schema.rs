@@ -52,7 +52,7 @@ fn schema_of(key: &Key) -> Value {
         Kind::Hidden => json!(false),
         Kind::Words(words) => json!({"type": "array", "items": {"type": "string", "enum": words}, "uniqueItems": true}),
         Kind::Names(pattern, _) => json!({"type": "array", "items": {"type": "string", "pattern": pattern}}),
-        Kind::Bytes(range) | Kind::Seconds(range) => {
+        Kind::Bytes(range) | Kind::Seconds(range) | Kind::Days(range) => {
             json!({"type": "integer", "minimum": range.start(), "maximum": range.end()})
         }
     };

@@ -99,6 +99,7 @@ pub(crate) fn page(answer: AccessLogPage, origin: &str) -> v1::QueryAccessLogRes
         next_page_token: answer.next_page_token.unwrap_or_default(),
         log_size: answer.log_size,
         receipt: Some(receipt(&answer.receipt, origin)),
+        minimum_index: answer.minimum_index,
     }
 }
 
@@ -116,6 +117,7 @@ pub(crate) fn counts(answer: AccessLogCounts, origin: &str) -> v1::CountAccessLo
         log_size: answer.log_size,
         receipt: Some(receipt(&answer.receipt, origin)),
         entries_read: answer.entries_read,
+        minimum_index: answer.minimum_index,
     }
 }
 
@@ -141,6 +143,7 @@ pub(crate) fn single(answer: EntryAnswer, origin: &str) -> v1::GetEntryResponse 
         entry_bytes: bytes.unwrap_or_default(),
         leaf_hash: answer.leaf.0.to_vec(),
         receipt: Some(receipt(&answer.receipt, origin)),
+        minimum_index: answer.minimum_index,
     }
 }
 
@@ -190,7 +193,7 @@ pub(crate) fn entry(found: FoundEntry, origin: &str, log_id: &TreeHash) -> v1::A
     let People { tenant, principal, issuer, certificate, source, reference, about, .. } = people.unwrap_or_default();
     let explained = match about {
         Some(Matter::Caller(caller)) => Some(caller),
-        Some(Matter::Difference(_)) | None => None,
+        Some(Matter::Difference(_) | Matter::Pruning(_)) | None => None,
     };
     v1::AccessLogEntry {
         receipt: Some(place(origin, log_id, index, &leaf)),

@@ -68,6 +68,7 @@ fn activity(action: &str) -> (u64, u64) {
         "delete" => (DATASTORE_ACTIVITY, 7),
         "deny_access_token" => (API_ACTIVITY, 1),
         "apply_policies" => (API_ACTIVITY, 3),
+        "prune_access_log" => (API_ACTIVITY, 4),
         "query_access_log"
         | "export_access_log"
         | "get_checkpoint"

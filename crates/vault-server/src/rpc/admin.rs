@@ -3,15 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use tonic::{Request, Response, Status};
-use vault_domain::{Action, Millis, Reason, Reference};
-use vault_engine::{AccessTokenName, Call, Denial, Engine, Error};
+use vault_domain::{Action, Millis, Reason, Reference, Region};
+use vault_engine::{AccessTokenName, Call, Denial, Engine, Error, PruneRequest};
 use vault_proto::v1::{
     ApplyPoliciesRequest, ApplyPoliciesResponse, DeniedAccessToken, DenyAccessTokensRequest, DenyAccessTokensResponse,
     GetPolicyVersionRequest, GetPolicyVersionResponse, ListDeniedAccessTokensRequest, ListDeniedAccessTokensResponse,
-    ListPolicyVersionsRequest, ListPolicyVersionsResponse, admin_service_server::AdminService,
+    ListPolicyVersionsRequest, ListPolicyVersionsResponse, PruneAccessLogRequest, PruneAccessLogResponse,
+    admin_service_server::AdminService,
 };
 
-use super::{call, policies, stream::Streams, within_deadline};
+use super::{audit::NODE, call, policies, stream::Streams, within_deadline};
 use crate::{access_token::AccessTokens, status::status};
 
 /// Tokens in one request to deny.
@@ -113,6 +114,36 @@ impl AdminService for AdminRpc {
         let (version, texts) = within_deadline(&self.engine, &call, getting).await?;
         Ok(Response::new(policies::whole(&version, texts)))
     }
+
+    async fn prune_access_log(
+        &self,
+        request: Request<PruneAccessLogRequest>,
+    ) -> Result<Response<PruneAccessLogResponse>, Status> {
+        let call = call(&request)?;
+        let request = match pruning(request.into_inner()) {
+            Ok(request) => request,
+            Err(error) => return Err(self.refuse(&call, Action::PruneAccessLog, error).await),
+        };
+        // Not cut off with the call: what was archived is to be pruned, and said to be.
+        let (engine, own) = (self.engine.clone(), call.clone());
+        let pruning = self.streams.carry_through(async move { engine.prune_access_log(&own, request).await });
+        let pruned = within_deadline(&self.engine, &call, pruning).await?;
+        Ok(Response::new(PruneAccessLogResponse {
+            minimum_index_before: pruned.before,
+            minimum_index: pruned.minimum_index,
+            log_size: pruned.log_size,
+            kept_from_ms: pruned.kept_from.0,
+            archive: pruned.archive.map(|path| path.display().to_string()).unwrap_or_default(),
+        }))
+    }
+}
+
+/// What is to be pruned, and why.
+fn pruning(message: PruneAccessLogRequest) -> Result<PruneRequest, Error> {
+    let PruneAccessLogRequest { region, dry_run, reference } = message;
+    let region = if region == NODE { None } else { Some(Region::parse(&region)?) };
+    let reference = if reference.is_empty() { None } else { Some(Reference::parse(&reference)?) };
+    Ok(PruneRequest { region, reference, dry_run })
 }
 
 impl AdminRpc {

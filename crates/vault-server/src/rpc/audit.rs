@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The name by which the node's own log is asked for; no region can be called so.
-const NODE: &str = "node";
+pub(super) const NODE: &str = "node";
 
 /// AuditService on an engine.
 pub(crate) struct AuditRpc {
@@ -124,9 +124,10 @@ impl AuditService for AuditRpc {
         let log = self.log(&call, &request.into_inner().region).await?;
         let newest = within_deadline(&self.engine, &call, self.engine.checkpoint(&call, log.as_ref())).await?;
         let (checkpoint, verifier_key) = (newest.checkpoint.note.clone(), newest.verifier_key);
+        let minimum_index = newest.minimum_index;
         let witnessed = self.outside.witnessed(log.as_ref().map_or(NODE, Region::as_str));
         let witnessed_checkpoint = witnessed.map(|note| note.to_string()).unwrap_or_default();
-        Ok(Response::new(GetCheckpointResponse { checkpoint, verifier_key, witnessed_checkpoint }))
+        Ok(Response::new(GetCheckpointResponse { checkpoint, verifier_key, witnessed_checkpoint, minimum_index }))
     }
 
     async fn get_inclusion_proof(

@@ -137,3 +137,27 @@ class GetPolicyVersionResponse(_message.Message):
     version: PolicyVersion
     rules: PolicyRules
     def __init__(self, version: _Optional[_Union[PolicyVersion, _Mapping[str, object]]] = ..., rules: _Optional[_Union[PolicyRules, _Mapping[str, object]]] = ...) -> None: ...
+
+class PruneAccessLogRequest(_message.Message):
+    __slots__ = ("region", "dry_run", "reference")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    region: str
+    dry_run: bool
+    reference: str
+    def __init__(self, region: _Optional[str] = ..., dry_run: _Optional[bool] = ..., reference: _Optional[str] = ...) -> None: ...
+
+class PruneAccessLogResponse(_message.Message):
+    __slots__ = ("minimum_index_before", "minimum_index", "log_size", "kept_from_ms", "archive")
+    MINIMUM_INDEX_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_INDEX_FIELD_NUMBER: _ClassVar[int]
+    LOG_SIZE_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FROM_MS_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    minimum_index_before: int
+    minimum_index: int
+    log_size: int
+    kept_from_ms: int
+    archive: str
+    def __init__(self, minimum_index_before: _Optional[int] = ..., minimum_index: _Optional[int] = ..., log_size: _Optional[int] = ..., kept_from_ms: _Optional[int] = ..., archive: _Optional[str] = ...) -> None: ...

@@ -67,16 +67,18 @@ class QueryAccessLogRequest(_message.Message):
     def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., filter: _Optional[_Union[AccessLogFilter, _Mapping[str, object]]] = ..., oldest_first: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class QueryAccessLogResponse(_message.Message):
-    __slots__ = ("entries", "next_page_token", "log_size", "receipt")
+    __slots__ = ("entries", "next_page_token", "log_size", "receipt", "minimum_index")
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     LOG_SIZE_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_INDEX_FIELD_NUMBER: _ClassVar[int]
     entries: _containers.RepeatedCompositeFieldContainer[AccessLogEntry]
     next_page_token: str
     log_size: int
     receipt: Receipt
-    def __init__(self, entries: _Optional[_Iterable[_Union[AccessLogEntry, _Mapping[str, object]]]] = ..., next_page_token: _Optional[str] = ..., log_size: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ...) -> None: ...
+    minimum_index: int
+    def __init__(self, entries: _Optional[_Iterable[_Union[AccessLogEntry, _Mapping[str, object]]]] = ..., next_page_token: _Optional[str] = ..., log_size: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ..., minimum_index: _Optional[int] = ...) -> None: ...
 
 class CountAccessLogRequest(_message.Message):
     __slots__ = ("region", "purpose", "reference", "filter", "group_by", "page_token")
@@ -95,20 +97,22 @@ class CountAccessLogRequest(_message.Message):
     def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., filter: _Optional[_Union[AccessLogFilter, _Mapping[str, object]]] = ..., group_by: _Optional[str] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class CountAccessLogResponse(_message.Message):
-    __slots__ = ("counts", "entries", "next_page_token", "log_size", "receipt", "entries_read")
+    __slots__ = ("counts", "entries", "next_page_token", "log_size", "receipt", "entries_read", "minimum_index")
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     LOG_SIZE_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_READ_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_INDEX_FIELD_NUMBER: _ClassVar[int]
     counts: _containers.RepeatedCompositeFieldContainer[AccessLogCount]
     entries: int
     next_page_token: str
     log_size: int
     receipt: Receipt
     entries_read: int
-    def __init__(self, counts: _Optional[_Iterable[_Union[AccessLogCount, _Mapping[str, object]]]] = ..., entries: _Optional[int] = ..., next_page_token: _Optional[str] = ..., log_size: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ..., entries_read: _Optional[int] = ...) -> None: ...
+    minimum_index: int
+    def __init__(self, counts: _Optional[_Iterable[_Union[AccessLogCount, _Mapping[str, object]]]] = ..., entries: _Optional[int] = ..., next_page_token: _Optional[str] = ..., log_size: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ..., entries_read: _Optional[int] = ..., minimum_index: _Optional[int] = ...) -> None: ...
 
 class AccessLogCount(_message.Message):
     __slots__ = ("name", "hour_ms", "entries")
@@ -187,14 +191,16 @@ class GetCheckpointRequest(_message.Message):
     def __init__(self, region: _Optional[str] = ...) -> None: ...
 
 class GetCheckpointResponse(_message.Message):
-    __slots__ = ("checkpoint", "verifier_key", "witnessed_checkpoint")
+    __slots__ = ("checkpoint", "verifier_key", "witnessed_checkpoint", "minimum_index")
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     VERIFIER_KEY_FIELD_NUMBER: _ClassVar[int]
     WITNESSED_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_INDEX_FIELD_NUMBER: _ClassVar[int]
     checkpoint: str
     verifier_key: str
     witnessed_checkpoint: str
-    def __init__(self, checkpoint: _Optional[str] = ..., verifier_key: _Optional[str] = ..., witnessed_checkpoint: _Optional[str] = ...) -> None: ...
+    minimum_index: int
+    def __init__(self, checkpoint: _Optional[str] = ..., verifier_key: _Optional[str] = ..., witnessed_checkpoint: _Optional[str] = ..., minimum_index: _Optional[int] = ...) -> None: ...
 
 class GetEntryRequest(_message.Message):
     __slots__ = ("region", "purpose", "reference", "index")
@@ -209,16 +215,18 @@ class GetEntryRequest(_message.Message):
     def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., index: _Optional[int] = ...) -> None: ...
 
 class GetEntryResponse(_message.Message):
-    __slots__ = ("entry", "entry_bytes", "leaf_hash", "receipt")
+    __slots__ = ("entry", "entry_bytes", "leaf_hash", "receipt", "minimum_index")
     ENTRY_FIELD_NUMBER: _ClassVar[int]
     ENTRY_BYTES_FIELD_NUMBER: _ClassVar[int]
     LEAF_HASH_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_INDEX_FIELD_NUMBER: _ClassVar[int]
     entry: AccessLogEntry
     entry_bytes: bytes
     leaf_hash: bytes
     receipt: Receipt
-    def __init__(self, entry: _Optional[_Union[AccessLogEntry, _Mapping[str, object]]] = ..., entry_bytes: _Optional[bytes] = ..., leaf_hash: _Optional[bytes] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ...) -> None: ...
+    minimum_index: int
+    def __init__(self, entry: _Optional[_Union[AccessLogEntry, _Mapping[str, object]]] = ..., entry_bytes: _Optional[bytes] = ..., leaf_hash: _Optional[bytes] = ..., receipt: _Optional[_Union[Receipt, _Mapping[str, object]]] = ..., minimum_index: _Optional[int] = ...) -> None: ...
 
 class GetInclusionProofRequest(_message.Message):
     __slots__ = ("region", "index", "tree_size")

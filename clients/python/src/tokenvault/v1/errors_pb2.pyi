@@ -60,6 +60,9 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     POLICY_VERSION_UNKNOWN: _ClassVar[Reason]
     RULES_LOCK_OUT: _ClassVar[Reason]
     ENTRY_NOT_FOUND: _ClassVar[Reason]
+    ENTRY_PRUNED: _ClassVar[Reason]
+    ARCHIVE_UNSET: _ClassVar[Reason]
+    ARCHIVE_FAILED: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 FIELD_INVALID: Reason
 BATCH_EMPTY: Reason
@@ -114,3 +117,6 @@ RULES_NOT_SERVABLE: Reason
 POLICY_VERSION_UNKNOWN: Reason
 RULES_LOCK_OUT: Reason
 ENTRY_NOT_FOUND: Reason
+ENTRY_PRUNED: Reason
+ARCHIVE_UNSET: Reason
+ARCHIVE_FAILED: Reason
