@@ -19,7 +19,7 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 use vault_benches::{
     Failure,
     arguments::Arguments,
-    asking::{Auditor, Filter, repeat},
+    asking::{Auditor, repeat},
     bearing::Bearing,
     draw::Draw,
     load::{Class, Connections, Load, Shape, Stock, Verb},
@@ -32,6 +32,7 @@ use vault_benches::{
     skipping,
 };
 use vault_domain::{Clock, Millis, SystemClock};
+use vault_proto::v1::AccessLogFilter;
 
 /// As of the binary, so that what is measured is what is served.
 #[global_allocator]
@@ -175,7 +176,7 @@ impl Bench {
     fn run(&mut self, case: &Case) -> Result<Latencies, Failure> {
         let (time, least) = (self.arguments.run(RUN), self.arguments.size(ASKED_MIN, 2));
         let (auditor, log) = (&mut self.auditor, &self.log);
-        let (filler, size) = (Filter::default(), log.entries);
+        let (filler, size) = (AccessLogFilter::default(), log.entries);
         let request_ids = match case.ask {
             Ask::Request => self.runtime.block_on(request_ids(auditor, size))?,
             _ => Vec::new(),
@@ -191,7 +192,7 @@ impl Bench {
                 Ask::Request => {
                     let at = usize::try_from(draw.below(request_ids.len() as u64))?;
                     let request_id = request_ids.get(at).cloned().unwrap_or_default();
-                    let filter = Filter { request_id, ..filler.clone() };
+                    let filter = AccessLogFilter { request_id, ..filler.clone() };
                     let page = auditor.page(&filter, case.page_size, case.oldest_first).await?;
                     check(&case.name, &filter, Some(true), &page.entries)
                 }
@@ -212,15 +213,15 @@ impl Bench {
     /// Counts of all of the log and of a day, by each grouping.
     fn counts(&mut self, report: &mut Report) -> Result<(), Failure> {
         let end = self.log.time_at(0.5);
-        let day = Filter { from_ms: end.0 - DAY_MS, until_ms: end.0, ..Filter::default() };
-        let principal = Filter { principal: long_log::principal(0), ..Filter::default() };
-        let token = Filter {
+        let day = AccessLogFilter { from_ms: end.0 - DAY_MS, until_ms: end.0, ..AccessLogFilter::default() };
+        let principal = AccessLogFilter { principal: long_log::principal(0), ..AccessLogFilter::default() };
+        let token = AccessLogFilter {
             data_class: long_log::CLASS.to_owned(),
             token: self.log.hot_tokens.first().cloned().unwrap_or_default(),
-            ..Filter::default()
+            ..AccessLogFilter::default()
         };
-        let whole =
-            ["", "decision", "principal", "data_class", "action", "hour"].map(|by| (by, "all", Filter::default()));
+        let whole = ["", "decision", "principal", "data_class", "action", "hour"]
+            .map(|by| (by, "all", AccessLogFilter::default()));
         let others =
             [("hour", "of a day", day), ("data_class", "of a principal", principal), ("", "of a token", token)];
         for (by, what, filter) in whole.into_iter().chain(others) {
@@ -251,8 +252,10 @@ impl Bench {
     fn streams(&mut self, report: &mut Report) -> Result<(), Failure> {
         let to = self.log.entries;
         let from = to.saturating_sub(STREAMED_MAX);
-        let rare = Filter { principal: long_log::RARE_PRINCIPAL.to_owned(), ..Filter::default() };
-        for (name, filter, from) in [("tail, all", Filter::default(), from), ("tail, a rare principal", rare, 0)] {
+        let rare = AccessLogFilter { principal: long_log::RARE_PRINCIPAL.to_owned(), ..AccessLogFilter::default() };
+        for (name, filter, from) in
+            [("tail, all", AccessLogFilter::default(), from), ("tail, a rare principal", rare, 0)]
+        {
             if self.arguments.wants(name) {
                 let caught_up = self.runtime.block_on(self.auditor.catch_up(&filter, from, to))?;
                 let figure =
@@ -286,9 +289,9 @@ impl Bench {
         let traffic = self.traffic()?;
         let clock = SystemClock::new();
         let times = self.arguments.size(100, 2);
-        let mut stream = self.runtime.block_on(self.auditor.tail(&Filter::default(), None))?;
+        let mut stream = self.runtime.block_on(self.auditor.tail(&AccessLogFilter::default(), None))?;
         let mut asker = self.auditor.clone();
-        let nobody = Filter { principal: "dns:nobody".to_owned(), ..Filter::default() };
+        let nobody = AccessLogFilter { principal: "dns:nobody".to_owned(), ..AccessLogFilter::default() };
         let latencies = self.runtime.block_on(async {
             let mut latencies = Latencies::default();
             for _ in 0..times {
@@ -309,7 +312,7 @@ impl Bench {
     fn stop_and_verify(self, folder: &Path, report: &mut Report) -> Result<(), Failure> {
         let Self { arguments, server, site, runtime, mut auditor, .. } = self;
         report.add(Figure::new("memory of the vault, at most", server.memory_peak() as f64 / 1e6, "MB"));
-        let entries = runtime.block_on(auditor.page(&Filter::default(), 1, false))?.log_size;
+        let entries = runtime.block_on(auditor.page(&AccessLogFilter::default(), 1, false))?.log_size;
         drop(auditor);
         server.stop()?;
         skipping::measure(&site.data().join(REGION), arguments.rounds(ROUNDS), report)?;
@@ -353,7 +356,7 @@ struct Case {
 }
 
 /// A filter, drawn anew for each question.
-type Drawn = Box<dyn Fn(&LongLog, &mut Draw) -> Filter>;
+type Drawn = Box<dyn Fn(&LongLog, &mut Draw) -> AccessLogFilter>;
 
 enum Ask {
     /// A first page, and whether there must be something on it, where that is known.
@@ -382,7 +385,7 @@ fn case(name: &str, ask: Ask) -> Case {
     Case { name: name.to_owned(), ask, page_size: 100, oldest_first: false }
 }
 
-fn page(name: &str, expected: Option<bool>, filter: fn(&LongLog, &mut Draw) -> Filter) -> Case {
+fn page(name: &str, expected: Option<bool>, filter: fn(&LongLog, &mut Draw) -> AccessLogFilter) -> Case {
     case(name, Ask::Page(Box::new(filter), expected))
 }
 
@@ -390,12 +393,12 @@ fn cases(log: &LongLog) -> Vec<Case> {
     // A short log has nothing of what is rare.
     let rare = (log.entries >= 200_000).then_some(true);
     let mut cases = vec![
-        page("page: all", Some(true), |_, _| Filter::default()),
+        page("page: all", Some(true), |_, _| AccessLogFilter::default()),
         page("page: a common principal", Some(true), |_, draw| of_principal(draw.below(5))),
         page("page: a principal of 1 in 1000", Some(true), |_, draw| of_principal(180 + draw.below(15))),
-        page("page: a principal of 1 in 100,000", rare, |_, _| Filter {
+        page("page: a principal of 1 in 100,000", rare, |_, _| AccessLogFilter {
             principal: long_log::RARE_PRINCIPAL.to_owned(),
-            ..Filter::default()
+            ..AccessLogFilter::default()
         }),
         page("page: a principal without entries", Some(false), |_, draw| of_principal(1000 + draw.below(1000))),
         page("page: a token of many uses", Some(true), |log, draw| of_token(&log.hot_tokens, draw)),
@@ -403,23 +406,26 @@ fn cases(log: &LongLog) -> Vec<Case> {
         case("page: a request", Ask::Request),
         page("page: a common reason", Some(true), |_, _| of_reason("ACCESS_DENIED")),
         page("page: a reason of 1 in 20,000", rare, |_, _| of_reason(long_log::RARE_REASON.name())),
-        page("page: a decision", Some(true), |_, _| Filter { decision: "failed".to_owned(), ..Filter::default() }),
-        page("page: class and action", Some(true), |_, draw| Filter {
+        page("page: a decision", Some(true), |_, _| AccessLogFilter {
+            decision: "failed".to_owned(),
+            ..AccessLogFilter::default()
+        }),
+        page("page: class and action", Some(true), |_, draw| AccessLogFilter {
             data_class: format!("class-{}", draw.below(12)),
             action: "tokenize".to_owned(),
-            ..Filter::default()
+            ..AccessLogFilter::default()
         }),
         page("page: audience and purpose", Some(true), |_, draw| {
             let place = draw.below(100);
             let (audience, purpose) = (long_log::audience(place), long_log::purpose(place, 0));
-            Filter { audience, purpose, ..Filter::default() }
+            AccessLogFilter { audience, purpose, ..AccessLogFilter::default() }
         }),
     ];
     let oldest =
         page("page: oldest first, a principal of 1 in 1000", Some(true), |_, draw| of_principal(180 + draw.below(15)));
     cases.extend(within_times());
     cases.push(Case { oldest_first: true, ..oldest });
-    let thousand = page("page of 1000: all", Some(true), |_, _| Filter::default());
+    let thousand = page("page of 1000: all", Some(true), |_, _| AccessLogFilter::default());
     cases.push(Case { page_size: 1000, ..thousand });
     cases.extend([
         case("inclusion proof, newest checkpoint", Ask::Inclusion { newest: true }),
@@ -433,7 +439,7 @@ fn cases(log: &LongLog) -> Vec<Case> {
 /// Pages of a part of the log, and of what is sealed.
 fn within_times() -> [Case; 7] {
     [
-        page("page: an hour", None, |log, draw| within(log, draw, HOUR_MS, Filter::default())),
+        page("page: an hour", None, |log, draw| within(log, draw, HOUR_MS, AccessLogFilter::default())),
         page("page: a day and a common principal", None, |log, draw| {
             let filter = of_principal(draw.below(5));
             within(log, draw, DAY_MS, filter)
@@ -451,38 +457,39 @@ fn within_times() -> [Case; 7] {
             within(log, draw, DAY_MS, filter)
         }),
         page("page: a day and a reference", None, |log, draw| {
-            let filter = Filter { reference: long_log::reference(draw.below(1 << 20)), ..Filter::default() };
+            let filter =
+                AccessLogFilter { reference: long_log::reference(draw.below(1 << 20)), ..AccessLogFilter::default() };
             within(log, draw, DAY_MS, filter)
         }),
         page("page: a principal of 1 in 1000, from an address", None, |_, draw| {
             let place = 180 + draw.below(15);
-            Filter { source: from_address(long_log::source(place, 1)).source, ..of_principal(place) }
+            AccessLogFilter { source: from_address(long_log::source(place, 1)).source, ..of_principal(place) }
         }),
     ]
 }
 
-fn of_principal(place: u64) -> Filter {
-    Filter { principal: long_log::principal(place), ..Filter::default() }
+fn of_principal(place: u64) -> AccessLogFilter {
+    AccessLogFilter { principal: long_log::principal(place), ..AccessLogFilter::default() }
 }
 
-fn of_reason(reason: &str) -> Filter {
-    Filter { reason: reason.to_owned(), ..Filter::default() }
+fn of_reason(reason: &str) -> AccessLogFilter {
+    AccessLogFilter { reason: reason.to_owned(), ..AccessLogFilter::default() }
 }
 
-fn of_token(tokens: &[String], draw: &mut Draw) -> Filter {
+fn of_token(tokens: &[String], draw: &mut Draw) -> AccessLogFilter {
     let at = usize::try_from(draw.below(tokens.len() as u64)).unwrap_or(0);
     let token = tokens.get(at).cloned().unwrap_or_default();
-    Filter { data_class: long_log::CLASS.to_owned(), token, ..Filter::default() }
+    AccessLogFilter { data_class: long_log::CLASS.to_owned(), token, ..AccessLogFilter::default() }
 }
 
-fn from_address([a, b, c, d]: [u8; 4]) -> Filter {
-    Filter { source: format!("{a}.{b}.{c}.{d}"), ..Filter::default() }
+fn from_address([a, b, c, d]: [u8; 4]) -> AccessLogFilter {
+    AccessLogFilter { source: format!("{a}.{b}.{c}.{d}"), ..AccessLogFilter::default() }
 }
 
 /// The filter within so much time, somewhere in the log.
-fn within(log: &LongLog, draw: &mut Draw, span_ms: u64, filter: Filter) -> Filter {
+fn within(log: &LongLog, draw: &mut Draw, span_ms: u64, filter: AccessLogFilter) -> AccessLogFilter {
     let Millis(until_ms) = log.time_at(0.05 + draw.below(950) as f64 / 1000.0);
-    Filter { from_ms: until_ms - span_ms, until_ms, ..filter }
+    AccessLogFilter { from_ms: until_ms - span_ms, until_ms, ..filter }
 }
 
 /// Request ids of entries from everywhere in the log.
@@ -499,7 +506,7 @@ async fn request_ids(auditor: &mut Auditor, size: u64) -> Result<Vec<String>, Fa
 /// Whether a page can be the answer.
 fn check(
     name: &str,
-    filter: &Filter,
+    filter: &AccessLogFilter,
     expected: Option<bool>,
     entries: &[vault_proto::v1::AccessLogEntry],
 ) -> Result<(), Failure> {

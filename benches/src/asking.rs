@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use tonic::{Streaming, service::interceptor::InterceptedService, transport::Channel};
 use vault_domain::{Clock, SystemClock};
 use vault_proto::v1::{
-    CountAccessLogRequest, ExportAccessLogRequest, GetConsistencyProofRequest, GetEntryRequest,
+    AccessLogFilter, CountAccessLogRequest, ExportAccessLogRequest, GetConsistencyProofRequest, GetEntryRequest,
     GetInclusionProofRequest, QueryAccessLogRequest, QueryAccessLogResponse, TailAccessLogRequest,
     TailAccessLogResponse, audit_service_client::AuditServiceClient,
 };
@@ -25,37 +25,6 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 #[derive(Clone)]
 pub struct Auditor {
     client: AuditServiceClient<InterceptedService<Channel, Adds>>,
-}
-
-/// What is asked of entries; what is empty or none is met by all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// From this log time on, in milliseconds since 1970.
-    pub from_ms: u64,
-    /// Before this one.
-    pub until_ms: u64,
-    /// Of this principal.
-    pub principal: String,
-    /// Of this action.
-    pub action: String,
-    /// With this decision.
-    pub decision: String,
-    /// With this data class.
-    pub data_class: String,
-    /// About this token.
-    pub token: String,
-    /// In the name of this audience.
-    pub audience: String,
-    /// With this purpose.
-    pub purpose: String,
-    /// With this reference, which is sealed.
-    pub reference: String,
-    /// Refused for this reason.
-    pub reason: String,
-    /// From this address, which is sealed.
-    pub source: String,
-    /// Of this request.
-    pub request_id: String,
 }
 
 /// A count of a whole log, or of a part of it.
@@ -99,27 +68,14 @@ impl Auditor {
     /// When the question is refused.
     pub async fn page(
         &mut self,
-        filter: &Filter,
+        filter: &AccessLogFilter,
         page_size: u32,
         oldest_first: bool,
     ) -> Result<QueryAccessLogResponse, Failure> {
-        let filter = filter.clone();
         let request = QueryAccessLogRequest {
             region: REGION.to_owned(),
             purpose: AUDIT_PURPOSE.to_owned(),
-            from_ms: filter.from_ms,
-            until_ms: filter.until_ms,
-            principal: filter.principal,
-            action: filter.action,
-            decision: filter.decision,
-            data_class: filter.data_class,
-            token: filter.token,
-            audience: filter.audience,
-            entry_purpose: filter.purpose,
-            entry_reference: filter.reference,
-            reason: filter.reason,
-            source: filter.source,
-            request_id: filter.request_id,
+            filter: Some(filter.clone()),
             page_size,
             oldest_first,
             ..QueryAccessLogRequest::default()
@@ -131,28 +87,15 @@ impl Auditor {
     ///
     /// # Errors
     /// When a question is refused.
-    pub async fn count(&mut self, filter: &Filter, group_by: &str) -> Result<Counted, Failure> {
+    pub async fn count(&mut self, filter: &AccessLogFilter, group_by: &str) -> Result<Counted, Failure> {
         let clock = SystemClock::new();
         let mut counted = Counted::default();
         let mut page_token = String::new();
         loop {
-            let filter = filter.clone();
             let request = CountAccessLogRequest {
                 region: REGION.to_owned(),
                 purpose: AUDIT_PURPOSE.to_owned(),
-                from_ms: filter.from_ms,
-                until_ms: filter.until_ms,
-                principal: filter.principal,
-                action: filter.action,
-                decision: filter.decision,
-                data_class: filter.data_class,
-                token: filter.token,
-                audience: filter.audience,
-                entry_purpose: filter.purpose,
-                entry_reference: filter.reference,
-                reason: filter.reason,
-                source: filter.source,
-                request_id: filter.request_id,
+                filter: Some(filter.clone()),
                 group_by: group_by.to_owned(),
                 page_token,
                 ..CountAccessLogRequest::default()
@@ -207,14 +150,14 @@ impl Auditor {
     /// When it is refused.
     pub async fn tail(
         &mut self,
-        filter: &Filter,
+        filter: &AccessLogFilter,
         from_index: Option<u64>,
     ) -> Result<Streaming<TailAccessLogResponse>, Failure> {
         let request = TailAccessLogRequest {
             region: REGION.to_owned(),
             purpose: AUDIT_PURPOSE.to_owned(),
             from_index,
-            principal: filter.principal.clone(),
+            filter: Some(filter.clone()),
             ..TailAccessLogRequest::default()
         };
         Ok(self.client.tail_access_log(request).await?.into_inner())
@@ -224,7 +167,7 @@ impl Auditor {
     ///
     /// # Errors
     /// When it is refused or cut.
-    pub async fn catch_up(&mut self, filter: &Filter, from: u64, to: u64) -> Result<Streamed, Failure> {
+    pub async fn catch_up(&mut self, filter: &AccessLogFilter, from: u64, to: u64) -> Result<Streamed, Failure> {
         let clock = SystemClock::new();
         let mut stream = self.tail(filter, Some(from)).await?;
         let mut entries = 0;

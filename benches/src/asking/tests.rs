@@ -34,7 +34,7 @@ impl Asked {
     }
 
     /// Asks, and gives what was found with the rows that were looked up and scanned for it.
-    async fn page(&mut self, filter: Filter, page_size: u32) -> (usize, u64, u64) {
+    async fn page(&mut self, filter: AccessLogFilter, page_size: u32) -> (usize, u64, u64) {
         let region = Region::parse(REGION).unwrap();
         let engine = self.server.engine().clone();
         let before = engine.statistics(&region).unwrap();
@@ -58,7 +58,7 @@ async fn what_a_question_reads_goes_by_what_it_finds() {
     asked.settle().await;
 
     // Of nobody: the rows of the one span, and those of the runs behind it; no entry.
-    let nobody = Filter { principal: long_log::principal(1000), ..Filter::default() };
+    let nobody = AccessLogFilter { principal: long_log::principal(1000), ..AccessLogFilter::default() };
     let (found, looked_up, scanned) = asked.page(nobody, 100).await;
     assert_eq!(found, 0);
     assert!(looked_up < RUNS_BEHIND + OWN, "{looked_up} rows were looked up for nobody");
@@ -73,14 +73,14 @@ async fn what_a_question_reads_goes_by_what_it_finds() {
             break;
         }
     }
-    let request = Filter { request_id: request_id.unwrap(), ..Filter::default() };
+    let request = AccessLogFilter { request_id: request_id.unwrap(), ..AccessLogFilter::default() };
     let (found, looked_up, scanned) = asked.page(request, 100).await;
     assert_eq!(found, 1);
     assert!(looked_up < RUNS_BEHIND + 256 + OWN, "{looked_up} rows were looked up for a request");
     assert!(scanned < 12 * 256 + OWN, "{scanned} rows were scanned for a request");
 
     // Of a caller of 1 in 1000: no more runs than it has entries on the page.
-    let caller = Filter { principal: long_log::principal(185), ..Filter::default() };
+    let caller = AccessLogFilter { principal: long_log::principal(185), ..AccessLogFilter::default() };
     let (found, looked_up, scanned) = asked.page(caller, 20).await;
     assert_eq!(found, 20);
     assert!(looked_up < RUNS_BEHIND + OWN, "{looked_up} rows were looked up for a rare caller");
@@ -88,7 +88,7 @@ async fn what_a_question_reads_goes_by_what_it_finds() {
 
     // Of a day: two halvings, and the runs of that day.
     let until_ms = log.time_at(0.5).0;
-    let day = Filter { from_ms: until_ms - 24 * 3600 * 1000, until_ms, ..Filter::default() };
+    let day = AccessLogFilter { from_ms: until_ms - 24 * 3600 * 1000, until_ms, ..AccessLogFilter::default() };
     let (found, looked_up, scanned) = asked.page(day, 1000).await;
     assert!((100..1000).contains(&found), "{found} entries of a day");
     assert!(looked_up < 2 * 20 + 8 + OWN, "{looked_up} rows were looked up for a day");

@@ -339,6 +339,7 @@ async fn an_entry_is_signed_over_though_the_journals_queue_is_full() {
         }
     }
     assert!(refused > 0, "the queue was never full");
+    drop(scope);
     drop(engine);
     running.stop().await;
 }
