@@ -268,7 +268,7 @@ async fn long_history(vault: &TestVault) {
     let connection = vault.caller(Role::Payments).await.connection().clone();
     let origin = connection.origin().clone();
     let mut payments = TokenServiceClient::with_origin(connection, origin).max_decoding_message_size(64 << 20);
-    let unknown: Vec<_> = (0..300).map(|n| format!("tok_eu_{n:029}")).collect();
+    let unknown: Vec<_> = (0..400).map(|n| format!("tok_eu_{n:029}")).collect();
     for _ in 0..800 {
         payments.detokenize(detokenize("email", unknown.clone())).await.unwrap();
     }
@@ -286,7 +286,7 @@ async fn an_export_that_is_read_slowly_waits_and_ends_when_its_caller_may_not_se
     let (manifest, _, _) = file.manifest();
     assert!(manifest.exported.entries >= 800 && file.bytes.len() > 6 << 20, "{}", file.bytes.len());
     assert!(file.longest <= 256 << 10);
-    // In columns it is gathered by row groups: entries of 300 tokens fill many.
+    // In columns it is gathered by row groups: entries of 400 tokens fill more than one.
     let columns = rest(begin(&auditor, all("parquet")).await.unwrap()).await.unwrap();
     assert!(columns.longest <= 256 << 10);
     let path = tempfile::NamedTempFile::new().unwrap();

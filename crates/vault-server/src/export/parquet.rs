@@ -36,7 +36,7 @@ use super::json::summary;
 /// Entries of one row group.
 const GROUP_ROWS_MAX: u64 = 65_536;
 /// Bytes of one row group before they are encoded, which makes them fewer.
-const GROUP_BYTES_MAX: usize = 16 << 20;
+const GROUP_BYTES_MAX: usize = 4 << 20;
 /// Bytes, before they are encoded, that wait to be given to the encoders.
 const WAITING_BYTES_MAX: usize = 256 << 10;
 /// Row groups of one file. Its end lists them all, and is kept until then: some 20 KB each.
