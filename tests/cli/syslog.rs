@@ -35,9 +35,9 @@ fn message(stream: &mut impl BufRead) -> String {
 fn stopped() -> (DevVault, VerifierKey) {
     let mut vault = DevVault::start();
     let line = "audit checkpoint --region eu --output jsonl";
-    let key = vault.run("auditor", line, "").with(0).lines().remove(0)["verifier_key"].as_str().unwrap().to_owned();
+    let newest = vault.run("auditor", line, "").with(0).lines().remove(0);
     assert_eq!(vault.stop(), Some(0));
-    (vault, VerifierKey::parse(&key).unwrap())
+    (vault, VerifierKey::parse(newest.get("verifier_key").and_then(|key| key.as_str()).unwrap()).unwrap())
 }
 
 /// `serve`, with a collector at this address.

@@ -239,7 +239,7 @@ fn leaves<'a>(entry: &'a AccessLogEntry, summary: &'a str) -> Vec<Vec<Cell<'a>>>
         list(items.iter().map(|run| Value::Number(run.count.into()))),
         lists(items, |run| run.record_numbers.iter().map(|number| Value::Number(*number)).collect()),
         lists(items, |run| run.token_hashes.iter().map(|hash| Value::Hash(hash)).collect()),
-        number(entry.count.into()),
+        number(entry.count),
         text(summary),
     ]
 }
