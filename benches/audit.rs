@@ -32,6 +32,7 @@ use vault_benches::{
     skipping,
 };
 use vault_domain::{Clock, Millis, SystemClock};
+use vault_ledger::SUMMARY_ENTRIES;
 use vault_proto::v1::AccessLogFilter;
 
 /// As of the binary, so that what is measured is what is served.
@@ -538,16 +539,17 @@ fn load(class: Class, stock: Stock) -> Load {
     Load { verb, class, items: 1, in_flight, streams: 0, stock, fresh, checked: true }
 }
 
-/// What the log takes on the disk, when what was written is compacted.
+/// What the log takes on the disk, when what was written is compacted and indexed: rows of an older version are made anew
+/// first.
 fn on_disk(server: &mut ServerProcess, log: &LongLog) -> Result<Figure, Failure> {
     const LOOK: Duration = Duration::from_millis(200);
     let mut counters = server.counters()?;
-    for _ in 0..50 {
+    for _ in 0..1000 {
         thread::sleep(LOOK);
         let now = server.counters()?;
         let is_quiet = now.cpu.saturating_sub(counters.cpu) < LOOK / 20;
         counters = now;
-        if is_quiet {
+        if is_quiet && counters.index_behind < SUMMARY_ENTRIES.into() {
             break;
         }
     }

@@ -10,8 +10,8 @@ use super::*;
 /// A whole span, and some runs behind it.
 const ENTRIES: u64 = 66_000;
 
-/// What is made of the row of places, and whether a fault is the one that comes of it.
-type Damage = (fn(&[u8]) -> Vec<u8>, fn(RowFault) -> bool);
+/// What is made of a row, and whether a fault is the one that comes of it.
+type Damage = (SpanPart, fn(&[u8]) -> Vec<u8>, fn(RowFault) -> bool);
 
 fn faults(store: &Path) -> Vec<BadRow> {
     let mut bad = Vec::new();
@@ -55,18 +55,28 @@ fn a_span_that_lies_is_told_by_what_it_does_and_is_mended() {
     let store = site.data().join(REGION);
     assert!(faults(&store).is_empty());
 
-    let key = span_row(0, SpanPart::Places);
-    let cases: [Damage; 4] = [
+    let cases: [Damage; 7] = [
         // The last byte of the last list: an audience in the last runs.
         (
+            SpanPart::Places,
             |row| [&row[..row.len() - 1], &[0]].concat(),
             |fault| matches!(fault, RowFault::Hides { index, field: "audience" } if index / 256 >= 248),
         ),
-        (wider, |fault| fault == RowFault::Wide),
-        (|row| row[..row.len() - 1].to_vec(), |fault| fault == RowFault::Unreadable),
-        (|_| vec![9], |fault| fault == RowFault::Unreadable),
+        (SpanPart::Places, wider, |fault| fault == RowFault::Wide),
+        (SpanPart::Places, |row| row[..row.len() - 1].to_vec(), |fault| fault == RowFault::Unreadable),
+        (SpanPart::Places, |_| vec![9], |fault| fault == RowFault::Unreadable),
+        // The last entry's kind: that of the first one.
+        (
+            SpanPart::Kinds,
+            |row| [&row[..row.len() - 2], &[0, 0]].concat(),
+            |fault| matches!(fault, RowFault::Hides { index: 65_535, field: "kind" }),
+        ),
+        // Too many kinds: nothing is told.
+        (SpanPart::Kinds, |row| vec![row[0], 1], |fault| fault == RowFault::Wide),
+        (SpanPart::Kinds, |row| row[..row.len() - 2].to_vec(), |fault| fault == RowFault::Unreadable),
     ];
-    for (number, (damage, expected)) in cases.into_iter().enumerate() {
+    for (number, (part, damage, expected)) in cases.into_iter().enumerate() {
+        let key = span_row(0, part);
         {
             let mut store = open(&store);
             let row = wait(store.reader.snapshot().get(Summaries, &key)).unwrap().unwrap();
@@ -74,7 +84,7 @@ fn a_span_that_lies_is_told_by_what_it_does_and_is_mended() {
         }
         let bad = faults(&store);
         assert_eq!(bad.len(), 1, "case {number}: {bad:?}");
-        assert_eq!(bad[0].part, Some(SpanPart::Places), "case {number}");
+        assert_eq!(bad[0].part, Some(part), "case {number}");
         assert!(expected(bad[0].fault), "case {number}: {:?}", bad[0]);
         assert_eq!(rebuild_index(&store, &Memory::default()).unwrap(), ENTRIES / 256);
         assert!(faults(&store).is_empty(), "case {number}");
@@ -94,7 +104,7 @@ fn rows_of_spans_that_are_missing_are_made_at_the_next_start() {
     };
     let mut store = open(&path);
     let made = rows(&store);
-    assert_eq!(made.len(), 3);
+    assert_eq!(made.len(), 4);
     let mut batch = Batch::default();
     made.iter().for_each(|(key, _)| batch.delete(Summaries, key));
     store.writer.commit([&batch]).unwrap();

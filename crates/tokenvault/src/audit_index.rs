@@ -113,6 +113,7 @@ fn row(log: &str, bad: BadRow) -> Value {
         Some(SpanPart::Places) => "span: places",
         Some(SpanPart::Requests) => "span: requests",
         Some(SpanPart::Items) => "span: items",
+        Some(SpanPart::Kinds) => "span: kinds",
     };
     json!({
         "log": log,

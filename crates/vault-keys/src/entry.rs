@@ -126,7 +126,12 @@ impl EntrySealer for CallSealer<'_> {
 impl EntryOpener for RegionKeys {
     type Error = KeysError;
 
-    fn open(&self, tenant: &Tenant, salt: &EntrySalt, part: &SealedPeople) -> Result<People, KeysError> {
+    fn open_body(
+        &self,
+        tenant: &Tenant,
+        salt: &EntrySalt,
+        part: &SealedPeople<&[u8]>,
+    ) -> Result<Zeroizing<Vec<u8>>, KeysError> {
         let (body, tag) = part.ciphertext.split_last_chunk::<TAG_BYTES>().ok_or(KeysError::EntryCorrupt)?;
         let key = self
             .entry_key(tenant, part.key_version, part.epoch_id, || self.rings.epoch_salt(&part.epoch_id))
@@ -134,7 +139,7 @@ impl EntryOpener for RegionKeys {
         let mut body = Zeroizing::new(body.to_vec());
         let aad = aad(salt, part.tenant_tag, part.principal_tag);
         key.open_in_place(&part.nonce, &aad, &mut body, tag).map_err(|_| KeysError::EntryCorrupt)?;
-        Ok(People::decode(&body)?)
+        Ok(body)
     }
 }
 

@@ -61,7 +61,7 @@ mod people;
 
 use std::num::NonZeroU32;
 
-use vault_domain::{Action, Audience, DataClass, Decision, KeyVersion, Millis, Purpose, Reason, RequestId, limits};
+use vault_domain::{Action, Audience, DataClass, Decision, Millis, Purpose, Reason, RequestId, limits};
 
 use crate::{bytes::Reader, error::LedgerError};
 
@@ -71,6 +71,7 @@ pub use ids::{
     TokenHash, TraceId,
 };
 pub use numbers::{NumberRun, NumberRuns};
+pub(crate) use people::source_and_reference;
 pub use people::{
     CIPHERTEXT_BYTES_MAX, EntryOpener, EntrySealer, Matter, PEOPLE_BYTES_MAX, People, Pruning, SealedPart, SealedPeople,
 };
@@ -241,6 +242,42 @@ pub fn log_time(entry: &[u8]) -> Result<Millis, LedgerError> {
     from.u48().map(Millis)
 }
 
+/// The salt and the sealed people part of an encoded entry, without decoding the rest; `None` if it is not sealed.
+///
+/// # Errors
+/// When the bytes are no entry of this version.
+pub fn sealed_part(entry: &[u8]) -> Result<Option<(EntrySalt, SealedPeople<&[u8]>)>, LedgerError> {
+    let mut from = Reader::new("an entry", entry);
+    from.version(ENTRY_VERSION)?;
+    // Log time and wall time.
+    from.take(6 + 6)?;
+    let salt = EntrySalt(from.array()?);
+    // Action, decision, reason, request id, trace id and count.
+    from.take(1 + 1 + 2 + 16 + 16 + 4)?;
+    // Purpose and audience, the fingerprint of the policies and their names.
+    skip_text8(&mut from)?;
+    skip_text8(&mut from)?;
+    from.take(8)?;
+    for _ in 0..from.u8()? {
+        skip_text8(&mut from)?;
+    }
+    for _ in 0..from.u16()? {
+        skip_text8(&mut from)?;
+        // Outcome and items.
+        from.take(2 + 4)?;
+        NumberRuns::skip(&mut from)?;
+        let hashes = from.u16()?;
+        from.take(16 * usize::from(hashes))?;
+    }
+    let tags = (TenantTag(from.array()?), PrincipalTag(from.array()?));
+    if from.u8()? == PEOPLE_SEALED { Ok(Some((salt, SealedPeople::read(tags, &mut from)?))) } else { Ok(None) }
+}
+
+fn skip_text8(from: &mut Reader<'_>) -> Result<(), LedgerError> {
+    let length = from.u8()?;
+    from.take(length.into()).map(drop)
+}
+
 /// Everything from the wall time to the fingerprint of the policy set.
 fn read_head(from: &mut Reader<'_>) -> Result<EntryHead, LedgerError> {
     let invalid = |field| LedgerError::FieldInvalid { field };
@@ -283,15 +320,7 @@ fn read_people(from: &mut Reader<'_>) -> Result<SealedPart, LedgerError> {
     }
     match form {
         PEOPLE_NONE => Ok(SealedPart::None),
-        PEOPLE_SEALED => {
-            let key_version = KeyVersion(from.u32()?);
-            let (epoch_id, nonce) = (from.array()?, from.array()?);
-            let length = from.u16()?.into();
-            let ciphertext = from.take(length)?.to_vec();
-            let sealed = SealedPeople { tenant_tag, principal_tag, key_version, epoch_id, nonce, ciphertext };
-            sealed.check_length()?;
-            Ok(SealedPart::Sealed(sealed))
-        }
+        PEOPLE_SEALED => Ok(SealedPart::Sealed(SealedPeople::read((tenant_tag, principal_tag), from)?.into_owned())),
         PEOPLE_CLEAR => {
             let length = from.u16()?.into();
             Ok(SealedPart::Clear(Box::new(People::decode(from.take(length)?)?)))

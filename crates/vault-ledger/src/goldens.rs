@@ -162,6 +162,6 @@ fn summary_row() {
     }
     let summary = builder.finish().unwrap();
     let bytes = summary.encode().unwrap();
-    check("summary-v2", &bytes);
+    check("summary-v3", &bytes);
     assert_eq!(Summary::decode(&bytes), Ok(summary));
 }

@@ -40,7 +40,7 @@ pub use entry::{
     CIPHERTEXT_BYTES_MAX, CertificateSha256, ENTRY_VERSION, Entry, EntryBuilder, EntryHead, EntryOpener, EntrySalt,
     EntrySealer, GROUPS_ALWAYS_FIT, Group, Issuer, Matter, NumberRun, NumberRuns, Outcome, PEOPLE_BYTES_MAX,
     POLICY_ID_BYTES_MAX, People, PolicyId, PolicySetFingerprint, PrincipalTag, Pruning, SealedPart, SealedPeople,
-    TenantTag, TokenHash, TraceId, log_time, patch_log_time,
+    TenantTag, TokenHash, TraceId, log_time, patch_log_time, sealed_part,
 };
 pub use error::LedgerError;
 pub use export::{EXPORT_CONTEXT, ExportAsked, ExportFormat, ExportManifest, Exported, ExportedBytes};
@@ -52,8 +52,8 @@ pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, ORIGIN_BYTES_MAX, Orig
 pub use proof::{LogProof, PROOF_TEXT_BYTES_MAX};
 pub use query::{ItemFilter, PeopleQuery, Query};
 pub use summary::{
-    Cell, Runs, SPAN_RUNS, SUMMARY_BYTES_MAX, SUMMARY_ENTRIES, Span, SpanBuilder, SpanPart, Summary, SummaryBuilder,
-    class_tag,
+    Cell, Runs, SPAN_RUNS, SUMMARY_BYTES_MAX, SUMMARY_ENTRIES, Span, SpanBuilder, SpanKinds, SpanPart, Summary,
+    SummaryBuilder, class_tag,
 };
 pub use tree::{
     EMPTY_ROOT, Frontier, FullTile, PROOF_HASHES_MAX, TILE_BYTES, TILE_HASHES, TileId, TileMap, TileSource, TreeHash,

@@ -11,7 +11,10 @@ use vault_domain::{
     Action, Audience, DataClass, Decision, Millis, Network, Purpose, Reason, RecordNumber, Reference, RequestId,
 };
 
-use crate::entry::{Entry, EntryHead, Group, People, PrincipalTag, SealedPart, TenantTag, TokenHash};
+use crate::{
+    entry::{Entry, EntryHead, Group, People, PrincipalTag, SealedPart, TenantTag, TokenHash, source_and_reference},
+    error::LedgerError,
+};
 
 /// What is asked for.
 ///
@@ -69,6 +72,19 @@ impl PeopleQuery {
         let reference = people.and_then(|people| people.reference.as_ref());
         self.source.is_none_or(|network| source.is_some_and(|source| network.holds(source)))
             && self.reference.as_ref().is_none_or(|asked| reference == Some(asked))
+    }
+
+    /// As [`PeopleQuery::matches`] has it, of an opened body that is not taken apart but where it is asked about.
+    ///
+    /// # Errors
+    /// When the bytes are no body up to there.
+    pub fn matches_body(&self, body: &[u8]) -> Result<bool, LedgerError> {
+        let (source, reference) = source_and_reference(body)?;
+        if self.reference.as_ref().is_some_and(|asked| asked.as_str() != reference) {
+            return Ok(false);
+        }
+        let Some(network) = &self.source else { return Ok(true) };
+        Ok(source.parse().is_ok_and(|source| network.holds(source)))
     }
 }
 

@@ -5,11 +5,11 @@
 //! may say that a run could match when it does not; it never says that it can't when it does. What rests on rows is
 //! that nothing was left out, and counts: [`Summary::hides`] and [`Summary::counts_like`] hold them against entries.
 //!
-//! # Layout, version 2
+//! # Layout, version 3
 //!
 //! | bytes | field |
 //! |---|---|
-//! | 1 | version = 2 |
+//! | 1 | version = 3 |
 //! | 2 | entries, 1 to 256 |
 //! | 6, 6 | lowest and highest log time |
 //! | 32 | actions: bit n of the 256 (bit n mod 8 of byte n / 8) for the action with number n |
@@ -21,17 +21,18 @@
 //! | 2, 8 each | purposes, audiences: two such lists |
 //! | 2, 8 each | numbers of reasons, of calls and of items, rising |
 //! | 1, 4, n | request ids: a Bloom filter like that of items |
-//! | | cells: how often each kind of entry is there (see the module `cells`) |
-//! | rest | which items (see the module `items`) |
+//! | | which items (see the module `items`) |
+//! | rest | cells: how often each kind of entry is there (see the module `cells`) |
 //!
 //! At most [`SUMMARY_BYTES_MAX`] bytes (102 KiB). A run of calls for one scattered item each takes some 800 bytes, its
 //! tags, and some 15 for each kind of entry; a run of calls for fresh tokens 400 less, whatever their number.
 //!
-//! Version 1 had no purposes, audiences, reasons, request ids and cells. It is not read any more: such rows are built
-//! again, and until then their entries are read.
+//! Older versions are not read any more: such rows are built again, and until then their entries are read.
 
 mod cells;
 mod items;
+mod kind;
+mod kinds;
 mod span;
 
 use std::collections::BTreeSet;
@@ -40,8 +41,9 @@ use sha2::{Digest, Sha256};
 use vault_domain::{Action, DataClass, Decision, Millis, Reason, RequestId};
 
 use self::{
-    cells::{CELLS_BYTES_MAX, CellCollector},
+    cells::{CELLS_BYTES_MAX, CellCollector, OwnCell},
     items::{FILTER_BYTES_MAX, Filter, ITEMS_BYTES_MAX, ItemCollector, ItemSet},
+    kind::Lists,
 };
 use crate::{
     bytes::{Reader, put_count16, put_u48},
@@ -51,7 +53,8 @@ use crate::{
 };
 
 pub use self::{
-    cells::Cell,
+    kind::Cell,
+    kinds::SpanKinds,
     span::{Runs, SPAN_RUNS, Span, SpanBuilder, SpanPart},
 };
 
@@ -78,7 +81,7 @@ const REASONS_MAX: usize = 256;
 /// The filter of the request ids of a whole run.
 const REQUESTS_BYTES_MAX: usize = Filter::bytes_for(SUMMARY_ENTRIES as usize, FILTER_BYTES_MAX);
 /// The version that is written, and the only one that is read.
-const SUMMARY_VERSION: u8 = 2;
+const SUMMARY_VERSION: u8 = 3;
 
 const _: () = assert!(Reason::ALL.len() <= REASONS_MAX, "a row can list every reason");
 
@@ -100,7 +103,7 @@ pub struct Summary {
     reasons: Vec<u64>,
     requests: Filter,
     /// How often which kind of entry is there; `None` if there were too many kinds.
-    cells: Option<Vec<Cell>>,
+    cells: Option<Vec<OwnCell>>,
     items: ItemSet,
 }
 
@@ -136,11 +139,34 @@ impl Summary {
             && query.request_id.is_none_or(|id| self.requests.may_hold(request_key(id)))
     }
 
+    /// Whether one of the entries of an encoded row could be about what is asked for of single items and requests.
+    /// `false` is certain.
+    ///
+    /// # Errors
+    /// When a byte is missing or not canonical up to there, or the version is unknown: the row has to be built again.
+    pub fn may_hold_rare(row: &[u8], query: &Query) -> Result<bool, LedgerError> {
+        let mut from = Reader::new("a summary row", row);
+        from.version(SUMMARY_VERSION)?;
+        // Up to the decisions, then tenants and principals.
+        from.take(2 + 12 + 32 + 1)?;
+        skip_tags(&mut from)?;
+        skip_tags(&mut from)?;
+        from.flag("any data class")?;
+        // Classes, purposes, audiences, reasons.
+        (0..4).try_for_each(|_| skip_tags(&mut from))?;
+        let requests = Filter::read(&mut from, REQUESTS_BYTES_MAX)?;
+        if query.request_id.is_some_and(|id| !requests.may_hold(request_key(id))) {
+            return Ok(false);
+        }
+        let Some(items) = &query.items else { return Ok(true) };
+        Ok(ItemSet::read(&mut from, FILTER_BYTES_MAX)?.may_hold_any(items))
+    }
+
     /// The entries that are asked for, by their kinds. `None` if the row can't tell: then the run has to be read.
     ///
     /// Names are compared by 64 bits of a hash. Entries that are not sealed for a tenant are not counted.
     #[must_use]
-    pub fn count(&self, query: &Query) -> Option<Vec<&Cell>> {
+    pub fn count(&self, query: &Query) -> Option<Vec<Cell<'_>>> {
         cells::asked_for(self, query)
     }
 
@@ -168,6 +194,16 @@ impl Summary {
         self.classes.as_ref().is_none_or(|classes| has(classes, class_tag(class)))
     }
 
+    fn lists(&self) -> Lists<'_> {
+        Lists {
+            tenants: &self.tenants,
+            principals: &self.principals,
+            classes: self.classes.as_deref().unwrap_or_default(),
+            purposes: &self.purposes,
+            audiences: &self.audiences,
+        }
+    }
+
     /// Writes the row.
     ///
     /// # Errors
@@ -187,8 +223,8 @@ impl Summary {
             put_rising(&mut out, list)?;
         }
         self.requests.put(&mut out)?;
-        cells::put(self, &mut out)?;
         self.items.put(&mut out)?;
+        cells::put(self, &mut out)?;
         Ok(out)
     }
 
@@ -225,12 +261,11 @@ impl Summary {
             purposes: read_rising(&mut from, SUMMARY_ENTRIES.into(), "purposes")?,
             audiences: read_rising(&mut from, SUMMARY_ENTRIES.into(), "audiences")?,
             reasons: read_rising(&mut from, REASONS_MAX, "reasons")?,
-            requests: Filter::read(&mut from, REQUESTS_BYTES_MAX)?,
+            requests: Filter::read(&mut from, REQUESTS_BYTES_MAX)?.into_owned(),
+            items: ItemSet::read(&mut from, FILTER_BYTES_MAX)?.into_owned(),
             cells: None,
-            items: ItemSet::Any,
         };
         row.cells = cells::read(&row, &mut from)?;
-        row.items = ItemSet::read(&mut from, FILTER_BYTES_MAX)?;
         from.finish()?;
         Ok(row)
     }
@@ -429,6 +464,12 @@ fn put_rising(out: &mut Vec<u8>, numbers: &[u64]) -> Result<(), LedgerError> {
     put_count16(out, numbers.len(), "tags or classes of a summary row")?;
     out.extend(numbers.iter().flat_map(|number| number.to_be_bytes()));
     Ok(())
+}
+
+/// Passes over a list of tags.
+fn skip_tags(from: &mut Reader<'_>) -> Result<(), LedgerError> {
+    let count = from.u16()?;
+    from.take(8 * usize::from(count)).map(drop)
 }
 
 fn read_rising(from: &mut Reader<'_>, max: usize, field: &'static str) -> Result<Vec<u64>, LedgerError> {

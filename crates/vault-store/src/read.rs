@@ -109,6 +109,41 @@ impl Snapshot<'_> {
         value.map_err(|error| from_engine(T::ID, error))
     }
 
+    /// What is made of one row's value where it lies, for values of which little is looked at.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub async fn look<T: Table, R>(
+        &self,
+        _: T,
+        key: &T::Key,
+        look: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>, ReadError> {
+        let family = self.family(T::ID)?;
+        let value = self.shared.db().get_pinned_cf_opt(family, key.to_bytes(), &self.options);
+        let value = value.map_err(|error| from_engine(T::ID, error))?;
+        Ok(value.map(|value| look(&value)))
+    }
+
+    /// Shows the rows of a range of keys where they lie, in order.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get); some rows were shown then.
+    pub async fn walk<T: Table>(
+        &self,
+        _: T,
+        range: impl RangeBounds<T::Key>,
+        mut each: impl FnMut(&T::Key, &[u8]),
+    ) -> Result<(), ReadError> {
+        let Some(mut iterator) = self.iterator::<T>(&range)? else { return Ok(()) };
+        iterator.seek_to_first();
+        while let Some((key, value)) = iterator.item() {
+            each(&decode::<T>(key)?, value);
+            iterator.next();
+        }
+        iterator.status().map_err(|error| from_engine(T::ID, error))
+    }
+
     /// Many rows' values: faster than one by one, most of all where they lie near each other. Keys may repeat and come
     /// in any order.
     ///

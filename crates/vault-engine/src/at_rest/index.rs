@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use vault_journal::{IndexBuilder, index_rows, span_row, summarize};
-use vault_ledger::{Entry, SPAN_RUNS, SUMMARY_ENTRIES, Span, SpanBuilder, SpanPart, Summary};
+use vault_ledger::{Entry, SPAN_RUNS, SUMMARY_ENTRIES, Span, SpanBuilder, SpanKinds, SpanPart, Summary};
 use vault_store::{
     Direction, Memory, Options, ReadError, Reader, Store,
     table::{RunNumber, Summaries},
@@ -144,7 +144,11 @@ fn check_span(
             }
             Some(row) if SpanPart::is_current(row) => {
                 checked.rows += 1;
-                hidden(reader, first, part, row)?
+                if part == SpanPart::Kinds {
+                    mistaken(first, row, truth.row(part))
+                } else {
+                    hidden(reader, first, part, row)?
+                }
             }
             Some(_) => (first, RowFault::Unreadable),
             None => (first, RowFault::Missing),
@@ -173,6 +177,18 @@ fn hidden(reader: &Reader, first: u64, part: SpanPart, row: &[u8]) -> Result<(u6
         }
     }
     Ok((first, RowFault::Wide))
+}
+
+/// What is wrong with a span's row of kinds that is not what it should be, and of which run. An entry of which it has
+/// another kind or hour is counted wrongly, and passed over by questions about its own.
+fn mistaken(first: u64, row: &[u8], truth: &[u8]) -> (u64, RowFault) {
+    let (Ok(found), Ok(truth)) = (SpanKinds::decode(row), SpanKinds::decode(truth)) else {
+        return (first, RowFault::Unreadable);
+    };
+    let (Some(found), Some(truth)) = (found, truth) else { return (first, RowFault::Wide) };
+    let Some(place) = found.first_difference(&truth) else { return (first, RowFault::Wide) };
+    let index = first.saturating_mul(SUMMARY_ENTRIES.into()).saturating_add(place.into());
+    (index / u64::from(SUMMARY_ENTRIES), RowFault::Hides { index, field: "kind" })
 }
 
 /// What is wrong with a row of the current version.

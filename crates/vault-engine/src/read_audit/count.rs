@@ -1,17 +1,17 @@
-//! How many entries meet a question, and how they divide. Runs are counted by their summaries, and read where those
-//! can't tell: where a bound of time cuts an hour, where there are too many kinds of entries, for questions about one
-//! token or request, and for what only an opened entry shows.
+//! How many entries meet a question, and how they divide. Spans are counted by their row of kinds, runs of others by their
+//! summaries, and read where those can't tell: where a bound of time cuts an hour of a run, where there are too many kinds of
+//! entries, for questions about one token or request, and for what only an opened entry shows.
 //!
 //! Other than a page of entries, a count rests on the index: `tokenvault audit index check` holds that against the log.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use vault_domain::{Action, CountBy, Decision, LogIndex, Millis, Reason, limits};
 use vault_journal::Receipt;
-use vault_ledger::{Entry, EntryOpener, SUMMARY_ENTRIES, SealedPart, class_tag};
+use vault_ledger::{Cell, Entry, EntryOpener, SUMMARY_ENTRIES, SealedPart, class_tag};
 use vault_store::{Direction, table::Entries, wait};
 
-use super::{AccessLogQuery, ROW_COST, Search, run_end, run_number};
+use super::{AccessLogQuery, ROW_COST, SPAN, Search, index::KINDS_ROWS, run_end, run_number};
 use crate::{Engine, call::Call, error::Error};
 
 /// How many entries of a part of the log meet a question.
@@ -113,11 +113,16 @@ impl Search {
         let mut tally = Tally { by, ..Tally::default() };
         let mut cost = 0;
         while !self.left.is_empty()
-            && cost < limits::QUERY_SCAN_ENTRIES_MAX
+            && cost < limits::COUNT_SCAN_ENTRIES_MAX
             && tally.groups.len() < limits::COUNT_GROUPS_MAX
         {
             if self.clock.monotonic() >= self.deadline {
                 return Err(Error::new(Reason::DeadlineExceeded));
+            }
+            if use_rows && let Some(part) = self.tally_span(&mut tally)? {
+                cost += KINDS_ROWS * ROW_COST;
+                self.looked_at(&part);
+                continue;
             }
             let run = self.next_run();
             let is_whole = run.start.is_multiple_of(super::RUN) && run.end == run_end(run.start);
@@ -133,6 +138,31 @@ impl Search {
         Ok(tally)
     }
 
+    /// Counts what comes next of a span by its row of kinds; `None` if that can't tell. Bounds of time are bounds of
+    /// indexes already.
+    fn tally_span(&mut self, tally: &mut Tally) -> Result<Option<Range<u64>>, Error> {
+        let next = if self.oldest_first { self.left.start } else { self.left.end.saturating_sub(1) };
+        let (span, query) = (next / SPAN, &self.finder.query);
+        let is_told = self.finder.people.is_empty() && query.items.is_none() && query.request_id.is_none();
+        // Of a span that can't tell it is known from its first run on.
+        if !is_told || !self.indexed.has_span(span) || self.untold == Some(span) {
+            return Ok(None);
+        }
+        let begin = span.saturating_mul(SPAN);
+        let part = begin.max(self.left.start)..begin.saturating_add(SPAN).min(self.left.end);
+        let place = |index: u64| u32::try_from(index.saturating_sub(begin)).unwrap_or(u32::MAX);
+        self.untold = Some(span);
+        let Some(kinds) = self.finder.span_kinds(span)? else { return Ok(None) };
+        let cells = kinds.cells(query, place(part.start)..place(part.end), tally.by == Some(CountBy::Hour));
+        let mut counted = Tally { by: tally.by, ..Tally::default() };
+        cells.into_iter().for_each(|cell| counted.add_cell(cell, begin));
+        if counted.groups.len() > limits::COUNT_GROUPS_MAX {
+            return Ok(None);
+        }
+        tally.join(counted);
+        Ok(Some(part))
+    }
+
     /// Counts a run by the index and gives the number of rows that were read; `None` if that can't tell.
     fn tally_row(&mut self, tally: &mut Tally, start: u64, is_whole: bool) -> Result<Option<u64>, Error> {
         let run = run_number(start);
@@ -145,20 +175,7 @@ impl Search {
         }
         let Some(row) = self.finder.summary(run)? else { return Ok(None) };
         let Some(cells) = row.count(&self.finder.query) else { return Ok(None) };
-        for cell in cells {
-            let sample = LogIndex(start + u64::from(cell.first()));
-            let by = tally.by;
-            let mut add = |key| tally.add(key, u64::from(cell.entries()), sample);
-            match by {
-                None => {}
-                Some(CountBy::Decision) => add(cell.decision() as u64),
-                Some(CountBy::Action) => add(cell.action() as u64),
-                Some(CountBy::Hour) => add(cell.hour().0),
-                Some(CountBy::Principal) => add(cell.principal()),
-                Some(CountBy::DataClass) => cell.classes().for_each(add),
-            }
-            tally.entries += u64::from(cell.entries());
-        }
+        cells.into_iter().for_each(|cell| tally.add_cell(cell, start));
         Ok(Some(glance.rows + 1))
     }
 
@@ -175,11 +192,7 @@ impl Search {
             for (index, bytes) in rows.iter() {
                 next = index.0.saturating_add(1);
                 tally.read += 1;
-                if !self.finder.query.may_match_bytes(bytes) {
-                    continue;
-                }
-                let entry = Entry::decode(bytes)?;
-                if self.finder.is_asked_for(&entry)? {
+                if let Some(entry) = self.finder.asked_for(bytes)? {
                     tally.entries += 1;
                     keys(tally.by, &entry).into_iter().for_each(|key| tally.add(key, 1, *index));
                 }
@@ -229,6 +242,28 @@ impl Search {
 }
 
 impl Tally {
+    /// Counts entries that are alike, of which the places count from `begin`.
+    fn add_cell(&mut self, cell: Cell<'_>, begin: u64) {
+        let (entries, sample) = (u64::from(cell.entries()), LogIndex(begin.saturating_add(cell.first().into())));
+        let by = self.by;
+        let mut add = |key| self.add(key, entries, sample);
+        match by {
+            None => {}
+            Some(CountBy::Decision) => add(cell.decision() as u64),
+            Some(CountBy::Action) => add(cell.action() as u64),
+            Some(CountBy::Hour) => add(cell.hour().0),
+            Some(CountBy::Principal) => add(cell.principal()),
+            Some(CountBy::DataClass) => cell.classes().for_each(add),
+        }
+        self.entries += entries;
+    }
+
+    fn join(&mut self, other: Self) {
+        other.groups.into_iter().for_each(|(key, Group { entries, sample })| self.add(key, entries, sample));
+        self.entries += other.entries;
+        self.read += other.read;
+    }
+
     fn add(&mut self, key: u64, entries: u64, sample: LogIndex) {
         self.groups.entry(key).or_insert(Group { entries: 0, sample }).entries += entries;
     }

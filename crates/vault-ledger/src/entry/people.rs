@@ -28,6 +28,7 @@ use std::{fmt, io::Write, net::IpAddr};
 use vault_domain::{
     KeyVersion, PrincipalId, RecordNumber, Reference, Region, RulesDifference, SubjectId, Tenant, limits,
 };
+use zeroize::Zeroizing;
 
 use super::{
     ids::{CertificateSha256, EntrySalt, Issuer, PrincipalTag, TenantTag},
@@ -206,6 +207,20 @@ impl People {
     }
 }
 
+/// Source and reference of a body, as they stand there.
+pub(crate) fn source_and_reference(body: &[u8]) -> Result<(&str, &str), LedgerError> {
+    let mut from = Reader::new("the people part of an entry", body);
+    from.version_of(&[BODY_VERSION, ABOUT_VERSION])?;
+    // Tenant, principal, issuer and certificate.
+    let tenant = from.u8()?;
+    from.take(tenant.into())?;
+    let principal = from.u16()?;
+    from.take(principal.into())?;
+    let issuer = from.u8()?;
+    from.take(usize::from(issuer) + 32)?;
+    Ok((from.text8("source")?, from.text8("reference")?))
+}
+
 impl fmt::Debug for Matter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Matter(..)")
@@ -280,7 +295,7 @@ pub enum SealedPart {
 
 /// A people body, sealed, with what is needed to find and to open it. The header alone selects the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SealedPeople {
+pub struct SealedPeople<C = Vec<u8>> {
     /// Names the tenant to those who hold the key of the tag.
     pub tenant_tag: TenantTag,
     /// Names the principal likewise.
@@ -292,13 +307,42 @@ pub struct SealedPeople {
     /// The nonce.
     pub nonce: [u8; 12],
     /// The sealed body with its 16-byte tag.
-    pub ciphertext: Vec<u8>,
+    pub ciphertext: C,
 }
 
-impl SealedPeople {
+impl<C: AsRef<[u8]>> SealedPeople<C> {
     pub(super) fn check_length(&self) -> Result<(), LedgerError> {
-        let valid = (TAG_BYTES..=CIPHERTEXT_BYTES_MAX).contains(&self.ciphertext.len());
+        let valid = (TAG_BYTES..=CIPHERTEXT_BYTES_MAX).contains(&self.ciphertext.as_ref().len());
         if valid { Ok(()) } else { Err(LedgerError::FieldInvalid { field: "ciphertext" }) }
+    }
+
+    /// The same with the ciphertext where it lies.
+    #[must_use]
+    pub fn as_slice(&self) -> SealedPeople<&[u8]> {
+        let Self { tenant_tag, principal_tag, key_version, epoch_id, nonce, ref ciphertext } = *self;
+        let ciphertext = ciphertext.as_ref();
+        SealedPeople { tenant_tag, principal_tag, key_version, epoch_id, nonce, ciphertext }
+    }
+}
+
+impl<'a> SealedPeople<&'a [u8]> {
+    /// Reads what follows upon the tags and the form.
+    pub(super) fn read(
+        (tenant_tag, principal_tag): (TenantTag, PrincipalTag),
+        from: &mut Reader<'a>,
+    ) -> Result<Self, LedgerError> {
+        let key_version = KeyVersion(from.u32()?);
+        let (epoch_id, nonce) = (from.array()?, from.array()?);
+        let length = from.u16()?.into();
+        let ciphertext = from.take(length)?;
+        let sealed = Self { tenant_tag, principal_tag, key_version, epoch_id, nonce, ciphertext };
+        sealed.check_length()?;
+        Ok(sealed)
+    }
+
+    pub(super) fn into_owned(self) -> SealedPeople {
+        let Self { tenant_tag, principal_tag, key_version, epoch_id, nonce, ciphertext } = self;
+        SealedPeople { tenant_tag, principal_tag, key_version, epoch_id, nonce, ciphertext: ciphertext.to_vec() }
     }
 }
 
@@ -320,9 +364,25 @@ pub trait EntryOpener: Send + Sync {
     /// Why a part could not be opened.
     type Error;
 
+    /// Opens the part of the entry with this salt for `tenant`, and gives its body ([`People::decode`]).
+    ///
+    /// # Errors
+    /// When the part belongs to another tenant, is damaged, or its key is gone.
+    fn open_body(
+        &self,
+        tenant: &Tenant,
+        salt: &EntrySalt,
+        part: &SealedPeople<&[u8]>,
+    ) -> Result<Zeroizing<Vec<u8>>, Self::Error>;
+
     /// Opens the part of the entry with this salt for `tenant`.
     ///
     /// # Errors
     /// When the part belongs to another tenant, is damaged, or its key is gone.
-    fn open(&self, tenant: &Tenant, salt: &EntrySalt, part: &SealedPeople) -> Result<People, Self::Error>;
+    fn open(&self, tenant: &Tenant, salt: &EntrySalt, part: &SealedPeople) -> Result<People, Self::Error>
+    where
+        Self::Error: From<LedgerError>,
+    {
+        Ok(People::decode(&self.open_body(tenant, salt, &part.as_slice())?)?)
+    }
 }

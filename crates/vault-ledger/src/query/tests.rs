@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::testing::*;
+use crate::{sealed_part, testing::*};
 
 /// A detokenize at time 100 by principal 0x55.. of tenant 0x44..: record 7 done as `card_number`, one token of `iban`
 /// without a record.
@@ -97,6 +97,18 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn the_sealed_part_lies_where_the_entry_has_it(entry in any_entry()) {
+        let bytes = entry.encode().unwrap();
+        let lying = sealed_part(&bytes).unwrap();
+        match &entry.people {
+            SealedPart::Sealed(sealed) => prop_assert_eq!(lying, Some((entry.head.salt, sealed.as_slice()))),
+            SealedPart::None | SealedPart::Clear(_) => prop_assert_eq!(lying, None),
+        }
+    }
+}
+
 /// A question by some of the fields of an entry.
 fn about(entry: &Entry, fields: [bool; 11]) -> Query {
     let [time, tenant, principal, action, decision, class, items, audience, purpose, reason, request] = fields;
@@ -150,8 +162,13 @@ fn where_from_and_what_for_are_asked_of_who_is_named() {
     for met in [PeopleQuery::default(), network("192.0.2.0/24"), reference("CASE-4711")] {
         assert!(met.matches(Some(&people)));
         assert_eq!(met.matches(None), met.is_empty());
+        assert_eq!(met.matches_body(&people.encode().unwrap()), Ok(true));
+        let nobody = People::default().encode().unwrap();
+        assert_eq!(met.matches_body(&nobody), Ok(met.is_empty()));
     }
     for unmet in [network("192.0.2.8"), reference("CASE-4712")] {
         assert!(!unmet.matches(Some(&people)) && !unmet.is_empty());
+        assert_eq!(unmet.matches_body(&people.encode().unwrap()), Ok(false));
+        assert!(unmet.matches_body(&people.encode().unwrap()[..60]).is_err());
     }
 }

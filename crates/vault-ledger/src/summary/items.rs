@@ -116,18 +116,18 @@ fn coarsen(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 
 /// The items of a run, as a superset.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ItemSet {
+pub(super) enum ItemSet<B = Vec<u8>> {
     /// There were too many.
     Any,
     /// What there was.
     Listed {
         /// First and last number, rising, never touching.
         ranges: Vec<(u64, u64)>,
-        filter: Filter,
+        filter: Filter<B>,
     },
 }
 
-impl ItemSet {
+impl<B: AsRef<[u8]>> ItemSet<B> {
     pub(super) fn may_hold_any(&self, items: &ItemFilter) -> bool {
         items.numbers.iter().any(|&number| self.may_hold_number(number))
             || items.token_hashes.iter().any(|hash| self.may_hold_token(hash))
@@ -163,13 +163,22 @@ impl ItemSet {
         }
         filter.put(out)
     }
+}
 
-    pub(super) fn read(from: &mut Reader<'_>, filter_bytes_max: usize) -> Result<Self, LedgerError> {
+impl<'a> ItemSet<&'a [u8]> {
+    pub(super) fn read(from: &mut Reader<'a>, filter_bytes_max: usize) -> Result<Self, LedgerError> {
         if from.flag("any item")? {
             return Ok(Self::Any);
         }
         let ranges = read_ranges(from)?;
         Ok(Self::Listed { ranges, filter: Filter::read(from, filter_bytes_max)? })
+    }
+
+    pub(super) fn into_owned(self) -> ItemSet {
+        match self {
+            Self::Any => ItemSet::Any,
+            Self::Listed { ranges, filter } => ItemSet::Listed { ranges, filter: filter.into_owned() },
+        }
     }
 }
 
@@ -199,9 +208,9 @@ fn read_ranges(from: &mut Reader<'_>) -> Result<Vec<(u64, u64)>, LedgerError> {
 
 /// A Bloom filter over 64-bit keys that are uniformly distributed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Filter {
+pub(super) struct Filter<B = Vec<u8>> {
     hashes: u8,
-    bits: Vec<u8>,
+    bits: B,
 }
 
 impl Filter {
@@ -221,43 +230,53 @@ impl Filter {
         filter
     }
 
-    pub(super) fn may_hold(&self, key: u64) -> bool {
-        self.hashes > 0 && self.places(key).all(|(byte, bit)| self.bits.get(byte).is_some_and(|bits| bits & bit != 0))
-    }
-
-    /// Writes its bits for each key, its length and itself.
-    pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), LedgerError> {
-        out.push(self.hashes);
-        let length = u32::try_from(self.bits.len()).map_err(|_| INVALID)?;
-        out.extend_from_slice(&length.to_be_bytes());
-        out.extend_from_slice(&self.bits);
-        Ok(())
-    }
-
-    /// Reads a filter of at most so many bytes.
-    pub(super) fn read(from: &mut Reader<'_>, bytes_max: usize) -> Result<Self, LedgerError> {
-        let (hashes, length) = (from.u8()?, from.u32()?);
-        let length = usize::try_from(length).map_err(|_| INVALID)?;
-        let consistent = hashes <= HASHES_MAX && length <= bytes_max && (hashes == 0) == (length == 0);
-        if consistent { Ok(Self { hashes, bits: from.take(length)?.to_vec() }) } else { Err(INVALID) }
-    }
-
     /// The length of the filter of so many keys, where so many bytes are the most.
     pub(super) const fn bytes_for(keys: usize, bytes_max: usize) -> usize {
         let bytes = (keys * BITS_PER_KEY).div_ceil(8);
         if bytes < bytes_max { bytes } else { bytes_max }
     }
+}
+
+impl<B: AsRef<[u8]>> Filter<B> {
+    pub(super) fn may_hold(&self, key: u64) -> bool {
+        let bits = self.bits.as_ref();
+        self.hashes > 0 && self.places(key).all(|(byte, bit)| bits.get(byte).is_some_and(|bits| bits & bit != 0))
+    }
+
+    /// Writes its bits for each key, its length and itself.
+    pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), LedgerError> {
+        out.push(self.hashes);
+        let bits = self.bits.as_ref();
+        let length = u32::try_from(bits.len()).map_err(|_| INVALID)?;
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(bits);
+        Ok(())
+    }
 
     /// The bits that stand for a key: byte and mask. Place i is (low half + i · high half, made odd) modulo 2^32,
     /// scaled to the length of the filter.
-    fn places(&self, key: u64) -> impl Iterator<Item = (usize, u8)> + use<> {
+    fn places(&self, key: u64) -> impl Iterator<Item = (usize, u8)> + use<B> {
         const HALF: u64 = u32::MAX as u64;
         let (start, step) = (key & HALF, key >> 32 | 1);
-        let bits = self.bits.len() as u64 * 8;
+        let bits = self.bits.as_ref().len() as u64 * 8;
         (0..u64::from(self.hashes)).map(move |i| {
             let bit = (((start + i * step) & HALF) * bits) >> 32;
             (usize::try_from(bit / 8).unwrap_or(usize::MAX), 1 << (bit % 8))
         })
+    }
+}
+
+impl<'a> Filter<&'a [u8]> {
+    /// Reads a filter of at most so many bytes.
+    pub(super) fn read(from: &mut Reader<'a>, bytes_max: usize) -> Result<Self, LedgerError> {
+        let (hashes, length) = (from.u8()?, from.u32()?);
+        let length = usize::try_from(length).map_err(|_| INVALID)?;
+        let consistent = hashes <= HASHES_MAX && length <= bytes_max && (hashes == 0) == (length == 0);
+        if consistent { Ok(Self { hashes, bits: from.take(length)? }) } else { Err(INVALID) }
+    }
+
+    pub(super) fn into_owned(self) -> Filter {
+        Filter { hashes: self.hashes, bits: self.bits.to_vec() }
     }
 }
 

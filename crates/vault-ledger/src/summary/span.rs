@@ -1,17 +1,18 @@
 //! Rows about a span of 65,536 entries, by which a question for something rare skips 256 runs at once.
 //!
-//! A span is 256 runs, and has three rows; none before it is whole. The row of **places** says for each principal,
+//! A span is 256 runs, and has four rows; none before it is whole. The row of **places** says for each principal,
 //! class, reason and so on in which of the 256 runs it is. The rows of **requests** and **items** say whether one is
-//! in the span at all; in which run, the runs' own rows tell. Like those of runs they are derived, and may say that a
-//! run could match when it does not, never that it can't when it does.
+//! in the span at all; in which run, the runs' own rows tell. The row of **kinds** says of which kind each of its
+//! entries is (see the module `kinds`). Like those of runs they are derived, and may say that a run could match when it
+//! does not, never that it can't when it does.
 //!
-//! # Layout, version 1
+//! # Layout, version 2
 //!
 //! Places:
 //!
 //! | bytes | field |
 //! |---|---|
-//! | 1 | version = 1 |
+//! | 1 | version = 2 |
 //! | | eight lists: actions, decisions, reasons, tenants, principals, data classes, purposes, audiences |
 //!
 //! Each list:
@@ -22,17 +23,18 @@
 //! | 2 | how many; none if there were too many |
 //! | 8, 32 each | value, rising, and its runs: bit n mod 8 of byte n / 8 for run n of the span |
 //!
-//! Requests: 1 byte version = 1, then a Bloom filter like that of items. Items: 1 byte version = 1, then items like
-//! those of a run, with a filter of at most 256 KiB.
+//! Requests: 1 byte version = 2, then a Bloom filter like that of items. Items: 1 byte version = 2, then items like
+//! those of a run, with a filter of at most 256 KiB. Kinds: 1 byte version = 2, then what the module `kinds` says.
 //!
-//! 200 principals take 8 KB, a filter 10 bits for each request and each scattered item: some 3 to 5 bytes for each
-//! entry in all.
+//! 200 principals take 8 KB, a filter 10 bits for each request and each scattered item, kinds one or two bytes for each
+//! entry and some 12 for each kind: some 5 to 10 bytes for each entry in all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     SUMMARY_ENTRIES,
     items::{Filter, ItemCollector, ItemSet},
+    kinds::{KindCollector, SpanKinds},
     questions, reasons, request_key, tag_of,
 };
 use crate::{
@@ -50,7 +52,7 @@ const LISTED_MAX: usize = 4096;
 const REQUESTS_BYTES_MAX: usize = 128 * 1024;
 const ITEMS_BYTES_MAX: usize = 256 * 1024;
 /// The version that is written, and the only one that is read.
-const SPAN_VERSION: u8 = 1;
+const SPAN_VERSION: u8 = 2;
 const LISTS: usize = 8;
 const ENTRIES: u32 = SUMMARY_ENTRIES as u32 * SPAN_RUNS as u32;
 
@@ -72,11 +74,24 @@ impl Runs {
         self.0.get(usize::from(run / 8)).is_some_and(|byte| byte & (1 << (run % 8)) != 0)
     }
 
+    /// How many they are.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.0.iter().map(|byte| byte.count_ones()).sum()
+    }
+
     /// Those that are among the others too.
     #[must_use]
     pub fn and(mut self, others: Self) -> Self {
         self.0.iter_mut().zip(others.0).for_each(|(byte, other)| *byte &= other);
         self
+    }
+
+    /// Takes a run out, by its place in the span.
+    pub fn remove(&mut self, run: u8) {
+        if let Some(byte) = self.0.get_mut(usize::from(run / 8)) {
+            *byte &= !(1 << (run % 8));
+        }
     }
 
     fn or(mut self, others: Self) -> Self {
@@ -101,11 +116,13 @@ pub enum SpanPart {
     Requests = 1,
     /// Items that are in the span.
     Items = 2,
+    /// Of which kind each entry is.
+    Kinds = 3,
 }
 
 impl SpanPart {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Places, Self::Requests, Self::Items];
+    pub const ALL: [Self; 4] = [Self::Places, Self::Requests, Self::Items, Self::Kinds];
 
     /// Whether the row is of the version that is written. Rows of older ones are to be built again.
     #[must_use]
@@ -113,17 +130,19 @@ impl SpanPart {
         row.first() == Some(&SPAN_VERSION)
     }
 
-    /// Whether this row can tell anything about a question.
+    /// Whether this row can tell in which runs there is what is asked for.
     #[must_use]
     pub fn is_about(self, query: &Query) -> bool {
         match self {
             Self::Places => asked(query).iter().any(Option::is_some),
             Self::Requests => query.request_id.is_some(),
             Self::Items => query.items.is_some(),
+            Self::Kinds => false,
         }
     }
 
-    /// The runs that could hold what is asked for. That a run is not among them is certain.
+    /// The runs that could hold what is asked for, of rows that tell runs: of others all. That a run is not among them
+    /// is certain.
     ///
     /// # Errors
     /// When the row does not decode: it has to be built again.
@@ -150,6 +169,10 @@ impl SpanPart {
                 let set = ItemSet::read(&mut from, ITEMS_BYTES_MAX)?;
                 all_if(query.items.as_ref().is_none_or(|items| set.may_hold_any(items)))
             }
+            Self::Kinds => {
+                SpanKinds::read(&mut from)?;
+                Runs::ALL
+            }
         };
         from.finish()?;
         Ok(runs)
@@ -170,21 +193,36 @@ impl SpanPart {
     }
 }
 
+impl SpanKinds {
+    /// Reads a span's row of kinds; `None` if there were too many.
+    ///
+    /// # Errors
+    /// When the row does not decode: it has to be built again.
+    pub fn decode(row: &[u8]) -> Result<Option<Self>, LedgerError> {
+        let mut from = Reader::new("a span's row", row);
+        from.version(SPAN_VERSION)?;
+        let kinds = Self::read(&mut from)?;
+        from.finish()?;
+        Ok(kinds)
+    }
+}
+
 /// The rows of one span, encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
-    rows: [Vec<u8>; 3],
+    rows: [Vec<u8>; 4],
 }
 
 impl Span {
     /// One of its rows.
     #[must_use]
     pub fn row(&self, part: SpanPart) -> &[u8] {
-        let [places, requests, items] = &self.rows;
+        let [places, requests, items, kinds] = &self.rows;
         match part {
             SpanPart::Places => places,
             SpanPart::Requests => requests,
             SpanPart::Items => items,
+            SpanPart::Kinds => kinds,
         }
     }
 }
@@ -196,6 +234,7 @@ pub struct SpanBuilder {
     lists: [List; LISTS],
     requests: BTreeSet<u64>,
     items: ItemCollector,
+    kinds: KindCollector,
 }
 
 /// Values and their runs.
@@ -233,6 +272,7 @@ impl SpanBuilder {
         entry.head.audience.iter().for_each(|audience| audiences.insert(tag_of(audience.as_str()), run));
         self.requests.insert(request_key(entry.head.request_id));
         entry.groups.iter().for_each(|group| self.items.push(group));
+        self.kinds.push(entry);
         Ok(())
     }
 
@@ -244,14 +284,15 @@ impl SpanBuilder {
         if self.entries != ENTRIES {
             return Ok(None);
         }
-        let mut rows = [vec![SPAN_VERSION], vec![SPAN_VERSION], vec![SPAN_VERSION]];
-        let [places, requests, items] = &mut rows;
+        let mut rows = [(); 4].map(|()| vec![SPAN_VERSION]);
+        let [places, requests, items, kinds] = &mut rows;
         for list in self.lists {
             list.put(places)?;
         }
         let keys: Vec<_> = self.requests.into_iter().collect();
         Filter::of(&keys, REQUESTS_BYTES_MAX).put(requests)?;
         self.items.finish(ITEMS_BYTES_MAX).put(items)?;
+        self.kinds.put(kinds)?;
         Ok(Some(Span { rows }))
     }
 }

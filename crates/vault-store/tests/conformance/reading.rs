@@ -115,6 +115,35 @@ fn a_scan_goes_both_ways_within_its_range_and_says_when_there_is_more() {
 }
 
 #[test]
+fn what_is_shown_where_it_lies_is_what_is_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path());
+    write_entries(&mut store, 300, 100);
+    let snapshot = store.reader.snapshot();
+    let mut change = Batch::default();
+    change.delete(Entries, &LogIndex(12));
+    store.writer.commit([&change]).unwrap();
+
+    for index in [0, 12, 299, 300] {
+        let looked = wait(snapshot.look(Entries, &LogIndex(index), <[u8]>::to_vec)).unwrap();
+        assert_eq!(looked, get(&snapshot, Entries, &LogIndex(index)), "{index}");
+    }
+    assert_eq!(wait(store.reader.snapshot().look(Entries, &LogIndex(12), <[u8]>::len)).unwrap(), None);
+    let walk = |range: std::ops::Range<LogIndex>| {
+        let mut seen = Vec::new();
+        wait(snapshot.walk(Entries, range, |index, value| {
+            assert_eq!(value, entry(index.0));
+            seen.push(index.0);
+        }))
+        .unwrap();
+        seen
+    };
+    assert_eq!(walk(LogIndex(10)..LogIndex(14)), [10, 11, 12, 13]);
+    assert_eq!(walk(LogIndex(0)..LogIndex(1000)).len(), 300);
+    assert!(walk(LogIndex(7)..LogIndex(7)).is_empty() && walk(LogIndex(300)..LogIndex(400)).is_empty());
+}
+
+#[test]
 fn a_scan_ends_early_when_it_has_enough_bytes() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = open(directory.path());
