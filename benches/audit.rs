@@ -539,8 +539,8 @@ fn load(class: Class, stock: Stock) -> Load {
     Load { verb, class, items: 1, in_flight, streams: 0, stock, fresh, checked: true }
 }
 
-/// What the log takes on the disk, when what was written is compacted and indexed: rows of an older version are made anew
-/// first.
+/// What the log takes on the disk, when what was written is compacted and indexed: rows of an older version are made
+/// anew first.
 fn on_disk(server: &mut ServerProcess, log: &LongLog) -> Result<Figure, Failure> {
     const LOOK: Duration = Duration::from_millis(200);
     let mut counters = server.counters()?;

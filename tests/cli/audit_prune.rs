@@ -14,6 +14,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use vault_domain::{Clock, ManualClock, Millis, SystemClock};
+use vault_ledger::{Entry, LogProof, VerifierKey, leaf_hash};
 use vault_tests::{
     requests::{email, scattered, tokenize},
     roles::Role,
@@ -42,18 +43,8 @@ impl Old {
     async fn with(entries: u64) -> Self {
         let clock = ManualClock::at(Millis(SystemClock::new().wall().0 - 2 * YEAR_MS));
         let mut vault = TestVault::start_by(Path::new(DISK), &clock).await;
-        let loader = vault.caller(Role::Loader).await;
-        let calls: Vec<_> = (0..entries)
-            .map(|n| {
-                let loader = loader.clone();
-                tokio::spawn(async move { loader.tokenize(tokenize("email", [email(n)])).await.unwrap() })
-            })
-            .collect();
-        for call in calls {
-            call.await.unwrap();
-        }
-        // The index is to be whole: what it does not cover is not pruned.
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        vault.fill(entries, |n| tokenize("email", [email(n)])).await;
+        vault.indexed().await;
         vault.stop().await;
         vault.add_to_configuration("[retention]\narchive_directory = \"archive\"");
         let folder = TempDir::new_in(DISK).unwrap();
@@ -73,7 +64,12 @@ impl Old {
     /// `audit prune` of the log of `eu`.
     fn prune(&self, served: &Served, more: &[&str]) -> Command {
         let words = ["audit", "prune", "--region", "eu", "--output", "jsonl"];
-        let mut command = tokenvault(&[&words, more].concat());
+        self.command(served, &[&words, more].concat())
+    }
+
+    /// A command of the operator, who is an auditor too.
+    fn command(&self, served: &Served, words: &[&str]) -> Command {
+        let mut command = tokenvault(words);
         let file = |name: &str| self.folder.path().join(name);
         command
             .env("TOKENVAULT_ENDPOINT", served.endpoint().replace("127.0.0.1", "localhost"))
@@ -282,6 +278,42 @@ async fn entries_that_somebody_removed_are_told_from_those_that_were_pruned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reports_begin_behind_what_went_and_receipts_of_what_went_are_proved_by_their_hashes() {
+    let (old, gone) = pruned().await;
+    let decoded = Entry::decode(&gone).unwrap();
+    let hash = leaf_hash(&gone).0.map(|byte| format!("{byte:02x}")).concat();
+    let served = old.serve();
+    let checkpoint = ["audit", "checkpoint", "--region", "eu", "--output", "json"];
+    let checkpoint = run(&mut old.command(&served, &checkpoint), "").with(0);
+    let checkpoint: Value = serde_json::from_str(&checkpoint.out).unwrap();
+    assert_eq!(checkpoint["minimum_index"], 512);
+    let key = VerifierKey::parse(checkpoint["verifier_key"].as_str().unwrap()).unwrap();
+    let receipts = json!({"origin": key.origin().as_str(), "index": 5, "leaf_hash": hash}).to_string();
+    let folder = old.folder.path().join("proofs");
+    let words = ["audit", "prove", "-", "--with-entries", "--purpose", "audit", "--output", "jsonl", "--out"];
+    let words = [&words[..], &[folder.to_str().unwrap()]].concat();
+    let proved = run(&mut old.command(&served, &words), &receipts).with(0).lines().remove(0);
+    let proof = LogProof::parse(&fs::read_to_string(proved["file"].as_str().unwrap()).unwrap()).unwrap();
+    assert_eq!((proof.index.0, &proof.entry), (5, &None), "there are no bytes of it any more");
+    // Who has the archive, or kept the entry, has its bytes.
+    LogProof { entry: Some(gone.clone()), ..proof }.verify(None, &key).unwrap();
+    let forged = receipts.replace(&hash, &"ab".repeat(32));
+    run(&mut old.command(&served, &["audit", "prove", "-"]), &forged).with(4);
+
+    let out = old.folder.path().join("report");
+    let (since, out) = ((decoded.log_time.0 - 1000).to_string(), out.to_str().unwrap());
+    let words = ["audit", "report", "pci", "--region", "eu", "--purpose", "audit", "--from", &since, "--out", out];
+    let said = run(&mut old.command(&served, &words), "").with(0);
+    assert!(said.err.contains("entries below 512 were pruned"), "{said:?}");
+    let report: Value = serde_json::from_slice(&fs::read(Path::new(out).join("report.json")).unwrap()).unwrap();
+    assert_eq!(report["logs"][0]["first_index"], 512, "{}", report["logs"]);
+    let entries = report["entries"].as_array().unwrap();
+    assert!(entries.iter().all(|entry| entry["index"].as_u64().unwrap() >= 512) && entries.len() > 80);
+    run(&mut tokenvault(&["audit", "verify-report", out, "--verifier-key", &key.to_string()]), "").with(0);
+    served.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pruning_that_is_killed_at_any_moment_leaves_the_log_before_or_after_it() {
     let old = Old::with(600).await;
     let places = ["data", "checkpoints", "archive"].map(|name| old.vault.directory().join(name));
@@ -324,6 +356,18 @@ async fn a_pruning_that_is_killed_at_any_moment_leaves_the_log_before_or_after_i
     }
     println!("result: killed before the commit {before} times, after it {after} times");
     assert!(before > 0, "a kill that always comes too late shows nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_names_the_entry_that_holds_back_those_behind_it() {
+    let old = Old::with(300).await;
+    // Two years are 730 days; the first entry is that of the start.
+    old.vault.edit("vault.toml", "[retention]", "[retention]\nkind_days = [\"tokenize=800\"]");
+    let served = old.serve();
+    let planned = run(&mut old.prune(&served, &["--dry-run"]), "").with(0).lines().remove(0);
+    assert_eq!((&planned["minimum_index"], &planned["entries"]), (&json!(0), &json!(0)), "{planned}");
+    assert_eq!((&planned["held_by"], &planned["held_index"]), (&json!("tokenize"), &json!(1)), "{planned}");
+    served.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]

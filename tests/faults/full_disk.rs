@@ -28,18 +28,18 @@ use crate::{
     site::{Settings, Site},
 };
 
-const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
 /// The size of the disk.
 const DISK_BYTES: u64 = 256 * MIB;
 
 /// A small ext4 file system in a file.
-struct Disk {
+pub(crate) struct Disk {
     directory: TempDir,
 }
 
 impl Disk {
     #[track_caller]
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let disk = Self { directory: TempDir::new().unwrap() };
         let image = disk.directory.path().join("image");
         File::create(&image).unwrap().set_len(DISK_BYTES).unwrap();
@@ -59,7 +59,7 @@ impl Disk {
         disk
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("disk")
     }
 
@@ -70,7 +70,7 @@ impl Disk {
 
     /// Takes room until so much is left.
     #[track_caller]
-    fn fill(&self, leave_bytes: u64) {
+    pub(crate) fn fill(&self, leave_bytes: u64) {
         let mut filler = File::options().create(true).append(true).open(self.filler()).unwrap();
         let mut taken = filler.metadata().unwrap().len();
         // By steps, since a vault that writes at the same time takes room too.
@@ -93,7 +93,7 @@ impl Disk {
     }
 
     /// Gives the room back.
-    fn clear(&self) {
+    pub(crate) fn clear(&self) {
         fs::remove_file(self.filler()).unwrap();
     }
 

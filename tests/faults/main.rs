@@ -13,6 +13,7 @@ mod site;
 mod strace;
 mod vault;
 
+mod alarms;
 mod clients;
 mod contention;
 mod failing_disk;

@@ -33,11 +33,13 @@ pub(crate) struct Settings {
     pub(crate) memtable_bytes: u64,
     /// The level of the process's log.
     pub(crate) log_level: &'static str,
+    /// The port that tells measurements; 0 for none.
+    pub(crate) metrics_port: u16,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { free_bytes_min: 0, memtable_bytes: 16 << 20, log_level: "info" }
+        Self { free_bytes_min: 0, memtable_bytes: 16 << 20, log_level: "info", metrics_port: 0 }
     }
 }
 
@@ -79,7 +81,11 @@ impl Site {
     }
 
     fn write_configuration(&self) {
-        let Settings { free_bytes_min, memtable_bytes, log_level } = &self.settings;
+        let Settings { free_bytes_min, memtable_bytes, log_level, metrics_port } = &self.settings;
+        let metrics = match metrics_port {
+            0 => String::new(),
+            port => format!("metrics = \"127.0.0.1:{port}\""),
+        };
         let data = self.data.display();
         let text = format!(
             r#"
@@ -92,6 +98,7 @@ impl Site {
             catalog = "catalog.toml"
             [listen]
             address = "127.0.0.1:0"
+            {metrics}
             [tls]
             certificate = "server.pem"
             key = "server.key"

@@ -52,6 +52,11 @@ fn memory_bytes() -> u64 {
 }
 
 #[test]
+fn damaged_bodies_of_add_checkpoint() {
+    feed("add_checkpoint");
+}
+
+#[test]
 fn damaged_catalogs() {
     feed("catalog");
 }
@@ -72,6 +77,11 @@ fn damaged_configurations() {
 }
 
 #[test]
+fn damaged_cosignatures_and_keys_of_witnesses() {
+    feed("cosignature");
+}
+
+#[test]
 fn damaged_entries() {
     feed("entry");
 }
@@ -79,6 +89,16 @@ fn damaged_entries() {
 #[test]
 fn damaged_files() {
     feed("file");
+}
+
+#[test]
+fn damaged_files_of_a_minimum_index() {
+    feed("minimum_index");
+}
+
+#[test]
+fn damaged_manifests_of_exports() {
+    feed("manifest");
 }
 
 #[test]
@@ -122,6 +142,16 @@ fn damaged_requests() {
 }
 
 #[test]
+fn damaged_rows_of_spans() {
+    feed("span");
+}
+
+#[test]
+fn damaged_states_of_verifications() {
+    feed("state");
+}
+
+#[test]
 fn damaged_summaries() {
     feed("summary");
 }
@@ -134,6 +164,11 @@ fn damaged_tokens() {
 #[test]
 fn damaged_values() {
     feed("value");
+}
+
+#[test]
+fn damaged_policies_of_witnesses() {
+    feed("witness_policy");
 }
 
 /// By the text above: what is fed nowhere is tested nowhere.

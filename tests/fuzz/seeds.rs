@@ -6,11 +6,14 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use prost::Message;
 use vault_domain::LogIndex;
 use vault_engine::PageToken;
-use vault_ledger::{LogProof, TreeHash};
+use vault_ledger::{
+    AddCheckpoint, EXPORT_CONTEXT, Entry, ExportAsked, ExportFormat, ExportManifest, Exported, LogProof, SPAN_RUNS,
+    SUMMARY_ENTRIES, SpanBuilder, SpanPart, TreeHash, TreeSize,
+};
 use vault_policy::PolicySource;
 use vault_proto::v1;
 
-use crate::targets::{LOG, TARGETS};
+use crate::targets::{LOG, TARGETS, WITNESS};
 
 /// The longest seed: libFuzzer would never come to the end of longer ones.
 const SEED_BYTES_MAX: usize = 16 * 1024;
@@ -46,10 +49,24 @@ fn made(target: &str) -> Vec<(String, Vec<u8>)> {
         texts.iter().map(|(name, text)| (name.to_string(), text.as_bytes().to_vec())).collect()
     };
     match target {
+        "add_checkpoint" => {
+            let checkpoint = LOG.signed.sign(&LOG.signer).unwrap();
+            let request = |old, hashes| {
+                let (old, proof) = (TreeSize(old), vec![TreeHash([7; 32]); hashes]);
+                AddCheckpoint { old, proof, checkpoint: checkpoint.clone() }.text()
+            };
+            seeds(&[("first", &request(0, 0)), ("later", &request(4711, 5))])
+        }
         "catalog" => seeds(&[("sample", vault_catalog::SAMPLE)]),
         "checkpoint" => seeds(&[("signed", &LOG.signed.text())]),
+        "cosignature" => seeds(&[("cosigned", &WITNESS.cosigned), ("key", &WITNESS.key.to_string())]),
         "entry" => goldens("vault-ledger", "entry-"),
         "log_name" => seeds(&[("origin", LOG.origin.as_str()), ("key", &LOG.key.to_string()), ("go", GO_CHECKSUMS)]),
+        "manifest" => seeds(&[("whole", &manifest())]),
+        "minimum_index" => {
+            let stated = |size: u64, text: &str| [&size.to_be_bytes()[..], text.as_bytes()].concat();
+            vec![("all".to_owned(), stated(512, "512\n")), ("none".to_owned(), stated(9000, "0\n"))]
+        }
         "note" => {
             let own = LOG.signed.sign(&LOG.signer).unwrap();
             let witnessed = format!("{own}\u{2014} witness.example.org UFs8eOKUE2NLcWJvNcsEYWnoEhJt+MlYeaaFZUZ8IA==\n");
@@ -69,10 +86,70 @@ fn made(target: &str) -> Vec<(String, Vec<u8>)> {
         }
         "record" => goldens("vault-keys", "record-"),
         "request" => requests(),
+        "span" => span(),
+        "state" => seeds(&[("whole", &state())]),
         "summary" => goldens("vault-ledger", "summary-"),
         "token" => goldens("vault-keys", "token"),
+        "witness_policy" => {
+            let key = &WITNESS.key;
+            let one = format!("witness one {key} https://witness.example.org/\nquorum one\n");
+            let group = format!("# of one\nlog sum.example.org\nwitness one {key}\ngroup all 1 one\nquorum all\n");
+            seeds(&[("one", &one), ("group", &group), ("none", "quorum none\n")])
+        }
         _ => Vec::new(),
     }
+}
+
+/// A manifest without the line that its log signs it under.
+fn manifest() -> String {
+    let asked = ExportAsked {
+        principal: "spiffe://vault.example.org/auditor".to_owned(),
+        tenant: "acme".to_owned(),
+        purpose: "audit".to_owned(),
+        reference: "CASE-4711".to_owned(),
+        request_id: "0123456789abcdef0123456789abcdef".to_owned(),
+        at_ms: 1_800_000_000_000,
+        index: 12_000,
+        leaf: TreeHash([3; 32]),
+    };
+    let manifest = ExportManifest {
+        origin: LOG.origin.clone(),
+        log_id: TreeHash([1; 32]),
+        checkpoint: LOG.signed.sign(&LOG.signer).unwrap(),
+        from: 512,
+        to: 11_000,
+        filters: vec![("action", "detokenize".to_owned())],
+        format: ExportFormat::Csv,
+        exported: Exported { entries: 700, rows: 900, bytes: 123_456, sha256: [9; 32] },
+        asked,
+    };
+    let note = manifest.sign(&LOG.signer).unwrap();
+    let (text, _) = note.rsplit_once("\n\n").unwrap();
+    format!("{}\n", text.strip_prefix(EXPORT_CONTEXT).unwrap().trim_start())
+}
+
+/// The state of a verification that came to 768 entries.
+fn state() -> String {
+    let state = serde_json::json!({
+        "format": "tokenvault audit state 1",
+        "verifier_key": LOG.key.to_string(),
+        "checkpoint": LOG.signed.sign(&LOG.signer).unwrap(),
+        "entries": 768,
+        "log_time_ms": 1_800_000_000_000_u64,
+        "pruned_to": 256,
+        "hashes": ["05".repeat(32), "06".repeat(32)],
+    });
+    state.to_string()
+}
+
+/// The rows of a span of one entry over and over, each behind the byte that tells which.
+fn span() -> Vec<(String, Vec<u8>)> {
+    let entry = Entry::decode(&goldens("vault-ledger", "entry-v1-tokenize").remove(0).1).unwrap();
+    let mut builder = SpanBuilder::default();
+    (0..u32::from(SUMMARY_ENTRIES) * u32::from(SPAN_RUNS)).for_each(|_| builder.push(&entry).unwrap());
+    let span = builder.finish().unwrap().unwrap();
+    let parts = ["places", "requests", "items"].into_iter().zip(SpanPart::ALL);
+    parts.map(|(name, part)| (name.to_owned(), [&[part as u8], span.row(part)].concat())).collect()
 }
 
 /// The verifier key of Go's checksum database, as it is published.

@@ -9,11 +9,14 @@ mod ledger;
 mod requests;
 mod settings;
 mod tokens;
+mod witnesses;
 
 use std::borrow::Cow;
 
 #[allow(unused_imports, reason = "libfuzzer.rs makes no seeds")]
 pub(crate) use ledger::LOG;
+#[allow(unused_imports, reason = "libfuzzer.rs makes no seeds")]
+pub(crate) use witnesses::WITNESS;
 
 /// One reader.
 pub(crate) struct Target {
@@ -26,14 +29,18 @@ pub(crate) struct Target {
 }
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 17] = [
+pub(crate) const TARGETS: [Target; 24] = [
+    Target { name: "add_checkpoint", slower: 2, run: witnesses::add_checkpoint },
     Target { name: "catalog", slower: 40, run: settings::catalog },
     Target { name: "certificate", slower: 4, run: requests::certificate },
     Target { name: "checkpoint", slower: 10, run: ledger::checkpoint },
     Target { name: "configuration", slower: 4, run: settings::configuration },
+    Target { name: "cosignature", slower: 2, run: witnesses::cosignature },
     Target { name: "entry", slower: 1, run: ledger::entry },
     Target { name: "file", slower: 2, run: files::file },
     Target { name: "log_name", slower: 2, run: ledger::log_name },
+    Target { name: "manifest", slower: 10, run: witnesses::manifest },
+    Target { name: "minimum_index", slower: 1, run: files::minimum_index },
     Target { name: "note", slower: 2, run: ledger::note },
     Target { name: "page_token", slower: 1, run: requests::page_token },
     Target { name: "people", slower: 1, run: ledger::people },
@@ -41,9 +48,12 @@ pub(crate) const TARGETS: [Target; 17] = [
     Target { name: "proof", slower: 2, run: ledger::proof },
     Target { name: "record", slower: 1, run: tokens::record },
     Target { name: "request", slower: 2, run: requests::request },
+    Target { name: "span", slower: 2, run: ledger::span },
+    Target { name: "state", slower: 2, run: files::state },
     Target { name: "summary", slower: 2, run: ledger::summary },
     Target { name: "token", slower: 1, run: tokens::token },
     Target { name: "value", slower: 1, run: tokens::value },
+    Target { name: "witness_policy", slower: 2, run: witnesses::policy },
 ];
 
 fn text(bytes: &[u8]) -> Cow<'_, str> {

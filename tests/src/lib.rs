@@ -14,6 +14,7 @@ pub mod certificates;
 pub mod connection;
 pub mod export_reader;
 pub mod issuer;
+pub mod metrics;
 pub mod process_log;
 pub mod refusal;
 pub mod requests;

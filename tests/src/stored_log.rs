@@ -114,6 +114,12 @@ pub fn remove(directory: &Path, vault: &str, scope: &str, indexes: std::ops::Ran
     store.writer.commit([&batch]).expect("a commit");
 }
 
+/// Drops every row of the index: it is made anew from the entries.
+pub fn clear_index(directory: &Path, vault: &str, scope: &str) {
+    let mut store = open(directory, vault, scope).expect("a store");
+    store.summaries.clear().expect("an index");
+}
+
 /// Who stands in an entry in the clear.
 #[must_use]
 pub fn people(entry: &Entry) -> Option<&People> {

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 use vault_domain::{Clock, Entropy, ManualClock, Millis, SystemClock, SystemEntropy};
 use vault_engine::RootKey;
-use vault_ledger::{CertificateSha256, Checkpoint, VerifierKey};
+use vault_ledger::{CertificateSha256, Checkpoint, SUMMARY_ENTRIES, VerifierKey};
 use vault_proto::v1;
 use vault_server::{Config, Environment, Server, StartError};
 
@@ -44,6 +44,9 @@ pub const NODE: &str = "node-1";
 pub const REGIONS: [&str; 2] = ["eu", "us"];
 /// Where a manual clock stands at first: 2026-01-01T00:00:00Z.
 pub const BEGINNING: Millis = Millis(1_767_225_600_000);
+
+/// Calls that are under way at once where many are made.
+const CALLS_AT_ONCE: u64 = 500;
 
 const CATALOG: &str = include_str!("vault/catalog.toml");
 
@@ -356,6 +359,32 @@ impl TestVault {
     pub async fn give<V: AsRef<[u8]>>(&self, class: &str, values: impl IntoIterator<Item = V>) -> Vec<String> {
         let answer = self.caller(Role::Loader).await.tokenize(requests::tokenize(class, values)).await;
         answer.expect("an answer").tokens()
+    }
+
+    /// Makes entries in the log of a region, as many as are asked for, by as many calls of the loader.
+    pub async fn fill(&self, entries: u64, request: impl Fn(u64) -> v1::TokenizeRequest) {
+        let loader = self.caller(Role::Loader).await;
+        let mut begun = 0;
+        while begun < entries {
+            let some = begun..entries.min(begun + CALLS_AT_ONCE);
+            begun = some.end;
+            let calls: Vec<_> = some
+                .map(|n| {
+                    let (loader, request) = (loader.clone(), request(n));
+                    tokio::spawn(async move { loader.tokenize(request).await.expect("an answer") })
+                })
+                .collect();
+            for call in calls {
+                call.await.expect("a call");
+            }
+        }
+    }
+
+    /// Waits until the index of every region's log covers all of its whole runs: what it does not cover is not pruned.
+    pub async fn indexed(&self) {
+        while self.server().engine().index_behind().any(|(_, entries)| entries >= u64::from(SUMMARY_ENTRIES)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The checkpoint of a log, its signature verified.

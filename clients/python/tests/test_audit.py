@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import tokenvault
 from conftest import PUT, Wire
-from tokenvault import AccessLogFilter, AccessLogQuery, AsyncClient, Checkpoint, Client, NewValue, _seen
+from tokenvault import AccessLogFilter, AccessLogQuery, AsyncClient, Checkpoint, Client, NewValue, _audit, _prove, _seen
+from tokenvault.v1 import audit_service_pb2 as v1
 
 SOON = 20
 ALL = AccessLogQuery("eu", "audit")
@@ -123,6 +124,22 @@ def test_consistency_is_proved_for_each_pair_of_trees_and_for_nothing_else():
                     tokenvault.verify_consistency(first, second, nearly)
 
 
+def test_what_was_pruned_is_told_where_a_log_begins(vault, client_of):
+    auditor = client_of(vault.config("auditor"))
+    receipt = put(client_of(vault.config("loader")))
+    assert covered(auditor, receipt.index).minimum_index == 0
+    assert auditor.log_entry("eu", receipt.index, purpose="audit").minimum_index == 0
+    assert auditor.query_access_log(ALL).minimum_index == auditor.count_access_log(ALL).minimum_index == 0
+    # Of a log that was: the answers of a vault, made up.
+    stated = v1.Receipt(origin="v/audit/eu/1", index=600, leaf_hash=LEAVES[0], log_id=LEAVES[1])
+    told = {"receipt": stated, "minimum_index": 512}
+    pruned = _prove.log_entry(v1.GetEntryResponse(leaf_hash=LEAVES[2], **told))
+    assert (pruned.entry, pruned.entry_bytes, pruned.minimum_index) == (None, None, 512)
+    assert _audit.page(v1.QueryAccessLogResponse(**told)).minimum_index == 512
+    none = _audit.AccessLogCounts({}, 0, 0, 0, [])
+    assert _audit.add_part(none, v1.CountAccessLogResponse(**told), None).minimum_index == 512
+
+
 # The log and its proofs.
 
 
@@ -158,7 +175,8 @@ def test_an_entry_is_had_by_its_index_and_proved(vault, client_of):
     newest = covered(auditor, put(loader).index)
     grown = auditor.prove_growth("eu", older, pinned=older.verifier_key)
     assert grown.size >= newest.size > older.size
-    assert Checkpoint.open(older.note, older.verifier_key) == dataclasses.replace(older, witnessed=None)
+    stated = dataclasses.replace(older, witnessed=None, minimum_index=None)
+    assert Checkpoint.open(older.note, older.verifier_key) == stated
     with pytest.raises(tokenvault.ProofRefuted):
         auditor.prove_growth("eu", dataclasses.replace(older, root=other(older.root)))
     with pytest.raises(tokenvault.CheckpointRefuted):

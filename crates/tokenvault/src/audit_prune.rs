@@ -18,8 +18,9 @@ use crate::{
 #[command(after_help = "Entries go whole bundles of 256 at a time, from the first on, when all of a bundle are older \
                         than the configuration's retention.days. The vault first writes them, with all hashes of the \
                         log, into a folder below retention.archive_directory, reads that again and verifies it; then \
-                        they go in one commit with an entry that says so. Hashes stay, and so do all proofs. \
-                        docs/AUDIT.md, Retention.")]
+                        they go in one commit with an entry that says so. Hashes stay, and so do all proofs. An \
+                        entry that retention.kind_days keeps longer holds back all behind it: held_by and held_index \
+                        tell its kind and which it is. docs/AUDIT.md, Retention.")]
 pub(crate) struct PruneArguments {
     /// The region whose log is pruned; `node` for the node's own log
     #[arg(long, value_name = "REGION|node", value_parser = parse_log)]
@@ -49,6 +50,8 @@ pub(crate) async fn prune(arguments: PruneArguments) -> Result<Exit, Failure> {
         "log_size": pruned.log_size,
         "kept_from": timestamp::show(pruned.kept_from),
         "archive": pruned.archive,
+        "held_by": pruned.held_by.as_ref().map(|(kind, _)| kind),
+        "held_index": pruned.held_by.as_ref().map(|(_, index)| index),
     });
     write_summary(output::stdout(), output.form(), &record)?;
     Ok(Exit::Done)

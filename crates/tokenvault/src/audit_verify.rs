@@ -33,6 +33,7 @@ use crate::{
 pub use check::verify_files;
 pub(crate) use check::{Ended, Outside, check_entries};
 pub(crate) use files::FolderFiles;
+pub use state::read_state;
 
 const COLUMNS: &[Column] = &[
     ("log", "/log"),

@@ -43,7 +43,7 @@ mod token;
 mod tokenize;
 mod witness;
 
-pub use audit_verify::verify_files;
+pub use audit_verify::{read_state, verify_files};
 pub use bulk::{ReadBack, read_back};
 
 use std::{process::ExitCode, time::Duration};

@@ -18,6 +18,9 @@ pub struct Pruned {
     pub kept_from: Millis,
     /// The folder of the archive on the vault's machine; none if nothing went.
     pub archive: Option<String>,
+    /// The entry that keeps those from going that would go by the log's own retention: its kind (docs/AUDIT.md,
+    /// Retention) and its index.
+    pub held_by: Option<(String, u64)>,
 }
 
 impl Client {
@@ -45,6 +48,7 @@ impl Client {
             log_size: answer.log_size,
             kept_from: Millis(answer.kept_from_ms),
             archive: Some(answer.archive).filter(|path| !path.is_empty()),
+            held_by: Some((answer.held_by, answer.held_index)).filter(|(kind, _)| !kind.is_empty()),
         })
     }
 }

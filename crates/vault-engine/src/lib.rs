@@ -66,13 +66,13 @@ pub use node::{REPEATS_WINDOW, Refusal};
 pub use offline::{check_keys, go_by_applied, has_started};
 pub use open::{EngineConfig, OpenError, RulesFrom, Running};
 pub use outside::{Measured, OutsideLog, Standing, read as read_note, write as write_note};
-pub use prune::{PruneRequest, Pruned};
+pub use prune::{Held, PruneRequest, Pruned};
 pub use read_audit::{
     AccessLogCounts, AccessLogPage, AccessLogQuery, Count, EntryAnswer, EntryQuery, Export, ExportRange, ExportStep,
     FoundEntry, Newest, PageToken, ProvedConsistency, ProvedInclusion, SignedExport, Tail, TailStep,
 };
 pub use replay::ReplayRules;
-pub use retention::{CARD_DAYS_MIN, Retention, RetentionFault};
+pub use retention::{CARD_DAYS_MIN, EntryKind, Retention, RetentionFault};
 pub use reveal::Revealed;
 pub use rules::{Applied, ApplyError};
 pub use vault_journal::{Receipt, SignedCheckpoint};

@@ -1,9 +1,13 @@
 //! How long the entries of each log are kept online, and where they go before they are pruned.
 
+mod kind;
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use vault_catalog::{Catalog, RuleName};
 use vault_domain::Region;
+
+pub use kind::EntryKind;
 
 /// The name of the log that belongs to no region; no region can be called so.
 pub(crate) const NODE: &str = "node";
@@ -17,13 +21,23 @@ pub struct Retention {
     pub days: u32,
     /// The same of logs that have a number of their own, by the name of a region or `node`.
     pub log_days: BTreeMap<String, u32>,
+    /// Days that entries of a kind are kept in every log, where that is longer.
+    pub kind_days: BTreeMap<EntryKind, u32>,
+    /// Whether logs are pruned once a day without being asked.
+    pub automatic: bool,
     /// Where what is pruned goes first. Nothing is pruned without one.
     pub archive_directory: Option<PathBuf>,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { days: CARD_DAYS_MIN, log_days: BTreeMap::new(), archive_directory: None }
+        Self {
+            days: CARD_DAYS_MIN,
+            log_days: BTreeMap::new(),
+            kind_days: BTreeMap::new(),
+            automatic: false,
+            archive_directory: None,
+        }
     }
 }
 
@@ -49,6 +63,22 @@ pub enum RetentionFault {
         /// The name.
         log: String,
     },
+    /// A kind would be kept for a shorter time than its log.
+    #[error(
+        "retention.kind_days keeps entries of the kind {kind:?} for {days} days, and those of the log {log:?} are all \
+         kept for {log_days}: a kind can be kept longer than its log, not shorter; set it to {log_days} at least, or \
+         leave it out"
+    )]
+    KindTooShort {
+        /// The kind.
+        kind: &'static str,
+        /// Its retention.
+        days: u32,
+        /// The log that is kept longer.
+        log: String,
+        /// The retention of that log.
+        log_days: u32,
+    },
 }
 
 impl Retention {
@@ -71,6 +101,12 @@ impl Retention {
         let logs: Vec<&str> = regions.map(Region::as_str).chain([NODE]).collect();
         if let Some(log) = self.log_days.keys().find(|log| !logs.contains(&log.as_str())) {
             return Err(RetentionFault::LogUnknown { log: log.clone() });
+        }
+        for (kind, &days) in &self.kind_days {
+            if let Some(log) = logs.iter().find(|log| days < self.days_of(log)) {
+                let (log, log_days) = ((*log).to_owned(), self.days_of(log));
+                return Err(RetentionFault::KindTooShort { kind: kind.name(), days, log, log_days });
+            }
         }
         let Some(cards) = catalog.classes().find(|class| class.rule_name() == RuleName::Pan) else {
             return Ok(());

@@ -278,6 +278,20 @@ fn skip_text8(from: &mut Reader<'_>) -> Result<(), LedgerError> {
     from.take(length.into()).map(drop)
 }
 
+/// What an encoded entry says was attempted, and how that ended, without decoding the rest.
+///
+/// # Errors
+/// When the bytes are no entry of this version, or the numbers are of no action or decision.
+pub fn action_and_decision(entry: &[u8]) -> Result<(Action, Decision), LedgerError> {
+    let invalid = |field| LedgerError::FieldInvalid { field };
+    let mut from = Reader::new("an entry", entry);
+    from.version(ENTRY_VERSION)?;
+    // Log time, wall time and salt.
+    from.take(6 + 6 + 16)?;
+    let action = Action::from_number(from.u8()?).ok_or(invalid("action"))?;
+    Ok((action, Decision::from_number(from.u8()?).ok_or(invalid("decision"))?))
+}
+
 /// Everything from the wall time to the fingerprint of the policy set.
 fn read_head(from: &mut Reader<'_>) -> Result<EntryHead, LedgerError> {
     let invalid = |field| LedgerError::FieldInvalid { field };

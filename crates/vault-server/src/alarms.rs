@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     IndexBehind,
     LogTimeAhead,
     ClockDrift,
+    PruningFailed,
 }
 
 impl Kind {
@@ -42,6 +43,7 @@ impl Kind {
             Self::IndexBehind => "index_behind",
             Self::LogTimeAhead => "log_time_ahead",
             Self::ClockDrift => "clock_drift",
+            Self::PruningFailed => "pruning_failed",
         }
     }
 
@@ -50,6 +52,7 @@ impl Kind {
         match self {
             Self::DiskLow => "bytes free",
             Self::IndexBehind => "entries",
+            Self::PruningFailed => "failures in a row",
             Self::CheckpointLate | Self::LogTimeAhead | Self::ClockDrift => "seconds",
         }
     }
@@ -93,6 +96,11 @@ impl Alarms {
             self.look_at_clock();
             tokio::time::sleep(INTERVAL).await;
         }
+    }
+
+    /// Takes note of how often in a row a log could not be pruned by the vault itself; 0 if it was.
+    pub(crate) fn note_pruning(&self, log: &str, failures: u64) {
+        self.note(Kind::PruningFailed, log, failures, failures > 0);
     }
 
     /// How it stands with everything.

@@ -16,6 +16,7 @@ mod identity;
 mod intake;
 mod metrics;
 mod outside;
+mod pruning;
 mod regular_file;
 mod reloads;
 mod rpc;

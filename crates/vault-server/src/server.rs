@@ -26,6 +26,7 @@ use crate::{
     door::Door,
     metrics::{self, Metrics},
     outside::Outside,
+    pruning,
     reloads::ReloadCount,
     rpc::stream::Streams,
     tls::{self, Standing, Tls, TlsError, WorkloadApi},
@@ -130,6 +131,9 @@ impl Server {
         let door =
             Arc::new(Door::new(engine.clone(), access_tokens, health_server, streams.clone(), reflection, witnessed));
         let reloads = Arc::new(ReloadCount::default());
+        if engine.prunes_by_itself() {
+            background.push(tokio::spawn(pruning::watch(engine.clone(), streams.clone(), alarms.clone())));
+        }
         let metrics = Arc::new(Metrics::new(tls.clone(), &engine, reloads.clone(), (outside, alarms)));
         let metrics_address = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
         background.push(tokio::spawn(flush(engine.clone())));

@@ -1,8 +1,9 @@
-//! Files of `tokenvault bulk`: CSV and JSON Lines.
+//! Files: of `tokenvault bulk`, CSV and JSON Lines; of a log that was pruned; of a verification that goes on.
 
-use tokenvault_cli::read_back;
+use tokenvault_cli::{read_back, read_state};
+use vault_ledger::{TILE_HASHES, parse_minimum_index};
 
-use super::assert_clear;
+use super::{assert_clear, text};
 
 /// The first byte says how the rest is read.
 pub(super) fn file(bytes: &[u8]) {
@@ -26,4 +27,20 @@ pub(super) fn file(bytes: &[u8]) {
     assert!(second.values == first.values, "a value has changed");
     assert!(second.written == first.written, "what was written is written otherwise");
     assert_eq!(second.faulty, 0, "a row that was written can't be read");
+}
+
+/// The first 8 bytes are the log's size. One number has one text.
+pub(super) fn minimum_index(bytes: &[u8]) {
+    let Some((size, file)) = bytes.split_first_chunk() else { return };
+    let size = u64::from_be_bytes(*size);
+    if let Some(minimum) = parse_minimum_index(file, size) {
+        assert!(minimum <= size && minimum.is_multiple_of(TILE_HASHES.into()));
+        assert_eq!(file, format!("{minimum}\n").as_bytes());
+    }
+}
+
+/// A state that can be read is written as it was read.
+pub(super) fn state(bytes: &[u8]) {
+    let Some(written) = read_state(&text(bytes)) else { return };
+    assert_eq!(read_state(&written), Some(written));
 }

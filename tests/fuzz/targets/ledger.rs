@@ -3,15 +3,17 @@
 use std::sync::LazyLock;
 
 use vault_crypto::{Key256, LogKey};
+use vault_domain::{Action, Decision, RecordNumber, RequestId};
 use vault_ledger::{
-    Checkpoint, Entry, LogProof, Note, Origin, PROOF_HASHES_MAX, People, SUMMARY_BYTES_MAX, SUMMARY_ENTRIES, Signer,
-    Summary, TreeHash, TreeHead, TreeSize, VerifierKey, leaf_hash, log_time, patch_log_time, sign_note,
+    Checkpoint, Entry, ItemFilter, LogProof, Note, Origin, PROOF_HASHES_MAX, People, Query, Runs, SUMMARY_BYTES_MAX,
+    SUMMARY_ENTRIES, Signer, SpanPart, Summary, TokenHash, TreeHash, TreeHead, TreeSize, VerifierKey,
+    action_and_decision, leaf_hash, log_time, patch_log_time, sign_note,
 };
 
 use super::{assert_clear, text};
 
 /// The key of a log, known to everybody.
-pub(crate) struct KnownKey(LogKey);
+pub(crate) struct KnownKey(pub(super) LogKey);
 
 impl Signer for KnownKey {
     fn public_key(&self) -> [u8; 32] {
@@ -44,6 +46,7 @@ pub(super) fn entry(bytes: &[u8]) {
         Ok(entry) => {
             assert_eq!(entry.encode().unwrap(), bytes, "one entry has one encoding");
             assert_eq!(log_time(bytes), Ok(entry.log_time));
+            assert_eq!(action_and_decision(bytes), Ok((entry.head.action, entry.head.decision)));
             let mut patched = bytes.to_vec();
             patch_log_time(&mut patched, entry.log_time).unwrap();
             assert_eq!(leaf_hash(&patched), leaf_hash(bytes));
@@ -68,6 +71,30 @@ pub(super) fn summary(bytes: &[u8]) {
             assert!(bytes.len() <= SUMMARY_BYTES_MAX, "a row of {} bytes", bytes.len());
         }
         Err(error) => assert_clear(&error.to_string(), bytes),
+    }
+}
+
+/// The first byte says which row it is. What it says of a question is the same each time, and of a question without
+/// any condition it rules nothing out.
+pub(super) fn span(bytes: &[u8]) {
+    let Some((part, row)) = bytes.split_first() else { return };
+    let part = SpanPart::ALL[usize::from(part % 3)];
+    match part.runs(row, &Query::default()) {
+        Ok(runs) => assert_eq!(runs, Runs::ALL),
+        Err(error) => assert_clear(&error.to_string(), row),
+    }
+    let id = RequestId(row.last_chunk().copied().unwrap_or_default());
+    let items = ItemFilter {
+        numbers: vec![RecordNumber::new(u64::from(id.0[0])).unwrap()],
+        token_hashes: vec![TokenHash(id.0)],
+    };
+    for query in [
+        Query { action: Some(Action::Detokenize), decision: Some(Decision::Denied), ..Query::default() },
+        Query { request_id: Some(id), ..Query::default() },
+        Query { items: Some(items), ..Query::default() },
+    ] {
+        let is_same_error = part.runs(row, &query).is_ok() == part.runs(row, &Query::default()).is_ok();
+        assert!(is_same_error, "a row decodes or not, whatever is asked");
     }
 }
 

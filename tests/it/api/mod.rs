@@ -24,6 +24,7 @@ mod randomness;
 mod reflection;
 pub(crate) mod replay;
 mod restart;
+mod retention;
 mod rules;
 mod stream;
 mod tail;

@@ -21,12 +21,17 @@ use vault_tests::{
 use super::proofs::{consistency, entry, hash, hashes, inclusion};
 use crate::vault_and_clock;
 
-const OPERATOR: Role = Role::Regional;
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const OPERATOR: Role = Role::Regional;
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 const ARCHIVE: &str = "[retention]\narchive_directory = \"archive\"";
 
 /// Asks for a pruning of a log.
-async fn prune(vault: &TestVault, role: Role, log: &str, dry_run: bool) -> Result<PruneAccessLogResponse, Refusal> {
+pub(super) async fn prune(
+    vault: &TestVault,
+    role: Role,
+    log: &str,
+    dry_run: bool,
+) -> Result<PruneAccessLogResponse, Refusal> {
     let connection = vault.caller(role).await.connection().clone();
     let origin = connection.origin().clone();
     let request = PruneAccessLogRequest { region: log.to_owned(), dry_run, reference: "OPS-7".to_owned() };
@@ -34,18 +39,8 @@ async fn prune(vault: &TestVault, role: Role, log: &str, dry_run: bool) -> Resul
     answer.map(tonic::Response::into_inner).map_err(|status| Refusal::of_call(&status))
 }
 
-/// Makes entries, as many as are asked for.
-async fn fill(vault: &TestVault, entries: u64) {
-    let loader = vault.caller(Role::Loader).await;
-    let calls: Vec<_> = (0..entries)
-        .map(|n| {
-            let loader = loader.clone();
-            tokio::spawn(async move { loader.tokenize(tokenize("email", [email(n)])).await.unwrap() })
-        })
-        .collect();
-    for call in calls {
-        call.await.unwrap();
-    }
+pub(super) fn addresses(n: u64) -> v1::TokenizeRequest {
+    tokenize("email", [email(n)])
 }
 
 /// A vault with a folder for archives and `entries` entries in its log, all of a year and two days ago but the newest.
@@ -54,14 +49,14 @@ async fn aged(entries: u64) -> (TestVault, ManualClock) {
     vault.stop().await;
     vault.add_to_configuration(ARCHIVE);
     vault.start_again().await;
-    fill(&vault, entries).await;
+    vault.fill(entries, addresses).await;
     clock.advance(368 * DAY);
     vault.give("email", [email(1)]).await;
     (vault, clock)
 }
 
 /// Waits until the index has come as far as a pruning may go, and prunes up to there.
-async fn prune_to(vault: &TestVault, log: &str, minimum: u64) -> PruneAccessLogResponse {
+pub(super) async fn prune_to(vault: &TestVault, log: &str, minimum: u64) -> PruneAccessLogResponse {
     for _ in 0..200 {
         let planned = prune(vault, OPERATOR, log, true).await.unwrap();
         if planned.minimum_index == minimum {
@@ -80,7 +75,7 @@ async fn nothing_is_pruned_before_its_time_and_then_whole_bundles_from_the_first
     vault.stop().await;
     vault.add_to_configuration(ARCHIVE);
     vault.start_again().await;
-    fill(&vault, 300).await;
+    vault.fill(300, addresses).await;
     clock.advance(366 * DAY);
     vault.give("email", [email(1)]).await;
     // Longer than the index takes.
@@ -176,7 +171,7 @@ async fn a_pruning_is_an_entry_of_its_log_and_of_the_nodes_and_outlives_a_restar
     let (mut vault, clock) = aged(300).await;
     prune_to(&vault, "eu", 256).await;
     // A second one goes on where the first ended.
-    fill(&vault, 300).await;
+    vault.fill(300, addresses).await;
     clock.advance(368 * DAY);
     vault.give("email", [email(3)]).await;
     let second = prune_to(&vault, "eu", 512).await;

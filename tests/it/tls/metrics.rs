@@ -1,33 +1,16 @@
 //! Measurements.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 use vault_domain::{Clock, SystemClock};
-use vault_tests::{roles::Role, vault::TestVault};
+use vault_tests::{
+    metrics::{ask, value},
+    roles::Role,
+    vault::TestVault,
+};
 
 use super::{LIST, is_heard, reload, today, with_list};
 use crate::DISK;
-
-/// Asks over HTTP/1.1 without TLS, and reads to the end.
-async fn ask(address: SocketAddr, line: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
-}
-
-/// The value of the one line that begins with `name` and holds all of `labels`.
-fn value(text: &str, name: &str, labels: &[&str]) -> i64 {
-    let alike = |line: &&str| line.starts_with(name) && labels.iter().all(|label| line.contains(label));
-    let lines: Vec<&str> = text.lines().filter(alike).collect();
-    assert_eq!(lines.len(), 1, "{name} {labels:?}: {text}");
-    lines[0].rsplit(' ').next().unwrap().parse().unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ages_and_ends_of_certificates_and_lists_are_measured_and_so_are_reloads_and_refusals() {
@@ -37,7 +20,7 @@ async fn ages_and_ends_of_certificates_and_lists_are_measured_and_so_are_reloads
     let vault = with_list(vault, (from, to)).await;
     let address = vault.server().metrics_address().unwrap();
     vault.still_serves().await;
-    let text = ask(address, "GET /metrics").await;
+    let text = ask(address, "GET /metrics");
     assert!(text.starts_with("HTTP/1.1 200 ") && text.contains("application/openmetrics-text"), "{text}");
     assert!(text.trim_end().ends_with("# EOF"), "{text}");
     let list = ["kind=\"tls.client_crl\"", LIST, "number=\"1\""];
@@ -55,18 +38,18 @@ async fn ages_and_ends_of_certificates_and_lists_are_measured_and_so_are_reloads
     assert!(text.contains("tokenvault_build_info{version=\""), "{text}");
 
     reload(&vault, &[(LIST, "broken")]).await;
-    let text = ask(address, "GET /metrics").await;
+    let text = ask(address, "GET /metrics");
     assert_eq!(value(&text, "tokenvault_tls_reload_refused ", &[]), 1);
     assert_eq!(value(&text, "tokenvault_tls_reloads_total{", &["refused"]), 1);
     let fresh = vault.authority().revocation_list(&[vault.identity(Role::Idle)], (from, to));
     reload(&vault, &[(LIST, &fresh)]).await;
     assert!(!is_heard(&vault, vault.identity(Role::Idle)).await);
-    let text = ask(address, "GET /metrics").await;
+    let text = ask(address, "GET /metrics");
     assert_eq!(value(&text, "tokenvault_tls_reload_refused ", &[]), 0);
     assert_eq!(value(&text, "tokenvault_tls_reloads_total{", &["done"]), 1);
     assert_eq!(value(&text, "tokenvault_handshakes_refused_total{", &["CERTIFICATE_REVOKED"]), 1);
     for (line, status) in [("GET /", "404"), ("POST /metrics", "405"), ("GET /metrics/x", "404")] {
-        let answer = ask(address, line).await;
+        let answer = ask(address, line);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {answer}");
     }
     vault.finish().await;

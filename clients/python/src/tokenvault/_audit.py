@@ -64,7 +64,8 @@ class AccessLogCounts:
 
     `counts` is how they divide: by name, or by the first millisecond of an hour since 1970; empty if that was not
     asked. `entries` is their sum, each once; `entries_read` how many the vault read to tell: all others it counted by
-    the log's index. `receipts` is where the log holds the entries of this very question, one for each part.
+    the log's index. `receipts` is where the log holds the entries of this very question, one for each part. Entries
+    below `minimum_index` were pruned, and are not counted.
     """
 
     counts: Dict[Union[str, int], int]
@@ -72,6 +73,7 @@ class AccessLogCounts:
     entries_read: int
     log_size: int
     receipts: List[Receipt]
+    minimum_index: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,15 @@ class AccessLogPage:
     """A page of entries, in the order that was asked for.
 
     A page can be empty and still have a next one. `next_page_token` is None on the last page; `log_size` is the size of
-    the log that the answer was taken from; `receipt` is where the log holds the entry of this very question.
+    the log that the answer was taken from; `receipt` is where the log holds the entry of this very question. Entries
+    below `minimum_index` were pruned, and are not in the answer.
     """
 
     entries: List[v1.AccessLogEntry]
     next_page_token: Optional[str]
     log_size: int
     receipt: Receipt
+    minimum_index: int = 0
 
 
 def encode(query: AccessLogQuery) -> Sealed:
@@ -157,13 +161,15 @@ def add_part(counts: AccessLogCounts, part: v1.CountAccessLogResponse, by: Optio
         counts.entries_read + part.entries_read,
         part.log_size,
         [*counts.receipts, Receipt.read(part.receipt)],
+        part.minimum_index,
     )
 
 
 def page(answer: v1.QueryAccessLogResponse) -> AccessLogPage:
     """Reads a page."""
     receipt = Receipt.read(answer.receipt)
-    return AccessLogPage(list(answer.entries), answer.next_page_token or None, answer.log_size, receipt)
+    next_page_token, entries = answer.next_page_token or None, list(answer.entries)
+    return AccessLogPage(entries, next_page_token, answer.log_size, receipt, answer.minimum_index)
 
 
 def next_page(query: AccessLogQuery, answer: AccessLogPage) -> Optional[AccessLogQuery]:

@@ -33,7 +33,8 @@ class Checkpoint:
 
     `note` is the signed note as it came, `verifier_key` the key that it was checked with; `origin`, `size` and `root`
     are what it states. `witnessed` is the newest checkpoint that the vault's witnesses have cosigned, where it came
-    with this one and the same key signed it: whose cosignatures they are is for the reader to verify.
+    with this one and the same key signed it: whose cosignatures they are is for the reader to verify. Entries below
+    `minimum_index` were pruned, by the vault's word, where that came with the checkpoint.
     """
 
     note: str
@@ -42,6 +43,7 @@ class Checkpoint:
     size: int
     root: bytes
     witnessed: Optional[str] = None
+    minimum_index: Optional[int] = None
 
     @staticmethod
     def open(note: str, verifier_key: str) -> Checkpoint:

@@ -410,7 +410,8 @@ class Connections:
         answer = parse(checkpoints.CHECKPOINT_ANSWER, _outcome(made))
         newest = checkpoints.verified(name, answer.checkpoint, answer.verifier_key, pinned)
         witnessed = checkpoints.witnessed(answer, newest)
-        return replace(await self._agree(name, newest, deadline), witnessed=witnessed)
+        agreed = await self._agree(name, newest, deadline)
+        return replace(agreed, witnessed=witnessed, minimum_index=answer.minimum_index)
 
     async def log_entry(
         self, region: str, index: int, purpose: Optional[str], reference: Optional[str], deadline: Optional[float]

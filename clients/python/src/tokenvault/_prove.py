@@ -23,14 +23,16 @@ CONSISTENCY_ANSWER = v1.GetConsistencyProofResponse
 class LogEntry:
     """One entry of a region's log.
 
-    `entry` is what it says and `entry_bytes` what its leaf hash is of; both are None for an entry of another tenant.
-    `receipt` is where the log holds the entry of this very question.
+    `entry` is what it says and `entry_bytes` what its leaf hash is of; both are None for an entry of another tenant,
+    and for one that was pruned: those below `minimum_index` were. `receipt` is where the log holds the entry of this
+    very question.
     """
 
     entry: Optional[v1.AccessLogEntry]
     entry_bytes: Optional[bytes]
     leaf_hash: bytes
     receipt: Receipt
+    minimum_index: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,10 @@ def log_entry(answer: v1.GetEntryResponse) -> LogEntry:
     """Reads an entry, whose bytes have to be those of its hash."""
     leaf, receipt = read_hash(answer.leaf_hash), Receipt.read(answer.receipt)
     if not answer.HasField("entry"):
-        return LogEntry(None, None, leaf, receipt)
+        return LogEntry(None, None, leaf, receipt, answer.minimum_index)
     if leaf_hash(answer.entry_bytes) != leaf:
         raise AnswerMalformed("the entry's bytes are not those of its hash")
-    return LogEntry(answer.entry, answer.entry_bytes, leaf, receipt)
+    return LogEntry(answer.entry, answer.entry_bytes, leaf, receipt, answer.minimum_index)
 
 
 def encode_inclusion(log: str, index: int, tree_size: int) -> Sealed:

@@ -59,25 +59,36 @@ impl State {
         position: &LogPosition,
         checkpoint: &str,
     ) -> Result<(), Failure> {
-        let text = json!({
-            "format": FORMAT,
-            "verifier_key": key.to_string(),
-            "checkpoint": checkpoint,
-            "entries": position.entries,
-            "log_time_ms": position.log_time.0,
-            "pruned_to": position.pruned_to,
-            "hashes": position.hashes.iter().map(|hash| hex(&hash.0)).collect::<Vec<_>>(),
-        });
+        let text = text(&key.to_string(), position, checkpoint);
         let mut fresh = path.as_os_str().to_owned();
         fresh.push(".new");
         let written = || {
             let mut file = File::create(&fresh)?;
-            writeln!(file, "{text:#}")?;
+            file.write_all(text.as_bytes())?;
             file.sync_all()?;
             fs::rename(&fresh, path)
         };
         written().map_err(|error| Failure::file(path, error))
     }
+}
+
+/// The text of a state as it is written, of a text that can be read as one.
+#[must_use]
+pub fn read_state(from: &str) -> Option<String> {
+    parse(from).map(|(key, state)| text(&key, &state.position, &state.checkpoint))
+}
+
+fn text(key: &str, position: &LogPosition, checkpoint: &str) -> String {
+    let state = json!({
+        "format": FORMAT,
+        "verifier_key": key,
+        "checkpoint": checkpoint,
+        "entries": position.entries,
+        "log_time_ms": position.log_time.0,
+        "pruned_to": position.pruned_to,
+        "hashes": position.hashes.iter().map(|hash| hex(&hash.0)).collect::<Vec<_>>(),
+    });
+    format!("{state:#}\n")
 }
 
 fn refuse(path: &Path, problem: &str) -> Failure {

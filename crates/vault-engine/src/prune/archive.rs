@@ -27,6 +27,7 @@ use vault_store::{
 };
 
 /// The log that is archived.
+#[derive(Clone)]
 pub(super) struct Source {
     pub(super) journal: Journal,
     pub(super) reader: Reader,

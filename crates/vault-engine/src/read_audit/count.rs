@@ -1,6 +1,6 @@
-//! How many entries meet a question, and how they divide. Spans are counted by their row of kinds, runs of others by their
-//! summaries, and read where those can't tell: where a bound of time cuts an hour of a run, where there are too many kinds of
-//! entries, for questions about one token or request, and for what only an opened entry shows.
+//! How many entries meet a question, and how they divide. Spans are counted by their row of kinds, runs of others by
+//! their summaries. Entries are read where those can't tell: where a bound of time cuts an hour of a run, where there
+//! are too many kinds, for questions about one token or request, and for what only an opened entry shows.
 //!
 //! Other than a page of entries, a count rests on the index: `tokenvault audit index check` holds that against the log.
 

@@ -12,6 +12,7 @@ use std::{
 };
 
 use vault_domain::{Region, VaultId, limits};
+use vault_engine::EntryKind;
 use zeroize::Zeroizing;
 
 /// A key of the configuration.
@@ -141,7 +142,7 @@ pub(crate) const PATH_BYTES_MAX: usize = 4096;
 const SECRET_CHARS_MIN: usize = 32;
 
 /// All keys, in the order of the documentation.
-pub(crate) static KEYS: [Key; 46] = [
+pub(crate) static KEYS: [Key; 48] = [
     Key {
         path: "mode",
         meaning: "What this vault is for. It has to be written out that it is for development.",
@@ -408,6 +409,20 @@ pub(crate) static KEYS: [Key; 46] = [
         absent: Absent::None,
     },
     Key {
+        path: "retention.kind_days",
+        meaning: "The same of kinds of entries, in every log and longer than the log, as \"reveal=800\". A pruning \
+                  stops before the first entry that is still to be kept. Which entry is of which kind: docs/AUDIT.md, \
+                  Retention.",
+        kind: Kind::Names("^(reveal|tokenize|refuse|ask|operate|vault)=[0-9]{1,5}$", |text| kind_days(text).is_some()),
+        absent: Absent::None,
+    },
+    Key {
+        path: "retention.automatic",
+        meaning: "Whether every log is pruned once a day without being asked. Needs retention.archive_directory.",
+        kind: Kind::Word(&["on", "off"], ""),
+        absent: Absent::Word("off"),
+    },
+    Key {
         path: "retention.archive_directory",
         meaning: "The folder, best on another disk, that entries are archived in before they are pruned. Nothing is \
                   pruned without it.",
@@ -472,6 +487,13 @@ pub(crate) fn log_days(text: &str) -> Option<(&str, u32)> {
     let (log, days) = text.split_once('=')?;
     let days = days.parse().ok().filter(|days| DAYS.contains(&u64::from(*days)))?;
     (log == "node" || Region::parse(log).is_ok()).then_some((log, days))
+}
+
+/// A kind of entries and its days, of `<kind>=<days>`.
+pub(crate) fn kind_days(text: &str) -> Option<(EntryKind, u32)> {
+    let (kind, days) = text.split_once('=')?;
+    let days = days.parse().ok().filter(|days| DAYS.contains(&u64::from(*days)))?;
+    Some((EntryKind::parse(kind)?, days))
 }
 
 impl Key {

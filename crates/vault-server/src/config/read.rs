@@ -18,7 +18,9 @@ use vault_engine::{ReplayRules, Retention};
 
 use super::{
     Config, ConfigError, Environment, LogFormat, OwnIdentity, TlsConfig,
-    key::{Absent, KEYS, Key, Kind, SettingValue, Written, log_days as log_days_of, unix_socket},
+    key::{
+        Absent, KEYS, Key, Kind, SettingValue, Written, kind_days as kind_days_of, log_days as log_days_of, unix_socket,
+    },
     root_key::{PassphraseOrigin, RootKeyProvider},
 };
 use crate::{
@@ -177,6 +179,7 @@ impl Reading {
         }
         faults.extend(without_root_key(&settings, &faults));
         faults.extend(without_certificate(&settings, &faults));
+        faults.extend(without_archive(&settings, &faults));
         let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
         let unknown_variables = environment.0.keys().filter(|name| !known.contains(name)).cloned().collect();
         Self { path: path.to_owned(), settings, faults, unknown_variables }
@@ -279,7 +282,17 @@ impl Reading {
                 return Err(refuse(own, "names a log twice"));
             }
         }
-        Ok(Retention { days, log_days, archive_directory: self.path("retention.archive_directory").ok() })
+        let own = "retention.kind_days";
+        let mut kind_days = BTreeMap::new();
+        for text in self.names(own)? {
+            let (kind, days) = kind_days_of(&text).ok_or_else(|| refuse(own, "must be <kind>=<days>"))?;
+            if kind_days.insert(kind, days).is_some() {
+                return Err(refuse(own, "names a kind twice"));
+            }
+        }
+        let automatic = self.text("retention.automatic")? == "on";
+        let archive_directory = self.path("retention.archive_directory").ok();
+        Ok(Retention { days, log_days, kind_days, automatic, archive_directory })
     }
 
     /// Which witnesses are asked, if any.
@@ -381,6 +394,21 @@ fn without_root_key(settings: &[Setting], faults: &[ConfigFault]) -> Option<Conf
         key: path.key.path.to_owned(),
         origin: Origin::Default,
         problem: problem(),
+    })
+}
+
+/// Pruning by itself without a folder for what goes.
+fn without_archive(settings: &[Setting], faults: &[ConfigFault]) -> Option<ConfigFault> {
+    let of = |path: &str| settings.iter().find(|setting| setting.key.path == path);
+    let (automatic, folder) = (of("retention.automatic")?, of("retention.archive_directory")?);
+    let is_on = matches!(&automatic.value, Some(SettingValue::Text(word)) if word == "on");
+    let told = folder.value.is_some() || faults.iter().any(|fault| fault.key == folder.key.path);
+    (is_on && !told).then(|| ConfigFault {
+        key: automatic.key.path.to_owned(),
+        origin: automatic.origin.clone(),
+        problem: "is \"on\" without retention.archive_directory, and nothing is pruned without an archive: name the \
+                  folder, or leave it \"off\""
+            .to_owned(),
     })
 }
 

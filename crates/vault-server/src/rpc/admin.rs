@@ -134,6 +134,8 @@ impl AdminService for AdminRpc {
             log_size: pruned.log_size,
             kept_from_ms: pruned.kept_from.0,
             archive: pruned.archive.map(|path| path.display().to_string()).unwrap_or_default(),
+            held_by: pruned.held.map(|held| held.kind.name().to_owned()).unwrap_or_default(),
+            held_index: pruned.held.map(|held| held.index).unwrap_or_default(),
         }))
     }
 }

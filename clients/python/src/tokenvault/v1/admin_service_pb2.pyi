@@ -149,15 +149,19 @@ class PruneAccessLogRequest(_message.Message):
     def __init__(self, region: _Optional[str] = ..., dry_run: _Optional[bool] = ..., reference: _Optional[str] = ...) -> None: ...
 
 class PruneAccessLogResponse(_message.Message):
-    __slots__ = ("minimum_index_before", "minimum_index", "log_size", "kept_from_ms", "archive")
+    __slots__ = ("minimum_index_before", "minimum_index", "log_size", "kept_from_ms", "archive", "held_by", "held_index")
     MINIMUM_INDEX_BEFORE_FIELD_NUMBER: _ClassVar[int]
     MINIMUM_INDEX_FIELD_NUMBER: _ClassVar[int]
     LOG_SIZE_FIELD_NUMBER: _ClassVar[int]
     KEPT_FROM_MS_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    HELD_BY_FIELD_NUMBER: _ClassVar[int]
+    HELD_INDEX_FIELD_NUMBER: _ClassVar[int]
     minimum_index_before: int
     minimum_index: int
     log_size: int
     kept_from_ms: int
     archive: str
-    def __init__(self, minimum_index_before: _Optional[int] = ..., minimum_index: _Optional[int] = ..., log_size: _Optional[int] = ..., kept_from_ms: _Optional[int] = ..., archive: _Optional[str] = ...) -> None: ...
+    held_by: str
+    held_index: int
+    def __init__(self, minimum_index_before: _Optional[int] = ..., minimum_index: _Optional[int] = ..., log_size: _Optional[int] = ..., kept_from_ms: _Optional[int] = ..., archive: _Optional[str] = ..., held_by: _Optional[str] = ..., held_index: _Optional[int] = ...) -> None: ...
