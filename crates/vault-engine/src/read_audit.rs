@@ -8,7 +8,11 @@ mod prove;
 mod single;
 mod tail;
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use vault_catalog::Format;
 use vault_domain::{
@@ -17,7 +21,7 @@ use vault_domain::{
 };
 use vault_format::OpaqueToken;
 use vault_journal::Receipt;
-use vault_keys::RegionKeys;
+use vault_keys::{Opening, RegionKeys};
 use vault_ledger::{
     Entry, EntryOpener, ItemFilter, People, PeopleQuery, Query, SPAN_RUNS, SUMMARY_ENTRIES, SealedPart, TokenHash,
     TreeHash, leaf_hash, log_time, sealed_part,
@@ -240,6 +244,8 @@ struct Finder {
     tenant: Tenant,
     query: Query,
     people: PeopleQuery,
+    /// Locked by nobody but the one thread that searches.
+    opening: Mutex<Opening>,
 }
 
 /// A question, ready to be answered on a thread of its own.
@@ -298,7 +304,7 @@ impl Search {
             request_id: filter.request_id,
         };
         let people = PeopleQuery { source: filter.source, reference: filter.reference };
-        let finder = Finder { reader, keys, tenant, query, people };
+        let finder = Finder { reader, keys, tenant, query, people, opening: Mutex::default() };
         let (indexed, in_span) = (Indexed::now(&vault.journal), InSpan::default());
         let page_size = asked.page_size.clamp(1, limits::QUERY_PAGE_ENTRIES_MAX);
         let oldest_first = asked.oldest_first;
@@ -458,7 +464,9 @@ impl Finder {
             return Ok(true);
         }
         let Some((salt, sealed)) = sealed_part(bytes)? else { return Ok(false) };
-        Ok(self.people.matches_body(&self.keys.open_body(&self.tenant, &salt, &sealed)?)?)
+        let mut opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let body = self.keys.open_next(&self.tenant, &salt, &sealed, &mut opening)?;
+        Ok(self.people.matches_body(body)?)
     }
 
     /// The entry, opened, if it is asked for.

@@ -132,13 +132,45 @@ impl EntryOpener for RegionKeys {
         salt: &EntrySalt,
         part: &SealedPeople<&[u8]>,
     ) -> Result<Zeroizing<Vec<u8>>, KeysError> {
-        let (body, tag) = part.ciphertext.split_last_chunk::<TAG_BYTES>().ok_or(KeysError::EntryCorrupt)?;
-        let key = self
-            .entry_key(tenant, part.key_version, part.epoch_id, || self.rings.epoch_salt(&part.epoch_id))
-            .ok_or(KeysError::EntryCorrupt)?;
-        let mut body = Zeroizing::new(body.to_vec());
+        let mut opening = Opening::default();
+        self.open_next(tenant, salt, part, &mut opening)?;
+        Ok(opening.body)
+    }
+}
+
+/// What is kept from one people part that is opened to the next: the key, which neighbours share, and room for the body.
+#[derive(Default)]
+pub struct Opening {
+    key: Option<(KeyVersion, EpochId, Arc<AeadKey>)>,
+    body: Zeroizing<Vec<u8>>,
+}
+
+impl RegionKeys {
+    /// As [`EntryOpener::open_body`], for many parts of one tenant, one after the other.
+    ///
+    /// # Errors
+    /// When the part belongs to another tenant, is damaged, or its key is gone.
+    pub fn open_next<'a>(
+        &self,
+        tenant: &Tenant,
+        salt: &EntrySalt,
+        part: &SealedPeople<&[u8]>,
+        opening: &'a mut Opening,
+    ) -> Result<&'a [u8], KeysError> {
+        let (ciphertext, tag) = part.ciphertext.split_last_chunk::<TAG_BYTES>().ok_or(KeysError::EntryCorrupt)?;
+        let Opening { key: last, body } = opening;
+        let (version, id) = (part.key_version, part.epoch_id);
+        let key = match last.take().filter(|(of, epoch, _)| (*of, *epoch) == (version, id)) {
+            Some((.., key)) => key,
+            None => {
+                self.entry_key(tenant, version, id, || self.rings.epoch_salt(&id)).ok_or(KeysError::EntryCorrupt)?
+            }
+        };
+        body.clear();
+        body.extend_from_slice(ciphertext);
         let aad = aad(salt, part.tenant_tag, part.principal_tag);
-        key.open_in_place(&part.nonce, &aad, &mut body, tag).map_err(|_| KeysError::EntryCorrupt)?;
+        key.open_in_place(&part.nonce, &aad, body, tag).map_err(|_| KeysError::EntryCorrupt)?;
+        *last = Some((version, id, key));
         Ok(body)
     }
 }

@@ -22,6 +22,7 @@ mod state;
 
 pub use check_keys::{CHECK_KEYS_MAX, CheckKeys, Checked};
 pub use class::{ClassKeys, Finding, Opened, Presented, Way};
+pub use entry::Opening;
 pub use epoch::{EpochId, SealingCall};
 pub use error::KeysError;
 pub use lookup::{DeterminismScope, Digest16, MintedToken};
