@@ -85,7 +85,7 @@ async fn each_row_that_lies_is_named_with_what_it_does_and_is_mended() {
             "says more than there is",
             false,
         ),
-        (|store| store.summaries.put(RunNumber(1), &[2, 0, 1]).unwrap(), 1, "does not decode", false),
+        (|store| store.summaries.put(RunNumber(1), &[Summary::VERSION, 0, 1]).unwrap(), 1, "does not decode", false),
         (
             |store| {
                 let mut batch = Batch::default();

@@ -148,7 +148,7 @@ fn span() -> Vec<(String, Vec<u8>)> {
     let mut builder = SpanBuilder::default();
     (0..u32::from(SUMMARY_ENTRIES) * u32::from(SPAN_RUNS)).for_each(|_| builder.push(&entry).unwrap());
     let span = builder.finish().unwrap().unwrap();
-    let parts = ["places", "requests", "items"].into_iter().zip(SpanPart::ALL);
+    let parts = ["places", "requests", "items", "kinds"].into_iter().zip(SpanPart::ALL);
     parts.map(|(name, part)| (name.to_owned(), [&[part as u8], span.row(part)].concat())).collect()
 }
 

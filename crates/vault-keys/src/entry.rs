@@ -138,7 +138,7 @@ impl EntryOpener for RegionKeys {
     }
 }
 
-/// What is kept from one people part that is opened to the next: the key, which neighbours share, and room for the body.
+/// What is kept from one people part that is opened to the next: the key, which neighbours share, and room for a body.
 #[derive(Default)]
 pub struct Opening {
     key: Option<(KeyVersion, EpochId, Arc<AeadKey>)>,

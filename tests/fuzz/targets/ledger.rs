@@ -78,7 +78,7 @@ pub(super) fn summary(bytes: &[u8]) {
 /// any condition it rules nothing out.
 pub(super) fn span(bytes: &[u8]) {
     let Some((part, row)) = bytes.split_first() else { return };
-    let part = SpanPart::ALL[usize::from(part % 3)];
+    let part = SpanPart::ALL[usize::from(part % 4)];
     match part.runs(row, &Query::default()) {
         Ok(runs) => assert_eq!(runs, Runs::ALL),
         Err(error) => assert_clear(&error.to_string(), row),
