@@ -13,7 +13,7 @@ use std::{
 
 use vault_crypto::{AeadKey, Info, TAG_BYTES};
 use vault_domain::{KeyVersion, PrincipalId, Tenant};
-use vault_ledger::{EntryOpener, EntrySalt, EntrySealer, People, PrincipalTag, SealedPeople, TenantTag};
+use vault_ledger::{EntryOpener, EntrySalt, EntrySealer, People, PeopleSlice, PrincipalTag, SealedPeople, TenantTag};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -130,7 +130,7 @@ impl EntryOpener for RegionKeys {
         &self,
         tenant: &Tenant,
         salt: &EntrySalt,
-        part: &SealedPeople<&[u8]>,
+        part: &PeopleSlice<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, KeysError> {
         let mut opening = Opening::default();
         self.open_next(tenant, salt, part, &mut opening)?;
@@ -154,7 +154,7 @@ impl RegionKeys {
         &self,
         tenant: &Tenant,
         salt: &EntrySalt,
-        part: &SealedPeople<&[u8]>,
+        part: &PeopleSlice<'_>,
         opening: &'a mut Opening,
     ) -> Result<&'a [u8], KeysError> {
         let (ciphertext, tag) = part.ciphertext.split_last_chunk::<TAG_BYTES>().ok_or(KeysError::EntryCorrupt)?;

@@ -73,7 +73,8 @@ pub use ids::{
 pub use numbers::{NumberRun, NumberRuns};
 pub(crate) use people::source_and_reference;
 pub use people::{
-    CIPHERTEXT_BYTES_MAX, EntryOpener, EntrySealer, Matter, PEOPLE_BYTES_MAX, People, Pruning, SealedPart, SealedPeople,
+    CIPHERTEXT_BYTES_MAX, EntryOpener, EntrySealer, Matter, PEOPLE_BYTES_MAX, People, PeopleSlice, Pruning, SealedPart,
+    SealedPeople,
 };
 
 /// The version that is written, and the only one that is read.
@@ -246,7 +247,7 @@ pub fn log_time(entry: &[u8]) -> Result<Millis, LedgerError> {
 ///
 /// # Errors
 /// When the bytes are no entry of this version.
-pub fn sealed_part(entry: &[u8]) -> Result<Option<(EntrySalt, SealedPeople<&[u8]>)>, LedgerError> {
+pub fn sealed_part(entry: &[u8]) -> Result<Option<(EntrySalt, PeopleSlice<'_>)>, LedgerError> {
     let mut from = Reader::new("an entry", entry);
     from.version(ENTRY_VERSION)?;
     // Log time and wall time.

@@ -39,8 +39,8 @@ pub use cosignature::{Cosignature, WitnessKey, cosign};
 pub use entry::{
     CIPHERTEXT_BYTES_MAX, CertificateSha256, ENTRY_VERSION, Entry, EntryBuilder, EntryHead, EntryOpener, EntrySalt,
     EntrySealer, GROUPS_ALWAYS_FIT, Group, Issuer, Matter, NumberRun, NumberRuns, Outcome, PEOPLE_BYTES_MAX,
-    POLICY_ID_BYTES_MAX, People, PolicyId, PolicySetFingerprint, PrincipalTag, Pruning, SealedPart, SealedPeople,
-    TenantTag, TokenHash, TraceId, action_and_decision, log_time, patch_log_time, sealed_part,
+    POLICY_ID_BYTES_MAX, People, PeopleSlice, PolicyId, PolicySetFingerprint, PrincipalTag, Pruning, SealedPart,
+    SealedPeople, TenantTag, TokenHash, TraceId, action_and_decision, log_time, patch_log_time, sealed_part,
 };
 pub use error::LedgerError;
 pub use export::{EXPORT_CONTEXT, ExportAsked, ExportFormat, ExportManifest, Exported, ExportedBytes};

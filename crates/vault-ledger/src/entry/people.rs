@@ -310,6 +310,9 @@ pub struct SealedPeople<C = Vec<u8>> {
     pub ciphertext: C,
 }
 
+/// A sealed part where it lies.
+pub type PeopleSlice<'a> = SealedPeople<&'a [u8]>;
+
 impl<C: AsRef<[u8]>> SealedPeople<C> {
     pub(super) fn check_length(&self) -> Result<(), LedgerError> {
         let valid = (TAG_BYTES..=CIPHERTEXT_BYTES_MAX).contains(&self.ciphertext.as_ref().len());
@@ -318,14 +321,14 @@ impl<C: AsRef<[u8]>> SealedPeople<C> {
 
     /// The same with the ciphertext where it lies.
     #[must_use]
-    pub fn as_slice(&self) -> SealedPeople<&[u8]> {
+    pub fn as_slice(&self) -> PeopleSlice<'_> {
         let Self { tenant_tag, principal_tag, key_version, epoch_id, nonce, ref ciphertext } = *self;
         let ciphertext = ciphertext.as_ref();
         SealedPeople { tenant_tag, principal_tag, key_version, epoch_id, nonce, ciphertext }
     }
 }
 
-impl<'a> SealedPeople<&'a [u8]> {
+impl<'a> PeopleSlice<'a> {
     /// Reads what follows upon the tags and the form.
     pub(super) fn read(
         (tenant_tag, principal_tag): (TenantTag, PrincipalTag),
@@ -372,7 +375,7 @@ pub trait EntryOpener: Send + Sync {
         &self,
         tenant: &Tenant,
         salt: &EntrySalt,
-        part: &SealedPeople<&[u8]>,
+        part: &PeopleSlice<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, Self::Error>;
 
     /// Opens the part of the entry with this salt for `tenant`.
