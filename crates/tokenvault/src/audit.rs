@@ -12,7 +12,7 @@ use serde_json::json;
 use vault_client::{AccessLogQuery, ClientError, LogName, VerifiedCheckpoint};
 use vault_domain::{
     AccessLogFilter, Action, Audience, Clock, DataClass, Decision, Millis, Network, PrincipalId, Purpose, Reason,
-    Reference, Region, RequestId, SystemClock, TokenText,
+    Reference, Region, RequestId, SystemClock, TokenText, limits,
 };
 use vault_ledger::{Checkpoint, VerifierKey};
 pub(crate) use vault_server::entry_json;
@@ -187,16 +187,16 @@ pub(crate) async fn query(arguments: QueryArguments) -> Result<Exit, Failure> {
     };
     let client = arguments.connection.connect().await?;
     let mut records = Records::new(output::stdout(), arguments.output.form(), COLUMNS);
-    let mut wanted = arguments.page_size.unwrap_or(PAGE_SIZE_DEFAULT);
+    let mut wanted = arguments.page_size.map_or(limits::QUERY_PAGE_ENTRIES_DEFAULT, |size| size as usize);
     loop {
         let page = client.query_access_log(&query).await?;
         page.entries.iter().try_for_each(|entry| records.push(&entry_json(entry)))?;
         query.page_token = page.next_page_token;
-        wanted = wanted.saturating_sub(u32::try_from(page.entries.len()).unwrap_or(u32::MAX));
+        wanted = wanted.saturating_sub(page.entries.len());
         match &query.page_token {
             Some(_) if arguments.all => {}
             // The vault ends a page early that takes long: what is missing of it is on the next.
-            Some(_) if wanted > 0 => query.page_size = Some(wanted),
+            Some(_) if wanted > 0 => query.page_size = u32::try_from(wanted).ok(),
             Some(token) => {
                 output::note(&format!("there may be more: --all, or --page-token {token}"));
                 break;
@@ -217,9 +217,6 @@ pub(crate) fn note_pruned(minimum_index: u64) {
         output::note(&format!("entries below {minimum_index} were pruned: they are in the log's archive alone"));
     }
 }
-
-/// Entries in one page, where none are named.
-const PAGE_SIZE_DEFAULT: u32 = 100;
 
 fn parse_page_size(text: &str) -> Result<u32, &'static str> {
     text.parse().ok().filter(|size| (1..=1000).contains(size)).ok_or("must be 1 to 1000")
