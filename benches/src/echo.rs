@@ -12,10 +12,10 @@ use tonic::{Request, Response, Status, Streaming};
 use tower::Service;
 use vault_domain::limits;
 use vault_proto::v1::{
-    DescribeTokensRequest, DescribeTokensResponse, DetokenizeRequest, DetokenizeResponse, DetokenizeResult,
-    DetokenizeStreamRequest, DetokenizeStreamResponse, ExplainAccessRequest, ExplainAccessResponse, Receipt,
-    RevealLevel, TokenIssued, TokenizeRequest, TokenizeResponse, TokenizeResult, TokenizeStreamRequest,
-    TokenizeStreamResponse, ValueRevealed, detokenize_result,
+    ChangeTokensRequest, ChangeTokensResponse, DescribeTokensRequest, DescribeTokensResponse, DetokenizeRequest,
+    DetokenizeResponse, DetokenizeResult, DetokenizeStreamRequest, DetokenizeStreamResponse, ExplainAccessRequest,
+    ExplainAccessResponse, Receipt, RevealLevel, TokenIssued, TokenizeRequest, TokenizeResponse, TokenizeResult,
+    TokenizeStreamRequest, TokenizeStreamResponse, ValueRevealed, detokenize_result,
     token_service_server::{TokenService, TokenServiceServer},
     tokenize_result,
 };
@@ -85,6 +85,22 @@ impl TokenService for Echo {
         &self,
         _: Request<ExplainAccessRequest>,
     ) -> Result<Response<ExplainAccessResponse>, Status> {
+        Err(Status::unimplemented("no floor"))
+    }
+
+    async fn renew_tokens(&self, _: Request<ChangeTokensRequest>) -> Result<Response<ChangeTokensResponse>, Status> {
+        Err(Status::unimplemented("no floor"))
+    }
+
+    async fn suspend_tokens(&self, _: Request<ChangeTokensRequest>) -> Result<Response<ChangeTokensResponse>, Status> {
+        Err(Status::unimplemented("no floor"))
+    }
+
+    async fn resume_tokens(&self, _: Request<ChangeTokensRequest>) -> Result<Response<ChangeTokensResponse>, Status> {
+        Err(Status::unimplemented("no floor"))
+    }
+
+    async fn revoke_tokens(&self, _: Request<ChangeTokensRequest>) -> Result<Response<ChangeTokensResponse>, Status> {
         Err(Status::unimplemented("no floor"))
     }
 

@@ -561,6 +561,9 @@ fn tokenize_request(class: Class, numbers: impl Iterator<Item = u64>) -> Tokeniz
         data_class: class.name.to_owned(),
         value: class.shape.value(number),
         subject: String::new(),
+        ttl_seconds: 0,
+        not_before_ms: 0,
+        max_uses: 0,
     };
     TokenizeRequest {
         region: REGION.to_owned(),

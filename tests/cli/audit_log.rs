@@ -4,13 +4,18 @@
 use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
-use vault_domain::RecordNumber;
+use vault_domain::{Action, RecordNumber};
 use vault_store::{
     Batch, Direction,
     table::{Checkpoints, Records, States},
     wait,
 };
-use vault_tests::{stored_log, vault::VAULT};
+use vault_tests::{
+    requests::{change, detokenize, email, tokenize},
+    roles::Role,
+    stored_log,
+    vault::VAULT,
+};
 
 use crate::{
     audited::{Audited, contents, copy, verify},
@@ -267,6 +272,72 @@ async fn records_that_were_removed_put_in_or_exchanged_behind_the_log_are_found(
     let said = with("state", &|batch| batch.put(States, &key(unused), &[1; 32]));
     assert!(said.contains(&format!("the state of record {unused} was changed")), "{said}");
     audited.vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_to_the_life_of_tokens_behind_the_log_is_found() {
+    let mut audited = Audited::after(4).await;
+    audited.vault.start_again().await;
+    let mut request = tokenize("email", [email(900)]);
+    request.items[0].max_uses = 2;
+    let counted = audited.vault.caller(Role::Loader).await.tokenize(request).await.unwrap().tokens().remove(0);
+    let revoked = audited.vault.give("email", [email(901)]).await.remove(0);
+    let plain = audited.vault.give("email", [email(902)]).await.remove(0);
+    let (payments, steward) = (audited.vault.caller(Role::Payments).await, audited.vault.caller(Role::Steward).await);
+    let reveal = |token: &str| payments.detokenize(detokenize("email", [token]));
+    let (mut rows, mut number_of) = (Vec::new(), Vec::new());
+    for token in [&counted, &revoked, &plain] {
+        let mark = audited.vault.mark("eu").await;
+        assert!(reveal(token).await.unwrap().results[0].is_ok());
+        number_of.push(audited.vault.entry_since(&mark).await.items[0].record_numbers[0]);
+    }
+    let [counted_at, revoked_at, plain_at] = number_of.try_into().unwrap();
+    for action in [Action::Suspend, Action::Suspend, Action::Resume, Action::Revoke] {
+        if action == Action::Revoke {
+            // As it was before the revocation.
+            audited.vault.stop().await;
+            rows.push(state(&audited, revoked_at).unwrap());
+            audited.vault.start_again().await;
+        }
+        let steward =
+            if action == Action::Revoke { audited.vault.caller(Role::Steward).await } else { steward.clone() };
+        assert!(steward.change(action, change("email", [&revoked])).await.unwrap().only().is_ok());
+    }
+    audited.vault.stop().await;
+    rows.push(state(&audited, counted_at).unwrap());
+    let key = |number| RecordNumber::new(number).unwrap();
+    let sound = audited.path("sound");
+    copy(&audited.vault.data_directory().join("eu"), &sound);
+    verify(&sound, &["--records"]).with(0);
+    let with = |name: &str, change: &dyn Fn(&mut Batch)| {
+        let path = audited.path(name);
+        copy(&sound, &path);
+        let mut store = stored_log::open(&path, VAULT, "eu").unwrap();
+        let mut batch = Batch::default();
+        change(&mut batch);
+        store.writer.commit([&batch]).unwrap();
+        drop(store);
+        let line = verify(&path, &["--records"]).with(4).lines().remove(0);
+        assert_eq!((&line["verified"], &line["record_faults"]), (&json!(false), &json!(1)), "{line}");
+        line["problem"].as_str().unwrap().to_owned()
+    };
+    let said = with("undone", &|batch| batch.put(States, &key(revoked_at), &rows[0]));
+    assert!(said.contains(&format!("the state of record {revoked_at} was changed")), "{said}");
+    assert!(said.contains("counts 3 changes, and the log tells of 4"), "{said}");
+    for (name, number, told) in [("revoked", revoked_at, 4), ("counted", counted_at, 1)] {
+        let said = with(name, &|batch| batch.delete(States, &key(number)));
+        assert!(said.contains(&format!("the state of record {number} is gone: the log tells of {told}")), "{said}");
+    }
+    // One that was put in for a record that was revealed, and never changed.
+    let said = with("put in", &|batch| batch.put(States, &key(plain_at), &rows[1]));
+    assert!(said.contains(&format!("the state of record {plain_at} was changed")), "{said}");
+    audited.vault.finish().await;
+}
+
+/// A record's state row, of a stopped vault.
+fn state(audited: &Audited, number: u64) -> Option<Vec<u8>> {
+    let store = stored_log::open(&audited.vault.data_directory().join("eu"), VAULT, "eu").unwrap();
+    wait(store.reader.snapshot().get(States, &RecordNumber::new(number).unwrap())).unwrap()
 }
 
 #[test]

@@ -41,6 +41,40 @@ fn what_is_known_of_a_token_is_told_without_its_value() {
 }
 
 #[test]
+fn the_life_of_a_token_is_changed_from_the_command_line() {
+    let vault = DevVault::start();
+    let made = vault.run("loader", &format!("tokenize --class email --ttl 1h --max-uses 2 {LOAD}"), "a@example.org");
+    let made = made.with(0).lines().remove(0);
+    let (token, expires) = (made["token"].as_str().unwrap(), &made["expires_at"]);
+    assert!(expires.is_string());
+    let care = "--class email --region eu --audience payments --purpose housekeeping";
+    let change = |words: &str| vault.run("steward", &format!("token {words} {care}"), token);
+    let reveal = || vault.run("payments", &format!("detokenize --class email {SETTLE}"), token);
+    reveal().with(0);
+    let life = change("suspend").with(0).lines().remove(0);
+    assert_eq!(
+        (&life["state"], &life["uses"], &life["max_uses"], &life["expires_at"], &life["not_before"]),
+        (&json!("suspended"), &json!(1), &json!(2), expires, &json!(null))
+    );
+    reveal().with(1);
+    assert_eq!(change("resume").with(0).lines()[0]["state"], "active");
+    let renewed = change("renew --ttl 7d").with(0).lines().remove(0);
+    assert!(renewed["expires_at"].as_str().unwrap() > expires.as_str().unwrap(), "{renewed}");
+    assert!(change("renew").with(0).lines()[0]["expires_at"].is_null(), "the class says nothing of an end");
+    reveal().with(0);
+    reveal().with(1);
+    assert_eq!(change("revoke --idempotency-key r1").with(0).lines()[0]["state"], "revoked");
+    assert_eq!(change("revoke --idempotency-key r1").with(0).lines()[0]["state"], "revoked");
+    assert_eq!(change("revoke").with(1).lines()[0]["error"]["reason"], "TOKEN_NOT_FOUND");
+    // Who is shown values may not change lives, and the other way round.
+    let denied = vault.run("payments", &format!("token revoke {}", care.replace("housekeeping", "settlement")), token);
+    assert_eq!(denied.with(3).lines()[0]["error"]["reason"], "ACCESS_DENIED");
+    for wrong in ["renew --ttl 0s", "renew --ttl soon", "suspend --ttl 1h"] {
+        change(wrong).with(2);
+    }
+}
+
+#[test]
 fn an_item_that_is_refused_stands_in_its_place_and_in_the_exit_code() {
     let vault = DevVault::start();
     let line = format!("tokenize --class card_number {LOAD}");

@@ -208,7 +208,14 @@ fn requests() -> Vec<(String, Vec<u8>)> {
 }
 
 fn item(class: &str) -> v1::TokenizeItem {
-    v1::TokenizeItem { data_class: class.to_owned(), value: b"4111111111111111".to_vec(), subject: String::new() }
+    v1::TokenizeItem {
+        data_class: class.to_owned(),
+        value: b"4111111111111111".to_vec(),
+        subject: String::new(),
+        ttl_seconds: 3600,
+        not_before_ms: 1_800_000_000_000,
+        max_uses: 1,
+    }
 }
 
 /// With `UPDATE_SEEDS=1` it writes those that are missing.

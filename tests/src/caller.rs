@@ -3,6 +3,7 @@
 
 use prost::Message;
 use tonic::{IntoRequest, Status};
+use vault_domain::Action;
 use vault_proto::v1::{
     self, audit_service_client::AuditServiceClient, detokenize_result, token_service_client::TokenServiceClient,
     tokenize_result,
@@ -168,6 +169,38 @@ impl Caller {
         Ok(results.collect())
     }
 
+    /// Calls what changes the life of tokens by this action: how it stands with each then, or why it was refused.
+    ///
+    /// # Errors
+    /// When the call as a whole is refused.
+    ///
+    /// # Panics
+    /// If the action is none of those.
+    pub async fn change(
+        &self,
+        action: Action,
+        request: impl IntoRequest<v1::ChangeTokensRequest>,
+    ) -> Result<Changed, Refusal> {
+        use v1::change_token_result::Outcome;
+        let request = request.into_request();
+        self.plant_tokens(&request.get_ref().items);
+        let mut tokens = self.tokens.clone();
+        let answer = match action {
+            Action::Renew => tokens.renew_tokens(request).await,
+            Action::Suspend => tokens.suspend_tokens(request).await,
+            Action::Resume => tokens.resume_tokens(request).await,
+            Action::Revoke => tokens.revoke_tokens(request).await,
+            other => panic!("{other} changes no token"),
+        };
+        let answer = answer.map_err(|status| self.refusal(&status))?.into_inner();
+        self.assert_unseen(&answer.encode_to_vec());
+        let results = answer.results.into_iter().map(|result| match result.outcome.expect("an outcome") {
+            Outcome::Changed(life) => Ok(life),
+            Outcome::Error(status) => Err(Refusal::of_item(&status)),
+        });
+        Ok(Changed { results: results.collect(), receipt: answer.receipt.expect("a receipt") })
+    }
+
     /// Calls ExplainAccess.
     ///
     /// # Errors
@@ -244,6 +277,24 @@ impl Tokenized {
     #[must_use]
     pub fn tokens(&self) -> Vec<String> {
         self.results.iter().map(|result| result.as_ref().expect("a token").token.clone()).collect()
+    }
+}
+
+/// The answer to a change in the life of tokens.
+#[derive(Debug)]
+pub struct Changed {
+    /// How it stands with each token, or a refusal.
+    pub results: Vec<Result<v1::TokenLife, Refusal>>,
+    /// Where the log holds the call.
+    pub receipt: v1::Receipt,
+}
+
+impl Changed {
+    /// What became of the only item.
+    #[track_caller]
+    pub fn only(self) -> Result<v1::TokenLife, Refusal> {
+        let [result] = <[_; 1]>::try_from(self.results).expect("one item");
+        result
     }
 }
 

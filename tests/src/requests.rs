@@ -20,7 +20,14 @@ pub fn tokenize<V: AsRef<[u8]>>(class: &str, values: impl IntoIterator<Item = V>
 
 /// One value.
 pub fn tokenize_item(class: &str, value: impl AsRef<[u8]>) -> v1::TokenizeItem {
-    v1::TokenizeItem { data_class: class.to_owned(), value: value.as_ref().to_vec(), subject: String::new() }
+    v1::TokenizeItem {
+        data_class: class.to_owned(),
+        value: value.as_ref().to_vec(),
+        subject: String::new(),
+        ttl_seconds: 0,
+        not_before_ms: 0,
+        max_uses: 0,
+    }
 }
 
 /// Tokens of one class to be revealed to [`AUDIENCE`].
@@ -38,6 +45,13 @@ pub fn detokenize<T: Into<String>>(class: &str, tokens: impl IntoIterator<Item =
 pub fn describe<T: Into<String>>(class: &str, tokens: impl IntoIterator<Item = T>) -> v1::DescribeTokensRequest {
     let v1::DetokenizeRequest { region, purpose, reference, audience, items, .. } = detokenize(class, tokens);
     v1::DescribeTokensRequest { region, purpose, reference, audience, items }
+}
+
+/// A change in the life of tokens of one class that are for [`AUDIENCE`].
+pub fn change<T: Into<String>>(class: &str, tokens: impl IntoIterator<Item = T>) -> v1::ChangeTokensRequest {
+    let v1::DetokenizeRequest { region, reference, audience, items, .. } = detokenize(class, tokens);
+    let purpose = "housekeeping".to_owned();
+    v1::ChangeTokensRequest { region, purpose, reference, audience, items, ..Default::default() }
 }
 
 /// One token.

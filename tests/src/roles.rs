@@ -15,6 +15,8 @@ pub enum Role {
     Analytics,
     /// Is shown masks, for the audience `payments`; of customers' numbers alone the whole.
     Desk,
+    /// Renews, suspends, resumes and revokes Acme's tokens for all audiences; sees no value.
+    Steward,
     /// Reads Acme's log.
     Auditor,
     /// May do everything with e-mail addresses, in the region `eu` alone.
@@ -43,12 +45,13 @@ pub enum Role {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Loader,
         Self::Payments,
         Self::Support,
         Self::Analytics,
         Self::Desk,
+        Self::Steward,
         Self::Auditor,
         Self::Regional,
         Self::Idle,
@@ -72,6 +75,7 @@ impl Role {
             Self::Support => "spiffe://test.tokenvault/support",
             Self::Analytics => "spiffe://test.tokenvault/analytics",
             Self::Desk => "spiffe://test.tokenvault/desk",
+            Self::Steward => "spiffe://test.tokenvault/steward",
             Self::Auditor => "spiffe://test.tokenvault/auditor",
             Self::Regional => "spiffe://test.tokenvault/regional",
             Self::Idle => "spiffe://test.tokenvault/idle",

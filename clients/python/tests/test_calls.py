@@ -9,7 +9,7 @@ import pytest
 from conftest import CARD, EMAIL, PUT, SEE
 
 import tokenvault
-from tokenvault import AccessLogFilter, AccessLogQuery, CallContext, HeldToken, Idempotency, NewValue
+from tokenvault import AccessLogFilter, AccessLogQuery, CallContext, HeldToken, Idempotency, NewValue, TokenState
 
 
 def emails(count, name="a"):
@@ -35,6 +35,45 @@ def test_values_become_tokens_and_tokens_values(vault, client_of):
     described = payments.describe_tokens(SEE, held).get_all()
     assert [told.format for told in described] == ["format_preserving", "opaque"]
     assert all(told.created_at_ms > 1_700_000_000_000 for told in described)
+
+
+def test_tokens_are_renewed_suspended_resumed_and_revoked(vault, client_of):
+    loader, payments = client_of(vault.config("loader")), client_of(vault.config("payments"))
+    steward = client_of(vault.config("steward"))
+    value = NewValue("email", EMAIL, ttl_seconds=600, max_uses=3)
+    (issued,) = loader.tokenize(PUT, [value]).get_all()
+    assert 590_000 < issued.expires_at_ms - time.time() * 1000 < 610_000
+    held, care = [HeldToken("email", issued.token)], dataclasses.replace(PUT, purpose="housekeeping")
+    (told,) = payments.describe_tokens(SEE, held).get_all()
+    assert (told.uses, told.max_uses) == (0, 3)
+    assert payments.detokenize(SEE, held).get_all()[0].text == EMAIL
+
+    (life,) = steward.suspend_tokens(care, held).get_all()
+    assert life.state is TokenState.SUSPENDED and (life.uses, life.max_uses, life.not_before_ms) == (1, 3, None)
+    with pytest.raises(tokenvault.TokenNotFound):
+        payments.detokenize(SEE, held).get_all()
+    assert steward.resume_tokens(care, held).get_all()[0].state is TokenState.ACTIVE
+    (life,) = steward.renew_tokens(care, held, ttl_seconds=3600).get_all()
+    assert 3_590_000 < life.expires_at_ms - time.time() * 1000 < 3_610_000
+    assert steward.renew_tokens(care, held).get_all()[0].expires_at_ms is None
+    assert payments.detokenize(SEE, held).get_all()[0].text == EMAIL
+    named = dataclasses.replace(care, idempotency="revoke-1")
+    for _ in range(2):
+        assert steward.revoke_tokens(named, held).get_all()[0].state is TokenState.REVOKED
+    with pytest.raises(tokenvault.TokenNotFound):
+        payments.detokenize(SEE, held).get_all()
+    with pytest.raises(tokenvault.TokenNotFound):
+        steward.resume_tokens(care, held).get_all()
+
+    computed = [HeldToken("card_number", CARD), HeldToken("email", "tok_eu_any")]
+    assert [result.error.reason for result in steward.revoke_tokens(care, computed).results] == ["TOKEN_NOT_FOUND"] * 2
+    for wrong in [{"ttl_seconds": 0}, {"max_uses": 2**32}, {"not_before_ms": -1}, {"max_uses": 1.5}]:
+        with pytest.raises(tokenvault.ConfigurationError, match=next(iter(wrong))):
+            loader.tokenize(PUT, [NewValue("email", EMAIL, **wrong)])
+    late = NewValue("email", EMAIL, not_before_ms=int(time.time() * 1000) + 60_000)
+    (issued,) = loader.tokenize(PUT, [late]).get_all()
+    with pytest.raises(tokenvault.TokenNotFound):
+        payments.detokenize(SEE, [HeldToken("email", issued.token)]).get_all()
 
 
 def test_a_refused_item_stops_no_other(vault, client_of):

@@ -19,6 +19,7 @@ use crate::{
     audit_report::{ReportCommand, VerifyReportArguments},
     audit_verify::VerifyArguments,
     bulk::{BulkArguments, RevealArguments},
+    change::{ChangeArguments, RenewArguments},
     config_apply::{ApplyArguments, PlanArguments, RollbackArguments},
     config_check::CheckArguments,
     config_diff::DiffArguments,
@@ -137,6 +138,14 @@ pub(crate) enum TokenCommand {
     Describe(Box<ItemArguments>),
     /// Ask the vault whether a caller would be shown the values of tokens, and why not; nothing is shown
     Explain(Box<ExplainAccessArguments>),
+    /// Give tokens a new end of their lifetime; needs a grant for "renew"
+    Renew(Box<RenewArguments>),
+    /// Make tokens lead nowhere until they are resumed; needs a grant for "suspend"
+    Suspend(Box<ChangeArguments>),
+    /// End the suspension of tokens; needs a grant for "resume"
+    Resume(Box<ChangeArguments>),
+    /// Make tokens lead nowhere, for ever; needs a grant for "revoke"
+    Revoke(Box<ChangeArguments>),
     /// Say of opaque tokens whether their form is right, and with check keys of which tenant and class they are
     Inspect(InspectArguments),
     /// Write the check keys of a region into a file, for `token inspect`, `scan` and gateways; the vault must not serve

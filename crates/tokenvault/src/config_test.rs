@@ -13,7 +13,7 @@ use vault_domain::{
     Action, Assurance, Audience, DataClass, LevelAsked, Millis, PrincipalId, Purpose, Reason, Reference, Region, Role,
     Scope, Session, Tenant,
 };
-use vault_policy::{Circumstances, DataAsked, Decision, Log, PolicySet, registered, revealable};
+use vault_policy::{Circumstances, DataAsked, Decision, Log, PolicySet, possible, registered};
 use vault_server::{Config, Environment};
 
 use crate::{
@@ -56,7 +56,7 @@ const TITLES: [&str; 19] = [
 /// Titles of what an access token says.
 const OF_TOKENS: [&str; 6] = ["tenant", "roles", "scopes", "clearance", "assurance", "authenticated_seconds"];
 /// Actions on data.
-const DATA: [Action; 4] = vault_catalog::DATA_ACTIONS;
+const DATA: [Action; vault_catalog::DATA_ACTIONS.len()] = vault_catalog::DATA_ACTIONS;
 /// The moment of rows that name none: a Monday at noon.
 const NOON: Millis = Millis(1_767_614_400_000);
 
@@ -371,10 +371,7 @@ impl Row {
             level: self.level,
         };
         let judged = policies.judge(account, &asked, class, circumstances);
-        let outcome = judged.outcome.and_then(|permitted| match self.action {
-            Action::Detokenize | Action::Describe => revealable(permitted.class),
-            _ => Ok(()),
-        });
+        let outcome = judged.outcome.and_then(|permitted| possible(self.action, permitted.class));
         Ok(Decided { reason: outcome.err(), policies: Some(judged.decision) })
     }
 }

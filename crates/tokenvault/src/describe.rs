@@ -15,6 +15,8 @@ const COLUMNS: &[Column] = &[
     ("stored", "/stored"),
     ("created", "/created_at"),
     ("expires", "/expires_at"),
+    ("uses", "/uses"),
+    ("of", "/max_uses"),
     ("refused", "/error/reason"),
     ("what to do", "/error/remedy"),
 ];
@@ -33,5 +35,7 @@ fn description_json(description: &TokenDescription) -> Value {
         "stored": description.created.is_some(),
         "created_at": description.created.map(timestamp::show),
         "expires_at": description.expires.map(timestamp::show),
+        "uses": description.uses.map(|(uses, _)| uses),
+        "max_uses": description.uses.map(|(_, max)| max),
     })
 }

@@ -14,6 +14,7 @@ mod audit_prune;
 mod audit_report;
 mod audit_verify;
 mod bulk;
+mod change;
 mod config_apply;
 mod config_changes;
 mod config_check;
@@ -49,6 +50,7 @@ pub use bulk::{ReadBack, read_back};
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
+use vault_client::TokenChange;
 
 use crate::{
     arguments::{
@@ -114,6 +116,13 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Audit(AuditCommand::Index(IndexCommand::Rebuild(arguments))) => audit_index::rebuild(&arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit_verify::verify(&arguments),
         Command::Token(TokenCommand::Describe(arguments)) => describe::run(*arguments).await,
+        Command::Token(TokenCommand::Renew(arguments)) => {
+            let (change, arguments) = arguments.split();
+            change::run(change, arguments).await
+        }
+        Command::Token(TokenCommand::Suspend(arguments)) => change::run(TokenChange::Suspend, *arguments).await,
+        Command::Token(TokenCommand::Resume(arguments)) => change::run(TokenChange::Resume, *arguments).await,
+        Command::Token(TokenCommand::Revoke(arguments)) => change::run(TokenChange::Revoke, *arguments).await,
         Command::Token(TokenCommand::Explain(arguments)) => explain::run(*arguments).await,
         Command::Token(TokenCommand::Inspect(arguments)) => token::inspect(&arguments),
         Command::Token(TokenCommand::ExportCheckKeys(arguments)) => token::export_check_keys(arguments).await,

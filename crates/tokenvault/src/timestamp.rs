@@ -33,6 +33,12 @@ pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(refuse)
 }
 
+/// Reads a lifetime: a span that is not empty.
+pub(crate) fn parse_lifetime(text: &str) -> Result<Duration, String> {
+    let span = parse_span(text)?;
+    if span.is_zero() { Err("must be at least 1s".to_owned()) } else { Ok(span) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,10 @@
 //! `tokenvault tokenize`: values in, tokens out.
 
+use std::{num::NonZeroU32, time::Duration};
+
 use serde_json::{Value, json};
-use vault_client::{IssuedToken, NewValue};
-use vault_domain::{Plaintext, SubjectName};
+use vault_client::{IssuedToken, NewLife, NewValue};
+use vault_domain::{Millis, Plaintext, SubjectName};
 
 use crate::{
     exit::{Exit, Failure},
@@ -26,6 +28,15 @@ pub(crate) struct TokenizeArguments {
     /// The person that the values are about, for classes that are deterministic per subject. Others can see it
     #[arg(long, value_name = "NAME", value_parser = |name: &str| SubjectName::parse(name.to_owned()))]
     subject: Option<SubjectName>,
+    /// How long the tokens shall live, as 90s, 15m, 1h or 30d [default: as long as their data class says]
+    #[arg(long, value_name = "SPAN", value_parser = timestamp::parse_lifetime)]
+    ttl: Option<Duration>,
+    /// From when on they may be revealed, as 2026-11-22T10:30:00Z [default: at once]
+    #[arg(long, value_name = "TIME", value_parser = timestamp::parse)]
+    not_before: Option<Millis>,
+    /// How often they may be revealed [default: as often as may be]
+    #[arg(long, value_name = "NUMBER")]
+    max_uses: Option<NonZeroU32>,
     #[command(flatten)]
     name: NameArgument,
     #[command(flatten)]
@@ -33,10 +44,12 @@ pub(crate) struct TokenizeArguments {
 }
 
 pub(crate) async fn run(arguments: TokenizeArguments) -> Result<Exit, Failure> {
-    let TokenizeArguments { subject, name, items: arguments } = arguments;
+    let TokenizeArguments { subject, ttl, not_before, max_uses, name, items: arguments } = arguments;
+    let life = NewLife { ttl, not_before, max_uses };
     let class = arguments.class.clone();
     let call = async |client: &vault_client::Client, context: &vault_client::CallContext, batch: Vec<Vec<u8>>| {
-        let value = |value| NewValue { class: class.clone(), value: Plaintext::new(value), subject: subject.clone() };
+        let value =
+            |value| NewValue { subject: subject.clone(), life, ..NewValue::new(class.clone(), Plaintext::new(value)) };
         Ok(client.tokenize(context, batch.into_iter().map(value).collect()).await?)
     };
     exchange(arguments, name.idempotency_key, "value", COLUMNS, call, issued_json).await

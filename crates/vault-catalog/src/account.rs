@@ -18,7 +18,16 @@ use crate::{
 /// Whether an account needs an access token, in the catalog's words.
 pub(crate) const ACCESS_TOKEN: [(&str, bool); 2] = [("optional", false), ("required", true)];
 /// The actions on data that can be granted.
-pub const DATA_ACTIONS: [Action; 4] = [Action::Tokenize, Action::Detokenize, Action::Describe, Action::ExplainAccess];
+pub const DATA_ACTIONS: [Action; 8] = [
+    Action::Tokenize,
+    Action::Detokenize,
+    Action::Describe,
+    Action::ExplainAccess,
+    Action::Renew,
+    Action::Suspend,
+    Action::Resume,
+    Action::Revoke,
+];
 /// The actions on logs, and on the node itself, that can be granted.
 pub const LOG_ACTIONS: [Action; 10] = [
     Action::QueryAccessLog,
@@ -290,8 +299,9 @@ fn grant_audiences(
         }
         return Some(own.into());
     };
-    // To make tokens for others, and to explain what others may do, nobody needs to be one of them.
-    if !actions.iter().any(|action| matches!(action, Action::Tokenize | Action::ExplainAccess)) {
+    // To be shown values, or told of tokens, one must be one of those that they are for; to make tokens for others, to
+    // end them, and to explain what others may do, nobody needs to be.
+    if actions.iter().all(|action| matches!(action, Action::Detokenize | Action::Describe)) {
         for name in list.get_ref().iter().filter(|name| !holds(own, name.get_ref())) {
             if ids.audiences.contains(name.get_ref().as_str()) {
                 faults.add(name.span(), Problem::NotOwnAudience(name.get_ref().clone()));

@@ -12,7 +12,7 @@ use crate::{
     detokenize::{HeldToken, encode},
     error::ClientError,
     split::{REQUEST_ROOM_BYTES, split},
-    tokenize::name,
+    tokenize::{moment, name},
 };
 
 /// What the vault tells of a token.
@@ -24,6 +24,8 @@ pub struct TokenDescription {
     pub created: Option<Millis>,
     /// When its lifetime ends; `None` if it does not.
     pub expires: Option<Millis>,
+    /// How often it was revealed, and how often it may be; `None` if that is not counted.
+    pub uses: Option<(u32, u32)>,
 }
 
 impl Client {
@@ -73,7 +75,8 @@ impl Client {
                 Some(Outcome::Described(told)) => Ok(Ok(TokenDescription {
                     format: told.format,
                     created: told.stored.then_some(Millis(told.created_at_ms)),
-                    expires: (told.expires_at_ms != 0).then_some(Millis(told.expires_at_ms)),
+                    expires: moment(told.expires_at_ms),
+                    uses: (told.max_uses != 0).then_some((told.uses, told.max_uses)),
                 })),
                 Some(Outcome::Error(status)) => Ok(Err(ClientError::of_item(status, request_id))),
                 None => Err(ClientError::AnswerMalformed("it has an item without a result")),

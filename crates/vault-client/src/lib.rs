@@ -23,7 +23,7 @@
 //! | `stream` | many batches over one call: [`TokenizeStream`], [`DetokenizeStream`] |
 //! | `token_source` | [`TokenSource`]: the access token that calls carry |
 //! | `client_credentials` | [`ClientCredentials`]: tokens that the client fetches from their issuer |
-//! | `tokenize`, `detokenize`, `describe`, `explain`, `read_audit`, `deny` | the calls |
+//! | `tokenize`, `detokenize`, `describe`, `change`, `explain`, `read_audit`, `deny` | the calls |
 //! | `prove`, `prove_under`, `tail` | proofs about the log, and the log as it grows |
 //! | `seen` | the newest checkpoint of each log: every other one has to agree with it |
 //! | `prune` | what operators take from a log |
@@ -34,6 +34,7 @@
 mod attempt;
 mod breaker;
 mod call;
+mod change;
 mod client;
 mod client_credentials;
 mod config;
@@ -60,6 +61,7 @@ mod tokenize;
 pub use attempt::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX};
 pub use breaker::{FAILURES_MAX, REST_MAX};
 pub use call::{Answer, CallContext, CallMade, Idempotency, Receipt};
+pub use change::{TokenChange, TokenLife, TokenState};
 pub use client::{ANSWER_BYTES_MAX, Client};
 pub use client_credentials::{ClientCredentials, TOKEN_PAUSE_MAX, TokenEndpoint};
 pub use config::{ClientConfig, Endpoint, FOLLOWED_ENDPOINTS_MAX, IN_FLIGHT_DEFAULT, IN_FLIGHT_MAX};
@@ -77,7 +79,7 @@ pub use read_audit::{AccessLogPage, AccessLogQuery, LogName, VerifiedCheckpoint}
 pub use stream::{DetokenizeStream, Detokenizing, Stream, TokenizeStream, Tokenizing};
 pub use tail::{AccessLogTail, TailStep};
 pub use token_source::{Authorization, StaticToken, TokenFile, TokenSource, bearer};
-pub use tokenize::{IssuedToken, NewValue};
+pub use tokenize::{IssuedToken, NewLife, NewValue};
 /// The code of a refusal, as gRPC numbers it.
 pub use tonic::Code;
 /// An entry of the access log, as the contract states it: its words are the server's, which may be newer than ours.

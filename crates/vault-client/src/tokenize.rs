@@ -1,6 +1,6 @@
 //! Values in, tokens out.
 
-use std::ops::Range;
+use std::{num::NonZeroU32, ops::Range, time::Duration};
 
 use prost::Message;
 use vault_domain::{DataClass, IdempotencyKey, Millis, Plaintext, RequestId, SubjectName, TokenText};
@@ -22,6 +22,28 @@ pub struct NewValue {
     pub value: Plaintext,
     /// The person that it is about, for classes that are deterministic per subject.
     pub subject: Option<SubjectName>,
+    /// What the life of its token shall be.
+    pub life: NewLife,
+}
+
+/// What the life of a new token shall be, within what its data class allows. A token that a deterministic class gives
+/// again keeps the life that it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NewLife {
+    /// How long it lasts, in whole seconds; `None` for as long as the class says.
+    pub ttl: Option<Duration>,
+    /// From when on it may be revealed; `None` for at once.
+    pub not_before: Option<Millis>,
+    /// How often it may be revealed; `None` for as often as may be.
+    pub max_uses: Option<NonZeroU32>,
+}
+
+impl NewValue {
+    /// A value that is about nobody in particular, whose token lives as its class says.
+    #[must_use]
+    pub fn new(class: DataClass, value: Plaintext) -> Self {
+        Self { class, value, subject: None, life: NewLife::default() }
+    }
 }
 
 /// A token, as the vault issued it.
@@ -82,7 +104,7 @@ impl Client {
     }
 
     /// The idempotency keys of a batch of so many calls; empty where there is none.
-    fn keys(&self, context: &CallContext, calls: usize) -> Result<Vec<String>, ClientError> {
+    pub(crate) fn keys(&self, context: &CallContext, calls: usize) -> Result<Vec<String>, ClientError> {
         match &context.idempotency {
             Idempotency::Off => Ok(vec![String::new(); calls]),
             Idempotency::Key(key) => keys_of_batch(key, calls),
@@ -104,7 +126,20 @@ pub(crate) fn encode(item: NewValue) -> v1::TokenizeItem {
         data_class: item.class.as_str().to_owned(),
         value: item.value.into_exposed(),
         subject: item.subject.map(SubjectName::into_exposed).unwrap_or_default(),
+        ttl_seconds: seconds(item.life.ttl),
+        not_before_ms: item.life.not_before.unwrap_or_default().0,
+        max_uses: item.life.max_uses.map_or(0, NonZeroU32::get),
     }
+}
+
+/// A lifetime as messages have it: one below a second is a second, for none is that of the class.
+pub(crate) fn seconds(ttl: Option<Duration>) -> u64 {
+    ttl.map_or(0, |ttl| ttl.as_secs().max(1))
+}
+
+/// A moment of a message; `None` for none.
+pub(crate) fn moment(ms: u64) -> Option<Millis> {
+    (ms != 0).then_some(Millis(ms))
 }
 
 /// The result of one item.
@@ -116,7 +151,7 @@ pub(crate) fn decode(
         Some(Outcome::Issued(issued)) => Ok(Ok(IssuedToken {
             token: TokenText::new(issued.token),
             created: issued.created,
-            expires: (issued.expires_at_ms != 0).then_some(Millis(issued.expires_at_ms)),
+            expires: moment(issued.expires_at_ms),
         })),
         Some(Outcome::Error(status)) => Ok(Err(ClientError::of_item(status, request_id))),
         None => Err(ClientError::AnswerMalformed("it has an item without a result")),

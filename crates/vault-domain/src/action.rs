@@ -73,6 +73,14 @@ words! {
         ExportAccessLog = 13 "export_access_log",
         /// Old entries are taken from a log, whose hashes stay (in that log, and in the log of the node).
         PruneAccessLog = 14 "prune_access_log",
+        /// Tokens are given a new end of their lifetime.
+        Renew = 15 "renew",
+        /// Tokens are made to lead nowhere, until they are resumed.
+        Suspend = 16 "suspend",
+        /// Tokens that were suspended lead to their values again.
+        Resume = 17 "resume",
+        /// Tokens are made to lead nowhere, for ever.
+        Revoke = 18 "revoke",
         /// A vault process began to serve (in the logs of the regions and of the node).
         Start = 64 "start",
         /// A vault process stopped in good order.

@@ -378,6 +378,18 @@ reasons! {
         "the archive could not be written, or did not verify; nothing was pruned",
         "operators: the log of the process says why; look at the folder retention.archive_directory and its disk, \
          then prune anew";
+
+    // 131–133: the life of a token
+    TokenNotStored = 131, "TOKEN_NOT_STORED", FailedPrecondition, TokenNotStored,
+        "tokens of this data class are computed: nothing is stored of them that could end or be counted",
+        "leave out lifetime and uses; where tokens must expire, be suspended or be revoked, use a data class of another \
+         format";
+    LifetimeTooLong = 132, "LIFETIME_TOO_LONG", InvalidArgument, LifetimeTooLong,
+        "the lifetime would be longer than tokens of this data class may live, counted from when they were made",
+        "ask for less, or leave it out for the default of the class; `ttl_seconds_max` in the catalog is the longest";
+    LifetimeEmpty = 133, "LIFETIME_EMPTY", InvalidArgument, LifetimeEmpty,
+        "the lifetime would end before it begins, or begin in more than a hundred years",
+        "put not_before_ms, in milliseconds since 1970, before the end of the lifetime, which is counted from now";
 }
 
 impl fmt::Display for Reason {

@@ -13,9 +13,14 @@ use crate::{
     Engine,
     authorize::{Authorized, DataRequest, account, authorize},
     call::Call,
-    detokenize::{Checked, DetokenizeRequest},
+    detokenize::DetokenizeRequest,
     error::Error,
+    life::Deed,
+    present::{Checked, Verb},
 };
+
+const EXPLAIN: Verb<RevealLevel> =
+    Verb { action: Action::ExplainAccess, method: "ExplainAccess", deed: Deed::Look, finish: Checked::explain };
 
 /// A question about one token.
 pub struct ExplainRequest {
@@ -93,7 +98,7 @@ impl Engine {
             };
             asked.policies = &authorized.policies;
             let permits = &authorized.permits;
-            let (outcomes, receipt) = self.present_permitted(&scope, &asked, tokens, permits, Checked::explain).await?;
+            let (outcomes, receipt) = self.present_permitted(&scope, &asked, EXPLAIN, tokens, permits).await?;
             let outcome = outcomes.into_iter().next().ok_or(Reason::Internal)?;
             let outcome = outcome.map_err(|error| Error::new(error.outside()));
             return Ok(Explained { outcome, policies: Vec::new(), receipt });
@@ -110,7 +115,7 @@ impl Engine {
         let theirs = caller.call(call, now);
         let authorized = caller.authorized(&rules.policies, &theirs, scope.account.tenant(), data, now);
         let permits = &authorized.permits;
-        let (outcomes, receipt) = self.present_permitted(&scope, &asked, tokens, permits, Checked::explain).await?;
+        let (outcomes, receipt) = self.present_permitted(&scope, &asked, EXPLAIN, tokens, permits).await?;
         let outcome = outcomes.into_iter().next().ok_or(Reason::Internal)?;
         Ok(Explained { outcome, policies: authorized.policies, receipt })
     }

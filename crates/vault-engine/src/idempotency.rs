@@ -145,7 +145,7 @@ impl RequestHash {
     /// Room for a request of so many items, which hold so many bytes of values or tokens: the buffer never grows, so
     /// that no copy of it stays behind unwiped.
     pub(crate) fn with_capacity(items: usize, bytes: usize) -> Self {
-        let names = (items + 3) * (3 * size_of::<u32>() + limits::NAME_BYTES_MAX);
+        let names = (items + 4) * (4 * size_of::<u32>() + limits::NAME_BYTES_MAX);
         Self(zeroize::Zeroizing::new(Vec::with_capacity(names + bytes)))
     }
 
@@ -221,10 +221,11 @@ impl Repeat {
     }
 
     /// What became of every item the first time that its part came; `None` for one that comes for the first time, or
-    /// that was denied then.
-    pub(crate) fn outcomes(repeats: &[Option<Self>], parts: &[Part]) -> Vec<Option<StoredOutcome>> {
+    /// for the first time `since` then, or that was denied.
+    pub(crate) fn outcomes(repeats: &[Option<Self>], parts: &[Part], since: Millis) -> Vec<Option<StoredOutcome>> {
         let known = |repeat: &Option<Self>, part: &Part| {
             let answered = repeat.as_ref().and_then(|repeat| repeat.answered.as_ref());
+            let answered = answered.filter(|(when, _)| *when >= since);
             let outcomes = answered.map(|(_, outcomes)| outcomes.as_slice()).unwrap_or_default().iter().copied();
             let mut outcomes: Vec<_> = outcomes.map(|outcome| Some(outcome).filter(|it| !it.is_denial())).collect();
             outcomes.resize(part.items, None);

@@ -52,8 +52,17 @@ pub struct ReplayRules {
 }
 
 impl ReplayRules {
-    /// The actions that must count once wherever values are real: those that show one, and those that change who may.
-    pub const PRIVILEGED: [Action; 3] = [Action::Detokenize, Action::DenyAccessToken, Action::ApplyPolicies];
+    /// The actions that must count once wherever values are real: those that show one, and those that change whether or to
+    /// whom one is shown.
+    pub const PRIVILEGED: [Action; 7] = [
+        Action::Detokenize,
+        Action::Renew,
+        Action::Suspend,
+        Action::Resume,
+        Action::Revoke,
+        Action::DenyAccessToken,
+        Action::ApplyPolicies,
+    ];
 }
 
 /// The nonces of one log: of calls under way, and of those before.

@@ -3,15 +3,15 @@
 use std::{borrow::Cow, sync::Arc};
 
 use vault_catalog::Format;
-use vault_domain::{Audience, Millis, Reason, RecordNumber, Region, TokenText};
+use vault_domain::{Audience, Reason, RecordNumber, Region, TokenText};
 use vault_format::{Numerals, OpaqueToken, Parts, UuidToken};
-use vault_keys::{ClassKeys, MintedToken, Record, RecordFormat, RecordState, RegionKeys, Way};
+use vault_keys::{ClassKeys, MintedToken, Record, RecordFormat, RegionKeys, Way};
 use vault_store::{
     Found, Snapshot,
     table::{Records, States},
 };
 
-use crate::{authorize::Permit, error::Error};
+use crate::{authorize::Permit, error::Error, life::Life};
 
 /// The keys of a request's classes, in their order: a class that is not permitted has none.
 pub(crate) type ClassKeySet = Vec<Option<Arc<ClassKeys>>>;
@@ -94,59 +94,25 @@ impl StoredRecords {
         }))
     }
 
-    /// Whether the record's life allows a reveal now, and until when.
+    /// The record's life.
     pub(crate) fn life(
         &self,
         at: usize,
         keys: &ClassKeys,
         record: &Record<'_>,
         audience: &Audience,
-        now: Millis,
-    ) -> Result<Millis, Error> {
-        Ok(life(record, self.state(at, keys, record, audience)?.as_ref(), now)?)
+    ) -> Result<Life, Error> {
+        let state = self.states.get(at).map(|row| keys.state(record, audience, row)).transpose()?;
+        Ok(Life::of(record, state))
     }
 
-    /// When the record's life ends; zero for never.
-    pub(crate) fn expires(
-        &self,
-        at: usize,
-        keys: &ClassKeys,
-        record: &Record<'_>,
-        audience: &Audience,
-    ) -> Result<Millis, Error> {
-        Ok(self.state(at, keys, record, audience)?.map_or(record.expires(), |state| state.expires))
-    }
-
-    fn state(
-        &self,
-        at: usize,
-        keys: &ClassKeys,
-        record: &Record<'_>,
-        audience: &Audience,
-    ) -> Result<Option<RecordState>, Error> {
-        Ok(self.states.get(at).map(|row| keys.state(record, audience, row)).transpose()?)
+    /// Whether the record's life ever changed.
+    pub(crate) fn has_state(&self, at: usize) -> bool {
+        self.states.get(at).is_some()
     }
 }
 
 /// The record number in a row of `values` or `tokens`.
 pub(crate) fn record_number_row(row: &[u8]) -> Option<RecordNumber> {
     RecordNumber::new(u64::from_be_bytes(row.try_into().ok()?))
-}
-
-/// When the record expires (zero for never), if it may be revealed now.
-fn life(record: &Record<'_>, state: Option<&RecordState>, now: Millis) -> Result<Millis, Reason> {
-    let expires = state.map_or(record.expires(), |state| state.expires);
-    if state.is_some_and(|state| state.revoked) {
-        return Err(Reason::TokenRevoked);
-    }
-    if expires != Millis::default() && now >= expires {
-        return Err(Reason::TokenExpired);
-    }
-    if now < record.not_before() {
-        return Err(Reason::TokenNotYetValid);
-    }
-    if state.is_some_and(|state| state.suspended) {
-        return Err(Reason::TokenSuspended);
-    }
-    Ok(expires)
 }

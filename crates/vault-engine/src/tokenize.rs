@@ -21,6 +21,7 @@ use crate::{
     error::Error,
     evidence::Evidence,
     idempotency::{Part, Repeat, RequestHash},
+    life::LifeAsked,
     region::RegionVault,
     token,
     tokenize::{
@@ -55,6 +56,8 @@ pub struct TokenizeItem {
     pub value: Plaintext,
     /// The person that it is about, if one is named; an error, if what names one is malformed.
     pub subject: Result<Option<SubjectName>, IdError>,
+    /// What is asked of the token's life; where one is given again, it stays as it is.
+    pub life: LifeAsked,
 }
 
 /// A token that was given.
@@ -130,7 +133,7 @@ impl Engine {
         let hash = |items| request_hash(vault, request, items);
         let parts = &request.parts;
         let repeats = Repeat::of_parts(asked.call, scope, "Tokenize", parts, hash, &snapshot, draft.now).await?;
-        let known = Repeat::outcomes(&repeats, parts);
+        let known = Repeat::outcomes(&repeats, parts, Millis::default());
 
         let keys = token::class_keys(&vault.keys, permits);
         let held = Held { vault, keys: &keys, permits, request, snapshot: &snapshot, now: draft.now };
@@ -156,17 +159,39 @@ impl Engine {
 /// The keyed hash of some items of the request in canonical form.
 fn request_hash(vault: &RegionVault, request: &TokenizeRequest, items: Range<usize>) -> Digest16 {
     let items = request.items.get(items).unwrap_or_default();
-    let bytes = items.iter().map(|item| item.value.len() + limits::SUBJECT_BYTES_MAX).sum();
+    let bytes = items.iter().map(|item| item.value.len() + limits::SUBJECT_BYTES_MAX + LIFE_BYTES).sum();
     let mut hash = RequestHash::with_capacity(items.len(), bytes);
     hash.field(request.audience.as_str().as_bytes());
     hash.field(request.purpose.as_ref().map_or("", Purpose::as_str).as_bytes());
     hash.field(request.reference.as_ref().map_or("", Reference::as_str).as_bytes());
+    // No class is called so; a request that asks nothing of lives stays what it was before that could be asked.
+    let asks = items.iter().any(|item| item.life != LifeAsked::default());
+    if asks {
+        hash.field(b"lives:1");
+    }
     for item in items {
         let class = request.classes.get(item.class).and_then(Option::as_ref);
         hash.field(class.map_or("", DataClass::as_str).as_bytes());
         hash.field(item.value.expose());
         let subject = item.subject.as_ref().ok().and_then(Option::as_ref);
         hash.field(subject.map_or("", SubjectName::expose).as_bytes());
+        if asks {
+            hash.field(&life_bytes(&item.life));
+        }
     }
     hash.finish(&vault.keys)
+}
+
+/// Bytes of a [`LifeAsked`] in a request's hash.
+const LIFE_BYTES: usize = 20;
+
+/// Lifetime in seconds, 0 for that of the class; time in ms before which it does not begin; uses.
+fn life_bytes(life: &LifeAsked) -> [u8; LIFE_BYTES] {
+    let ttl = life.ttl.map_or(0, |ttl| ttl.as_secs()).to_be_bytes();
+    let (not_before, uses) = (life.not_before.0.to_be_bytes(), life.max_uses.to_be_bytes());
+    let mut bytes = [0; LIFE_BYTES];
+    for (to, from) in bytes.iter_mut().zip([ttl.as_slice(), &not_before, &uses].into_iter().flatten()) {
+        *to = *from;
+    }
+    bytes
 }

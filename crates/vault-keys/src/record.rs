@@ -243,6 +243,12 @@ impl<'a> Record<'a> {
         self.time(72)
     }
 
+    /// How often it may be revealed; zero for no bound.
+    #[must_use]
+    pub fn max_uses(&self) -> u32 {
+        u32::from_be_bytes(self.field(78))
+    }
+
     /// The record that it descends from.
     #[must_use]
     pub fn parent(&self) -> Option<RecordNumber> {

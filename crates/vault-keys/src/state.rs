@@ -28,7 +28,7 @@ const SUSPENDED: u8 = 1;
 const REVOKED: u8 = 2;
 
 /// What has changed since a record was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordState {
     /// May not be revealed for now.
     pub suspended: bool,
@@ -50,6 +50,14 @@ pub(crate) struct StatePlace<'a> {
 }
 
 impl RecordState {
+    /// How often a row says that it was written, by its bytes alone: without keys nobody can say whether it is
+    /// authentic. `None`: it is no row of this version.
+    #[must_use]
+    pub fn changes_of(row: &[u8]) -> Option<u32> {
+        let [VERSION, _, _, _, _, _, _, _, _, _, _, _, c0, c1, c2, c3, ..] = *row else { return None };
+        (row.len() == STATE_BYTES).then(|| u32::from_be_bytes([c0, c1, c2, c3]))
+    }
+
     /// Writes the row.
     pub(crate) fn encode(&self, key: &MacKey, of: &StatePlace<'_>) -> [u8; STATE_BYTES] {
         let flags = if self.suspended { SUSPENDED } else { 0 } | if self.revoked { REVOKED } else { 0 };

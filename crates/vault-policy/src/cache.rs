@@ -43,7 +43,7 @@ impl Key {
     pub(crate) fn of(request: &Request<'_>, reads: Reads) -> Self {
         // Names are not empty, so an empty one stands for none; no region is called as the node's log is.
         let (class, audience, region) = match request.ask {
-            Ask::Tokenize(scope) | Ask::Detokenize(scope, _) | Ask::Describe(scope) | Ask::ExplainAccess(scope) => {
+            Ask::Data(_, scope) | Ask::Detokenize(scope, _) => {
                 (scope.class.as_str(), scope.audience.as_str(), scope.region.as_str())
             }
             Ask::Log(_, log) => ("", "", log.name()),

@@ -142,12 +142,19 @@ impl PolicySet {
     }
 }
 
-/// Whether the value of a token of the class can be had at all.
+/// Whether tokens of the class are of a format that the action can be done to at all: hashes lead to no value, and what
+/// is computed has no life that could be changed.
 ///
 /// # Errors
-/// When tokens of the class are hashes.
-pub fn revealable(class: &Class) -> Result<(), Reason> {
-    if class.format() == Format::OneWay { Err(Reason::TokenOneWay) } else { Ok(()) }
+/// When they are not.
+pub fn possible(action: Action, class: &Class) -> Result<(), Reason> {
+    match (action, class.format()) {
+        (Action::Detokenize | Action::Describe, Format::OneWay) => Err(Reason::TokenOneWay),
+        (Action::Renew | Action::Suspend | Action::Resume | Action::Revoke, Format::OneWay | Format::Ff1(_)) => {
+            Err(Reason::TokenNotStored)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a stated purpose is registered: about one that is not, nothing can be decided.
@@ -182,13 +189,11 @@ fn decided(
         (decision, reason, ask.level())
     };
     match asked.action {
-        Action::Tokenize => decided(Ask::Tokenize(scope)),
-        Action::Describe => decided(Ask::Describe(scope)),
-        Action::ExplainAccess => decided(Ask::ExplainAccess(scope)),
-        _ => {
+        Action::Detokenize => {
             let has_mask = known.is_some_and(|class| class.mask().is_some());
             decide_level(asked.level, has_mask, |level| decided(Ask::Detokenize(scope, level)))
         }
+        action => decided(Ask::Data(action, scope)),
     }
 }
 

@@ -40,7 +40,7 @@ use crate::{
 
 pub use decision::{Decision, PolicyId, Verdict};
 pub use fault::{FAULTS_SHOWN_MAX, Fault, PolicyError, Problem};
-pub use judge::{DataAsked, Judged, Permitted, registered, revealable};
+pub use judge::{DataAsked, Judged, Permitted, possible, registered};
 pub use load::{POLICIES_MAX, POLICY_BYTES_MAX, PolicySource};
 pub use request::{Ask, Circumstances, DataScope, Log, Request};
 pub use review::{Access, Doubt, REVIEW_QUESTIONS_MAX, TooManyQuestions};

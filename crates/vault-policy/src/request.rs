@@ -32,14 +32,10 @@ pub struct Circumstances<'a> {
 /// What is to be done, and with what.
 #[derive(Clone, Copy, Debug)]
 pub enum Ask<'a> {
-    /// To make tokens.
-    Tokenize(DataScope<'a>),
     /// To be shown values, this much of them.
     Detokenize(DataScope<'a>, RevealLevel),
-    /// To be told of tokens, but not their values.
-    Describe(DataScope<'a>),
-    /// To be told whether others would be shown values, and why not.
-    ExplainAccess(DataScope<'a>),
+    /// Any other of [`DATA_ACTIONS`](vault_catalog::DATA_ACTIONS): none of them shows values.
+    Data(Action, DataScope<'a>),
     /// One of [`LOG_ACTIONS`], done to a log or to the node itself. Any other action is none of the schema's for a log,
     /// and is denied.
     Log(Action, Log<'a>),
@@ -71,7 +67,7 @@ impl Ask<'_> {
     pub fn level(&self) -> Option<RevealLevel> {
         match self {
             Self::Detokenize(_, level) => Some(*level),
-            Self::Tokenize(_) | Self::Describe(_) | Self::ExplainAccess(_) | Self::Log(..) => None,
+            Self::Data(..) | Self::Log(..) => None,
         }
     }
 
@@ -79,11 +75,8 @@ impl Ask<'_> {
     #[must_use]
     pub fn action(&self) -> Action {
         match self {
-            Self::Tokenize(_) => Action::Tokenize,
             Self::Detokenize(..) => Action::Detokenize,
-            Self::Describe(_) => Action::Describe,
-            Self::ExplainAccess(_) => Action::ExplainAccess,
-            Self::Log(action, _) => *action,
+            Self::Data(action, _) | Self::Log(action, _) => *action,
         }
     }
 }

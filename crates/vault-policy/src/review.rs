@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeSet, fmt, net::IpAddr};
 
-use vault_catalog::Account;
+use vault_catalog::{Account, DATA_ACTIONS};
 use vault_domain::{
     Action, Audience, DataClass, LevelAsked, Millis, PrincipalId, Purpose, Region, RevealLevel, Session,
 };
@@ -15,7 +15,7 @@ use vault_domain::{
 use crate::{
     PolicySet,
     decision::PolicyId,
-    judge::{DataAsked, revealable},
+    judge::{DataAsked, possible},
     request::{Ask, Circumstances, DataScope, Log, Request},
     ways::Way,
 };
@@ -383,9 +383,7 @@ impl PolicySet {
                 };
                 let judged = self.judge_anew(account, &asked, class, circumstances);
                 let permitted = judged.outcome.ok()?;
-                if matches!(access.action, Action::Detokenize | Action::Describe) {
-                    revealable(permitted.class).ok()?;
-                }
+                possible(access.action, permitted.class).ok()?;
                 judged.decision
             }
             _ => self.evaluate(&access.request(circumstances)?),
@@ -404,10 +402,8 @@ impl Access {
             (action, Some(class), Some(audience), Some(region)) => {
                 let scope = DataScope { class, audience, region };
                 match action {
-                    Action::Tokenize => Ask::Tokenize(scope),
                     Action::Detokenize => Ask::Detokenize(scope, self.level.unwrap_or(RevealLevel::Full)),
-                    Action::Describe => Ask::Describe(scope),
-                    Action::ExplainAccess => Ask::ExplainAccess(scope),
+                    action if DATA_ACTIONS.contains(&action) => Ask::Data(action, scope),
                     _ => return None,
                 }
             }

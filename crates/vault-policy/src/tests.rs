@@ -107,7 +107,7 @@ impl Names<'_> {
         let ids = (DataClass::parse(self.class), Audience::parse(self.audience), &region);
         let ask = match (self.action, &ids) {
             (Action::Tokenize, (Ok(class), Ok(audience), Some(region))) => {
-                Ask::Tokenize(DataScope { class, audience, region })
+                Ask::Data(Action::Tokenize, DataScope { class, audience, region })
             }
             (Action::Detokenize, (Ok(class), Ok(audience), Some(region))) => {
                 Ask::Detokenize(DataScope { class, audience, region }, RevealLevel::Full)

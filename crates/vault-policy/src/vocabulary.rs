@@ -79,7 +79,7 @@ impl Vocabulary {
         let action = request.ask.action();
         let scopes = request.circumstances.session.map_or(&[][..], |session| &session.scopes);
         let (granted, resource) = match request.ask {
-            Ask::Tokenize(scope) | Ask::Detokenize(scope, _) | Ask::Describe(scope) | Ask::ExplainAccess(scope) => {
+            Ask::Data(_, scope) | Ask::Detokenize(scope, _) => {
                 let class = self.data(catalog, &scope, &mut context)?;
                 let (class_name, audience) = (scope.class.as_str(), scope.audience.as_str());
                 let level = request.ask.level();

@@ -70,8 +70,7 @@ pub(super) fn context(purpose: &str, idempotency: Idempotency) -> CallContext {
 
 pub(super) fn values(class: &str, values: impl Iterator<Item = String>) -> Vec<NewValue> {
     let class = DataClass::parse(class).unwrap();
-    let value =
-        |value: String| NewValue { class: class.clone(), value: Plaintext::new(value.into_bytes()), subject: None };
+    let value = |value: String| NewValue::new(class.clone(), Plaintext::new(value.into_bytes()));
     values.map(value).collect()
 }
 

@@ -26,7 +26,13 @@ async fn a_token_is_described_for_as_long_as_it_could_be_revealed() {
         let made = payments.describe(describe(class, [&token])).await.unwrap().remove(0).unwrap();
         let created_at_ms = BEGINNING.0 + 5000;
         let expires_at_ms = if life == 0 { 0 } else { created_at_ms + life };
-        let expected = v1::TokenDescription { format: format.to_owned(), stored: true, created_at_ms, expires_at_ms };
+        let expected = v1::TokenDescription {
+            format: format.to_owned(),
+            stored: true,
+            created_at_ms,
+            expires_at_ms,
+            ..Default::default()
+        };
         assert_eq!(made, expected, "{class}");
     }
     let voucher = vault.give("voucher", ["1122334455"]).await.remove(0);

@@ -15,6 +15,7 @@ mod export;
 mod ff1;
 mod health;
 mod idempotency;
+mod life;
 mod lifetime;
 mod one_way;
 mod proofs;

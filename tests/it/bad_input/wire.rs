@@ -17,10 +17,11 @@ use super::{Refusals, assert_turned_away};
 use crate::vault;
 
 const TOKENIZE: &str = "/tokenvault.v1.TokenService/Tokenize";
-const METHODS: [&str; 9] = [
+const METHODS: [&str; 10] = [
     TOKENIZE,
     "/tokenvault.v1.TokenService/Detokenize",
     "/tokenvault.v1.TokenService/DescribeTokens",
+    "/tokenvault.v1.TokenService/RevokeTokens",
     "/tokenvault.v1.TokenService/TokenizeStream",
     "/tokenvault.v1.TokenService/DetokenizeStream",
     "/tokenvault.v1.AuditService/QueryAccessLog",

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tonic::Code;
+use vault_domain::Action;
 use vault_proto::{
     DESCRIPTORS,
     v1::{self, admin_service_client::AdminServiceClient},
@@ -14,7 +15,7 @@ use vault_tests::{
     caller::Caller,
     connection::Connection,
     refusal::Refusal,
-    requests::{describe, detokenize, detokenize_item, email, explain, query, tokenize, tokenize_item},
+    requests::{change, describe, detokenize, detokenize_item, email, explain, query, tokenize, tokenize_item},
     roles::Role,
     stream::{loading, settling, tokens, values},
     vault::TestVault,
@@ -29,7 +30,7 @@ struct Row {
     served: &'static [Role],
 }
 
-const ROWS: [Row; 20] = [
+const ROWS: [Row; 24] = [
     Row {
         method: "tokenvault.v1.TokenService/Tokenize",
         action: "tokenize",
@@ -51,6 +52,9 @@ const ROWS: [Row; 20] = [
         served: &[Role::Payments, Role::Regional, Role::Host, Role::GlobexPayments],
     },
     Row { method: "tokenvault.v1.TokenService/DescribeTokens", action: "describe", served: &[Role::Payments] },
+    Row { method: "tokenvault.v1.TokenService/RenewTokens", action: "renew", served: &[Role::Steward] },
+    Row { method: "tokenvault.v1.TokenService/SuspendTokens", action: "suspend", served: &[Role::Steward] },
+    Row { method: "tokenvault.v1.TokenService/ResumeTokens", action: "resume", served: &[Role::Steward] },
     Row { method: "tokenvault.v1.TokenService/ExplainAccess", action: "explain_access", served: &[Role::Auditor] },
     Row {
         method: "tokenvault.v1.AuditService/QueryAccessLog",
@@ -114,6 +118,8 @@ const ROWS: [Row; 20] = [
         served: &[Role::Regional],
     },
     Row { method: "tokenvault.v1.AdminService/PruneAccessLog", action: "prune_access_log", served: &[Role::Regional] },
+    // The last one: nobody is shown the token after it.
+    Row { method: "tokenvault.v1.TokenService/RevokeTokens", action: "revoke", served: &[Role::Steward] },
 ];
 
 /// The full names of all methods in the contract.
@@ -164,6 +170,10 @@ pub(super) async fn call(caller: &Caller, method: &str, (class, token): (&str, &
         "tokenvault.v1.TokenService/DescribeTokens" => {
             caller.describe(describe(class, [token])).await?.remove(0).map(drop)
         }
+        "tokenvault.v1.TokenService/RenewTokens" => alter(caller, Action::Renew, class, token).await,
+        "tokenvault.v1.TokenService/SuspendTokens" => alter(caller, Action::Suspend, class, token).await,
+        "tokenvault.v1.TokenService/ResumeTokens" => alter(caller, Action::Resume, class, token).await,
+        "tokenvault.v1.TokenService/RevokeTokens" => alter(caller, Action::Revoke, class, token).await,
         "tokenvault.v1.TokenService/ExplainAccess" => {
             let answer = caller.explain(explain("payments", class, token)).await?;
             assert!(answer.revealed, "{answer:?}");
@@ -186,6 +196,11 @@ pub(super) async fn call(caller: &Caller, method: &str, (class, token): (&str, &
         method if method.contains("AuditService") => audit(caller, method).await,
         method => exchange(caller, method).await,
     }
+}
+
+/// Changes the life of a token.
+async fn alter(caller: &Caller, action: Action, class: &str, token: &str) -> Result<(), Refusal> {
+    caller.change(action, change(class, [token])).await?.only().map(drop)
 }
 
 /// The same for what is asked of the log.

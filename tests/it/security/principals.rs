@@ -63,6 +63,7 @@ audiences = ["payments"]
 regions = ["eu"]
 grants = [
     { actions = ["get_checkpoint", "deny_access_token", "list_denied"] },
+    { actions = ["renew", "suspend", "resume", "revoke"], classes = ["contact"] },
     { actions = ["apply_policies", "list_policy_versions", "get_policy_version", "prune_access_log"] },
 ]
 
@@ -156,6 +157,9 @@ const ROWS: &[Row] = &[
     row("TokenService/TokenizeStream", "tokenize", (Region, Region),                  [YES, YES, NO, NO, NO]),
     row("TokenService/DetokenizeStream", "detokenize", (Region, Region),              [YES, LESS, NO, NO, NO]),
     row("TokenService/DescribeTokens", "describe", (Region, Region),                  [YES, NO, NO, NO, NO]),
+    row("TokenService/RenewTokens", "renew", (Region, Region),                        [NO, NO, NO, YES, NO]),
+    row("TokenService/SuspendTokens", "suspend", (Region, Region),                    [NO, NO, NO, YES, NO]),
+    row("TokenService/ResumeTokens", "resume", (Region, Region),                      [NO, NO, NO, YES, NO]),
     row("TokenService/ExplainAccess", "explain_access", (Region, Region),             [NO, NO, YES, NO, NO]),
     row("AuditService/QueryAccessLog", "query_access_log", (Region, Region),          [NO, NO, YES, NO, NO]),
     row("AuditService/CountAccessLog", "query_access_log", (Region, Region),          [NO, NO, YES, NO, NO]),
@@ -171,6 +175,8 @@ const ROWS: &[Row] = &[
     row("AdminService/ListPolicyVersions", "list_policy_versions", (Node, Node),      [NO, NO, NO, YES, NO]),
     row("AdminService/GetPolicyVersion", "get_policy_version", (Node, Node),          [NO, NO, NO, YES, NO]),
     row("AdminService/PruneAccessLog", "prune_access_log", (Node, Node),              [NO, NO, NO, YES, NO]),
+    // The last one: nobody is shown the token after it.
+    row("TokenService/RevokeTokens", "revoke", (Region, Region),                      [NO, NO, NO, YES, NO]),
 ];
 
 /// Which is asked for what is there already: so it is served and changes nothing.

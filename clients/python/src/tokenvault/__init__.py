@@ -56,6 +56,8 @@ from ._items import (
     Receipt,
     Revealed,
     TokenDescription,
+    TokenLife,
+    TokenState,
 )
 from ._prove import LogEntry, ProvedEntry
 from ._tail import TailStep
@@ -120,8 +122,10 @@ __all__ = [
     "Stream",
     "TailStep",
     "TokenDescription",
+    "TokenLife",
     "TokenNotFound",
     "TokenSource",
+    "TokenState",
     "TokenUnavailable",
     "TokenvaultError",
     "TransportError",

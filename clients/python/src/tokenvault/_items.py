@@ -45,12 +45,18 @@ class CallContext:
 class NewValue:
     """A value to be tokenized, with its data class; text is sent as UTF-8.
 
-    `subject` is the person that it is about, for classes that are deterministic per subject.
+    `subject` is the person that it is about, for classes that are deterministic per subject. `ttl_seconds`,
+    `not_before_ms` (milliseconds since 1970) and `max_uses` say how long, from when on and how often its token shall
+    lead to it, within what the class allows; None is for as long as the class says, at once, as often as may be. A token
+    that a deterministic class gives again keeps the life that it has.
     """
 
     data_class: str
     value: Union[bytes, str] = field(repr=False)
     subject: Optional[str] = field(default=None, repr=False)
+    ttl_seconds: Optional[int] = None
+    not_before_ms: Optional[int] = None
+    max_uses: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -95,12 +101,37 @@ class TokenDescription:
     """What the vault tells of a token beside its value; times in milliseconds since 1970.
 
     `format` is that of its data class. `created_at_ms` is None for a token that is computed, of which nothing is
-    stored; `expires_at_ms` where its lifetime does not end.
+    stored; `expires_at_ms` where its lifetime does not end; `uses` and `max_uses` where its uses are not counted.
     """
 
     format: str
     created_at_ms: Optional[int]
     expires_at_ms: Optional[int]
+    uses: Optional[int] = None
+    max_uses: Optional[int] = None
+
+
+class TokenState(Enum):
+    """What was set of a token."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True)
+class TokenLife:
+    """How it stands with a token; times in milliseconds since 1970.
+
+    It leads to its value while it is active, from `not_before_ms` (None: from the beginning) to `expires_at_ms` (None:
+    for ever), until `uses` are as many as `max_uses` (None: they are not counted).
+    """
+
+    state: TokenState
+    not_before_ms: Optional[int]
+    expires_at_ms: Optional[int]
+    uses: Optional[int]
+    max_uses: Optional[int]
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from ._items import (
     Revealed,
     Sealed,
     TokenDescription,
+    TokenLife,
+    TokenState,
     text_bytes,
     value_bytes,
 )
@@ -31,6 +33,8 @@ I = TypeVar("I")  # noqa: E741
 T = TypeVar("T")
 
 _IDEMPOTENCY_KEY_CHARS_MAX = 128
+_U32_MAX = 2**32 - 1
+_U64_MAX = 2**64 - 1
 
 TOKEN_SERVICE = "/tokenvault.v1.TokenService/"
 
@@ -40,7 +44,7 @@ class Verb(Generic[I, T]):
     """One kind of call.
 
     `is_named` says whether a request has to have a name to be sent again without harm. The fields of messages are
-    handled as Any: they differ between the verbs in their types alone.
+    handled as Any: they differ between the verbs in their types alone. `also` are further fields of each request.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Verb(Generic[I, T]):
     answer_type: Any
     stream_request_type: Any = None
     stream_answer_type: Any = None
+    also: Tuple[Tuple[str, Any], ...] = ()
 
     @property
     def path(self) -> str:
@@ -83,6 +88,7 @@ class Verb(Generic[I, T]):
                 reference=context.reference or "",
                 audience=context.audience,
                 items=encoded[run.start : run.stop],
+                **dict(self.also),
             )
             if key:
                 message.idempotency_key = key
@@ -167,7 +173,19 @@ def _value(item: NewValue) -> v1.TokenizeItem:
         data_class=item.data_class,
         value=value_bytes(item.value),
         subject=text_bytes(item.subject or "", "the subject").decode(),
+        ttl_seconds=_number(item.ttl_seconds, "ttl_seconds", _U64_MAX),
+        not_before_ms=_number(item.not_before_ms, "not_before_ms", _U64_MAX),
+        max_uses=_number(item.max_uses, "max_uses", _U32_MAX),
     )
+
+
+def _number(number: Optional[int], name: str, largest: int) -> int:
+    """A number as messages have it: none is 0, which no caller may mean."""
+    if number is None:
+        return 0
+    if not isinstance(number, int) or not 1 <= number <= largest:
+        raise ConfigurationError(f"{name} must be a whole number from 1 to {largest}; leave it out for the default")
+    return number
 
 
 def _token(item: HeldToken) -> v1.DetokenizeItem:
@@ -188,7 +206,33 @@ def _described(result: v1.DescribeTokenResult) -> Optional[TokenDescription]:
     if not result.HasField("described"):
         return None
     told = result.described
-    return TokenDescription(told.format, told.created_at_ms if told.stored else None, told.expires_at_ms or None)
+    return TokenDescription(
+        told.format,
+        told.created_at_ms if told.stored else None,
+        told.expires_at_ms or None,
+        told.uses if told.max_uses else None,
+        told.max_uses or None,
+    )
+
+
+_STATES = {
+    v1.TOKEN_STATE_ACTIVE: TokenState.ACTIVE,
+    v1.TOKEN_STATE_SUSPENDED: TokenState.SUSPENDED,
+    v1.TOKEN_STATE_REVOKED: TokenState.REVOKED,
+}
+
+
+def _changed(result: v1.ChangeTokenResult) -> Optional[TokenLife]:
+    life = result.changed
+    if not result.HasField("changed") or life.state not in _STATES:
+        return None
+    return TokenLife(
+        _STATES[life.state],
+        life.not_before_ms or None,
+        life.expires_at_ms or None,
+        life.uses if life.max_uses else None,
+        life.max_uses or None,
+    )
 
 
 TOKENIZE: Verb[NewValue, IssuedToken] = Verb(
@@ -215,3 +259,16 @@ DETOKENIZE: Verb[HeldToken, Revealed] = Verb(
 DESCRIBE: Verb[HeldToken, TokenDescription] = Verb(
     "DescribeTokens", False, _token, _described, v1.DescribeTokensRequest, v1.DescribeTokensResponse
 )
+
+
+def _change(name: str, *also: Tuple[str, Any]) -> Verb[HeldToken, TokenLife]:
+    return Verb(name, True, _token, _changed, v1.ChangeTokensRequest, v1.ChangeTokensResponse, also=also)
+
+
+def renew(ttl_seconds: Optional[int]) -> Verb[HeldToken, TokenLife]:
+    return _change("RenewTokens", ("ttl_seconds", _number(ttl_seconds, "ttl_seconds", _U64_MAX)))
+
+
+SUSPEND = _change("SuspendTokens")
+RESUME = _change("ResumeTokens")
+REVOKE = _change("RevokeTokens")

@@ -17,12 +17,23 @@ from ._deny import DeniedToken
 from ._errors import DeadlineExceeded, TransportError
 from ._explain import AccessQuestion, Explanation
 from ._export import ExportDone, Exporting, encode
-from ._items import Answer, CallContext, HeldToken, IssuedToken, NewValue, Receipt, Revealed, Sealed, TokenDescription
+from ._items import (
+    Answer,
+    CallContext,
+    HeldToken,
+    IssuedToken,
+    NewValue,
+    Receipt,
+    Revealed,
+    Sealed,
+    TokenDescription,
+    TokenLife,
+)
 from ._prove import LogEntry, ProvedEntry
 from ._stream import Held
 from ._tail import Following, TailStep
 from ._tasks import AsyncStream, Batches
-from ._verb import DESCRIBE, DETOKENIZE, TOKENIZE
+from ._verb import DESCRIBE, DETOKENIZE, RESUME, REVOKE, SUSPEND, TOKENIZE, renew
 from .v1 import audit_service_pb2 as audit_v1
 
 R = TypeVar("R")
@@ -72,6 +83,38 @@ class AsyncClient:
     ) -> Answer[TokenDescription]:
         """Asks what is known of tokens beside their values: a result for each, in order."""
         return await self._connections.batch(DESCRIBE, context, items, deadline)
+
+    async def renew_tokens(
+        self,
+        context: CallContext,
+        items: Iterable[HeldToken],
+        *,
+        ttl_seconds: Optional[int] = None,
+        deadline: Optional[float] = None,
+    ) -> Answer[TokenLife]:
+        """Gives tokens a new end of their lifetime, so many seconds from now: how it stands with each then, in order.
+
+        Without `ttl_seconds` they live as long as their class says, and never longer than it allows. See `tokenize`.
+        """
+        return await self._connections.batch(renew(ttl_seconds), context, items, deadline)
+
+    async def suspend_tokens(
+        self, context: CallContext, items: Iterable[HeldToken], *, deadline: Optional[float] = None
+    ) -> Answer[TokenLife]:
+        """Suspends tokens: they lead nowhere until they are resumed. How it stands with each then, in order."""
+        return await self._connections.batch(SUSPEND, context, items, deadline)
+
+    async def resume_tokens(
+        self, context: CallContext, items: Iterable[HeldToken], *, deadline: Optional[float] = None
+    ) -> Answer[TokenLife]:
+        """Ends the suspension of tokens: how it stands with each then, in order."""
+        return await self._connections.batch(RESUME, context, items, deadline)
+
+    async def revoke_tokens(
+        self, context: CallContext, items: Iterable[HeldToken], *, deadline: Optional[float] = None
+    ) -> Answer[TokenLife]:
+        """Revokes tokens: they lead nowhere, for ever. How it stands with each then, in order."""
+        return await self._connections.batch(REVOKE, context, items, deadline)
 
     def tokenize_stream(
         self, context: CallContext, batches: Batches[NewValue], *, first_number: int = 0

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use vault_catalog::DATA_ACTIONS;
 use vault_client::AccessLogEntry;
 use vault_domain::{Action, Millis, RevealLevel};
 
@@ -16,12 +17,13 @@ use super::{
 use crate::timestamp;
 
 /// Grants that leave entries in the logs of regions when they are used; of the others the node's log tells, or none.
-const TOLD: [Action; 5] =
-    [Action::Tokenize, Action::Detokenize, Action::Describe, Action::ExplainAccess, Action::QueryAccessLog];
+fn is_told(action: &str) -> bool {
+    DATA_ACTIONS.iter().chain(&[Action::QueryAccessLog]).any(|told| told.name() == action)
+}
 
 /// What was allowed is counted.
 pub(crate) fn keeps(entry: &AccessLogEntry) -> bool {
-    entry.decision == "allowed" && TOLD.iter().any(|action| action.name() == entry.action)
+    entry.decision == "allowed" && is_told(&entry.action)
 }
 
 impl Granted {
@@ -45,8 +47,7 @@ impl Granted {
 
     /// All parts that an entry could tell the use of.
     fn parts(&self) -> BTreeSet<Part<'_>> {
-        let told = |action: &&String| TOLD.iter().any(|told| told.name() == **action);
-        let actions = self.actions.iter().filter(told);
+        let actions = self.actions.iter().filter(|action| is_told(action));
         let parts = actions.flat_map(|action| {
             let of_log = self.classes.is_empty().then_some(Part { action, class: "", audience: "" });
             let pairs = self.classes.iter().flat_map(|class| self.audiences.iter().map(move |to| (class, to)));

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use vault_catalog::DATA_ACTIONS;
 use vault_client::AccessLogEntry;
 use vault_domain::{Action, Code, DataClass, Reason};
 
@@ -90,7 +91,14 @@ pub(crate) fn clauses(classes: &[DataClass], entry: &AccessLogEntry) -> Vec<&'st
         | Action::PlanPolicies
         | Action::Reload => found.push("10.2.1.2"),
         Action::Start | Action::Stop => found.push("10.2.1.6"),
-        Action::Describe | Action::ExplainAccess | Action::Connect | Action::Call => {}
+        Action::Describe
+        | Action::ExplainAccess
+        | Action::Renew
+        | Action::Suspend
+        | Action::Resume
+        | Action::Revoke
+        | Action::Connect
+        | Action::Call => {}
     }
     if is_invalid_attempt(entry) {
         found.push("10.2.1.4");
@@ -163,7 +171,7 @@ fn elements(rows: &[Row]) -> Vec<Value> {
         ("success and failure indication", "decision, and outcome of items", |entry| !entry.decision.is_empty()),
         ("origination of event", "source", |entry| !entry.source.is_empty()),
         ("identity or name of affected data", "items; of questions to the log, the log itself", |entry| {
-            let is_of_data = [Action::Tokenize, Action::Detokenize, Action::Describe].iter().any(|of| is(entry, *of));
+            let is_of_data = DATA_ACTIONS.iter().any(|of| is(entry, *of));
             !is_of_data || !entry.items.is_empty()
         }),
     ];

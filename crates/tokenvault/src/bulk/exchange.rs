@@ -53,11 +53,7 @@ impl Exchange {
     pub(crate) fn send(&self, number: u64, items: Vec<Item>) -> Exchanging {
         match self {
             Self::Tokenize(stream) => {
-                let value = |item: Item| NewValue {
-                    class: item.class.clone(),
-                    value: Plaintext::new(item.value.to_vec()),
-                    subject: None,
-                };
+                let value = |item: Item| NewValue::new(item.class.clone(), Plaintext::new(item.value.to_vec()));
                 let answer = stream.tokenize(number, items.into_iter().map(value).collect());
                 let replacement = |issued: IssuedToken| Replacement {
                     created: issued.created,

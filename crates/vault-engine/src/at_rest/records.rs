@@ -2,17 +2,23 @@
 //!
 //! No method of this version deletes a record or writes it anew, and a record is in the commit of the entry that made
 //! it. So each record that an allowed `tokenize` names must have a row, and each row must be named by one; the time
-//! in the row's header lies close to that of the first such entry. Names that later versions may take away (an action
-//! that this one does not know) are not missed.
+//! in the row's header lies close to that of the first such entry.
+//!
+//! What changes the life of a record writes its state row and counts in it: each item that is carried out of `renew`,
+//! `suspend`, `resume` and `revoke`, and of `detokenize` where uses are counted. So the log says what count each row
+//! must have, and a revocation or a use that was undone behind its back is found, be the row an older one or gone.
 //!
 //! Not seen here, for want of keys or of traces in the log: a changed byte within a record (it does not open any more:
 //! docs/CRYPTO.md section 5), rows of `tokens` and `values`, and a record that was exchanged for one that the same
 //! vault sealed under the same number within [`CREATED_SLACK`]; for that, somebody must have run a copy of it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use vault_domain::{Action, Millis, RecordNumber, limits};
-use vault_keys::Record;
+use vault_keys::{Record, RecordState};
 use vault_ledger::{Entry, log_time};
 use vault_store::{
     Direction, ReadError, Reader, Table,
@@ -36,10 +42,14 @@ const WORD_BITS: u64 = 64;
 pub struct RecordCheck {
     /// Named by an allowed `tokenize`.
     made: NumberSet,
-    /// Named by an entry of something else.
+    /// Revealed by an entry.
     used: NumberSet,
-    /// Named by an action that may have taken them away.
-    changed: NumberSet,
+    /// How often each was changed by what changes lives.
+    changes: BTreeMap<u64, u32>,
+    /// How often each that has a state row was revealed.
+    shown: BTreeMap<u64, u32>,
+    /// Those with a state row.
+    with_state: NumberSet,
     /// The log time of the first entry that there is, of a log that was pruned.
     kept_from: Option<Millis>,
     first: Option<RecordFault>,
@@ -81,11 +91,26 @@ pub enum RecordFault {
         /// Its number.
         number: u64,
     },
-    /// Its state was changed, and nothing was done with it.
-    #[error("the state of record {number} was changed behind the log: no entry but the one that made it names it")]
-    StateUnexplained {
+    /// Its state is not what the entries made of it.
+    #[error(
+        "the state of record {number} was changed behind the log: the row counts {found} changes, and the log tells of \
+         {told}"
+    )]
+    StateChanged {
         /// Its number.
         number: u64,
+        /// What the row says.
+        found: u32,
+        /// What the log says.
+        told: u32,
+    },
+    /// It has no state, or none that reads, and entries changed it.
+    #[error("the state of record {number} is gone: the log tells of {told} changes to it")]
+    StateRemoved {
+        /// Its number.
+        number: u64,
+        /// What the log says.
+        told: u32,
     },
 }
 
@@ -114,7 +139,12 @@ impl RecordCheck {
         let first = if minimum == 0 { None } else { log.rows(minimum, minimum.saturating_add(1))?.into_iter().next() };
         // What does not decode is told by the log's own check.
         let kept_from = first.and_then(|(_, entry)| log_time(&entry).ok());
-        Ok(Self { kept_from, ..Self::default() })
+        let mut check = Self { kept_from, ..Self::default() };
+        each_row(&log.store.reader, States, |number, _| {
+            check.with_state.insert(number);
+            Ok(())
+        })?;
+        Ok(check)
     }
 
     /// Takes an entry into account.
@@ -133,8 +163,17 @@ impl RecordCheck {
                 match entry.head.action {
                     Action::Tokenize if self.made.insert(number) => new.push(number),
                     Action::Tokenize => {}
-                    Action::Detokenize | Action::Describe | Action::ExplainAccess => drop(self.used.insert(number)),
-                    _ => drop((self.used.insert(number), self.changed.insert(number))),
+                    Action::Detokenize => {
+                        self.used.insert(number);
+                        if self.with_state.contains(number) {
+                            count(&mut self.shown, number);
+                        }
+                    }
+                    Action::Renew | Action::Suspend | Action::Resume | Action::Revoke => {
+                        count(&mut self.changes, number);
+                    }
+                    // Nothing else that names records changes them.
+                    _ => {}
                 }
             }
         }
@@ -157,9 +196,13 @@ impl RecordCheck {
         let reader = &log.store.reader;
         let (mut records, mut states, mut untold) = (0, 0, 0);
         let mut there = NumberSet::default();
-        each_number::<Records>(reader, Records, |number| {
+        let mut counted = NumberSet::default();
+        each_row(reader, Records, |number, row| {
             records += 1;
             there.insert(number);
+            if Record::parse(number, row).is_some_and(|record| record.max_uses() > 0) {
+                counted.insert(number);
+            }
             if !self.made.contains(number) {
                 if self.is_of_before(reader, number)? {
                     untold += 1;
@@ -169,20 +212,43 @@ impl RecordCheck {
             }
             Ok(())
         })?;
-        let gone: Vec<_> = self.made.without(&there, &self.changed).collect();
+        let gone: Vec<_> = self.made.without(&there).collect();
         for number in gone {
             self.fault(RecordFault::Removed { number });
         }
-        each_number::<States>(reader, States, |number| {
+        let is_counted = |number| counted.contains(number);
+        each_row(reader, States, |number, row| {
             states += 1;
-            // What was made before the first entry may have been used before it too.
+            let told = self.told(number, is_counted(number));
+            // What was made before the first entry may have been changed before it too.
             let is_told = self.made.contains(number) || self.kept_from.is_none();
-            if is_told && !self.used.contains(number) {
-                self.fault(RecordFault::StateUnexplained { number: number.get() });
+            match RecordState::changes_of(row) {
+                None => self.fault(RecordFault::StateRemoved { number: number.get(), told }),
+                Some(found) if found < told || found > told && is_told => {
+                    self.fault(RecordFault::StateChanged { number: number.get(), found, told });
+                }
+                Some(_) => {}
             }
             Ok(())
         })?;
+        let changed: Vec<_> = self.changes.keys().copied().filter_map(RecordNumber::new).collect();
+        let used = counted.shared_with(&self.used).filter_map(RecordNumber::new);
+        let stateless: BTreeSet<_> = changed
+            .into_iter()
+            .chain(used)
+            .filter(|number| !self.with_state.contains(*number) && there.contains(*number))
+            .collect();
+        for number in stateless {
+            let told = self.told(number, is_counted(number)).max(1);
+            self.fault(RecordFault::StateRemoved { number: number.get(), told });
+        }
         Ok(RecordsChecked { records, states, untold, faults: self.faults, first: self.first })
+    }
+
+    /// How many changes of a record's state the log tells of.
+    fn told(&self, number: RecordNumber, is_counted: bool) -> u32 {
+        let of = |counts: &BTreeMap<u64, u32>| counts.get(&number.get()).copied().unwrap_or_default();
+        of(&self.changes).saturating_add(if is_counted { of(&self.shown) } else { 0 })
     }
 
     /// Whether a record was made before the first entry that there is, or in the minute behind it, by its own word.
@@ -209,16 +275,21 @@ fn made_elsewhere(number: RecordNumber, row: &[u8], index: u64, log_time: Millis
     exchanged.then_some(RecordFault::Exchanged { number: number.get(), index })
 }
 
-/// Shows every key of a table to `each`, in order.
-fn each_number<T: Table<Key = RecordNumber>>(
+fn count(counts: &mut BTreeMap<u64, u32>, number: RecordNumber) {
+    let count = counts.entry(number.get()).or_default();
+    *count = count.saturating_add(1);
+}
+
+/// Shows every row of a table to `each`, in order.
+fn each_row<T: Table<Key = RecordNumber>>(
     reader: &Reader,
     table: T,
-    mut each: impl FnMut(RecordNumber) -> Result<(), ReadError>,
+    mut each: impl FnMut(RecordNumber, &[u8]) -> Result<(), ReadError>,
 ) -> Result<(), ReadError> {
     let mut from = RecordNumber::new(0);
     while let Some(first) = from {
         let rows = wait(reader.snapshot().scan(table, first.., Direction::Forward, usize::MAX))?;
-        rows.iter().try_for_each(|(number, _)| each(*number))?;
+        rows.iter().try_for_each(|(number, row)| each(*number, row))?;
         let last = rows.last_key().filter(|_| rows.more());
         from = last.and_then(|last| RecordNumber::new(last.get() + 1));
     }
@@ -248,10 +319,20 @@ impl NumberSet {
         self.0.get(&at).copied().unwrap_or_default()
     }
 
-    /// The numbers that are in neither of two others, in order.
-    fn without(&self, other: &Self, another: &Self) -> impl Iterator<Item = u64> {
+    /// The numbers that are not in another one, in order.
+    fn without(&self, other: &Self) -> impl Iterator<Item = u64> {
+        self.words(move |at, word| word & !other.word(at))
+    }
+
+    /// The numbers that are in another one too, in order.
+    fn shared_with(&self, other: &Self) -> impl Iterator<Item = u64> {
+        self.words(move |at, word| word & other.word(at))
+    }
+
+    /// The numbers of what `keep` leaves of each word.
+    fn words(&self, keep: impl Fn(u64, u64) -> u64) -> impl Iterator<Item = u64> {
         self.0.iter().flat_map(move |(at, word)| {
-            let left = word & !other.word(*at) & !another.word(*at);
+            let left = keep(*at, *word);
             (0..WORD_BITS).filter(move |bit| left & 1 << bit != 0).map(move |bit| at * WORD_BITS + bit)
         })
     }

@@ -9,6 +9,8 @@ pub enum EntryKind {
     Reveal,
     /// Values that were taken in.
     Tokenize,
+    /// Changes in the life of tokens.
+    Change,
     /// Whatever was refused, or failed, in any call or connection.
     Refuse,
     /// Questions: to a log, about tokens, about who may.
@@ -21,7 +23,8 @@ pub enum EntryKind {
 
 impl EntryKind {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Reveal, Self::Tokenize, Self::Refuse, Self::Ask, Self::Operate, Self::Vault];
+    pub const ALL: [Self; 7] =
+        [Self::Reveal, Self::Tokenize, Self::Change, Self::Refuse, Self::Ask, Self::Operate, Self::Vault];
 
     /// The kind of an entry of this action that was decided so.
     #[must_use]
@@ -31,6 +34,7 @@ impl EntryKind {
             (Action::Connect | Action::Call, _) | (_, Decision::Denied | Decision::Failed) => Self::Refuse,
             (Action::Detokenize, Decision::Allowed) => Self::Reveal,
             (Action::Tokenize, Decision::Allowed) => Self::Tokenize,
+            (Action::Renew | Action::Suspend | Action::Resume | Action::Revoke, Decision::Allowed) => Self::Change,
             (
                 Action::QueryAccessLog
                 | Action::GetCheckpoint
@@ -58,6 +62,7 @@ impl EntryKind {
         match self {
             Self::Reveal => "reveal",
             Self::Tokenize => "tokenize",
+            Self::Change => "change",
             Self::Refuse => "refuse",
             Self::Ask => "ask",
             Self::Operate => "operate",

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use vault_catalog::Format;
 use vault_crypto::CallRandom;
-use vault_domain::{Millis, Reason, RecordNumber, TokenText, limits};
+use vault_domain::{Reason, RecordNumber, TokenText, limits};
 use vault_format::{Template, UuidToken};
 use vault_keys::{ClassKeys, Digest16, MintedToken, NewRecord, SealingCall, TokenForm};
 use vault_store::{
@@ -152,7 +152,7 @@ impl Maker<'_> {
         else {
             return Err(Error::new(Reason::Internal));
         };
-        let expires = permit.class().ttl_default().map_or(Millis::default(), |ttl| draft.now.saturating_add(ttl));
+        let expires = item.life.expires(permit.class(), draft.now)?;
         let form = match &token {
             NewToken::Opaque(minted) => TokenForm::Block(&minted.block),
             NewToken::Drawn(Drawn::Uuid(uuid), _) => TokenForm::Uuid(uuid.bytes()),
@@ -163,9 +163,9 @@ impl Maker<'_> {
             token: form,
             value: item.value.expose(),
             created: draft.now,
-            not_before: Millis::default(),
+            not_before: item.life.not_before,
             expires,
-            max_uses: 0,
+            max_uses: item.life.max_uses,
             subject: step::subject(self.held.vault, permit, item)?,
             parent: None,
         };

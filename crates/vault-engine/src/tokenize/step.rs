@@ -128,6 +128,7 @@ fn validate(held: &Held<'_>, item: &TokenizeItem) -> Result<Valid, Error> {
     }
     let class = permit.class();
     class.rule().validate(item.value.expose())?;
+    item.life.expires(class, held.now)?;
     let keys = keys.get(item.class).and_then(Option::as_ref).ok_or(Reason::Internal)?;
     let canonical = || class.rule().canonical(item.value.expose());
     let scope = DeterminismScope { audience: permit.addressee(), subject: subject(vault, permit, item)? };
@@ -216,17 +217,14 @@ fn give_again(
     if !keys.is_of(&record, permit.addressee()) {
         return Ok(None);
     }
-    let expires = match stored.life(row, keys, &record, permit.addressee(), now) {
-        Ok(expires) => expires,
-        // It is still the token of its value: who could get another one would be past the suspension.
-        Err(error) if matches!(error.reason(), Reason::TokenSuspended | Reason::TokenNotYetValid) => {
-            stored.expires(row, keys, &record, permit.addressee())?
-        }
-        Err(error) if error.outside() == Reason::TokenNotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    let life = stored.life(row, keys, &record, permit.addressee())?;
+    match life.allows_showing(now) {
+        // Suspended or not yet valid, it is still the token of its value: who could get another one would be past that.
+        Ok(()) | Err(Reason::TokenSuspended | Reason::TokenNotYetValid) => {}
+        Err(_) => return Ok(None),
+    }
     let token = token::text_of(permit.region(), keys, &record, permit.addressee())?;
-    Ok(Some(Step::Done(Issued { token, created, expires }, record.number())))
+    Ok(Some(Step::Done(Issued { token, created, expires: life.expires() }, record.number())))
 }
 
 /// A refusal as it was the first time: of the value, only the rule that it breaks has to be found out again.

@@ -5,6 +5,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
+use vault_catalog::DATA_ACTIONS;
 use vault_domain::{Action, Audience, DataClass, Millis, PrincipalId, Region, Role, Scope};
 
 use super::*;
@@ -72,7 +73,8 @@ fn every_field_is_part_of_the_key() {
                     classes.iter().flat_map(|class| audiences.iter().map(move |audience| (class, audience)))
                 {
                     let scope = DataScope { class, audience, region };
-                    asks.extend([Ask::Tokenize(scope), Ask::Describe(scope)]);
+                    let others = DATA_ACTIONS.into_iter().filter(|action| *action != Action::Detokenize);
+                    asks.extend(others.map(|action| Ask::Data(action, scope)));
                     asks.extend(RevealLevel::ALL.iter().map(|level| Ask::Detokenize(scope, *level)));
                 }
             }
@@ -149,7 +151,7 @@ fn the_longest_names_fit() {
     let audience = Audience::parse(&longest).unwrap();
     let purpose = Purpose::parse(&longest).unwrap();
     let region = Region::parse(&"a".repeat(limits::REGION_BYTES_MAX)).unwrap();
-    let ask = Ask::Tokenize(DataScope { class: &class, audience: &audience, region: &region });
+    let ask = Ask::Data(Action::Tokenize, DataScope { class: &class, audience: &audience, region: &region });
     let session = Session { authenticated_at: Some(Millis(0)), ..Session::default() };
     let circumstances =
         Circumstances { session: Some(&session), source: Some(Ipv6Addr::LOCALHOST.into()), now: Millis::MAX };

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use vault_catalog::RuleName;
+use vault_catalog::{DATA_ACTIONS, RuleName};
 use vault_domain::{Action, Assurance, Audience, Purpose, Region, RevealLevel, Role, Scope, Session};
 
 use super::*;
@@ -93,7 +93,8 @@ fn facts_conform_to_the_schema() {
                 .collect();
             for class in catalog.classes() {
                 let scope = DataScope { class: class.id(), audience: &audience, region: &region };
-                asks.extend([Ask::Tokenize(scope), Ask::Describe(scope)]);
+                let others = DATA_ACTIONS.into_iter().filter(|action| *action != Action::Detokenize);
+                asks.extend(others.map(|action| Ask::Data(action, scope)));
                 asks.extend(RevealLevel::ALL.iter().map(|level| Ask::Detokenize(scope, *level)));
             }
             for ask in asks {
@@ -108,5 +109,5 @@ fn facts_conform_to_the_schema() {
     }
     let rules: BTreeSet<_> = catalog.classes().map(|class| class.rule_name()).collect();
     assert_eq!(rules.len(), RuleName::ALL.len(), "a class of every rule");
-    assert_eq!(checked, 2 * 2 * 2 * (4 + 4 * 17));
+    assert_eq!(checked, 2 * 2 * 2 * (4 + 9 * 17));
 }

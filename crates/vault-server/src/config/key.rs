@@ -413,7 +413,9 @@ pub(crate) static KEYS: [Key; 48] = [
         meaning: "The same of kinds of entries, in every log and longer than the log, as \"reveal=800\". A pruning \
                   stops before the first entry that is still to be kept. Which entry is of which kind: docs/AUDIT.md, \
                   Retention.",
-        kind: Kind::Names("^(reveal|tokenize|refuse|ask|operate|vault)=[0-9]{1,5}$", |text| kind_days(text).is_some()),
+        kind: Kind::Names("^(reveal|tokenize|change|refuse|ask|operate|vault)=[0-9]{1,5}$", |text| {
+            kind_days(text).is_some()
+        }),
         absent: Absent::None,
     },
     Key {

@@ -8,8 +8,8 @@ use vault_domain::{
     Session, SubjectName, TokenText, limits,
 };
 use vault_engine::{
-    AccessLogQuery, DetokenizeItem, DetokenizeRequest, EntryQuery, Error, ExplainRequest, ExplainedCaller,
-    ExportFormat, ExportRange, Part, RequestName, TokenizeItem, TokenizeRequest,
+    AccessLogQuery, Change, DetokenizeItem, DetokenizeRequest, EntryQuery, Error, ExplainRequest, ExplainedCaller,
+    ExportFormat, ExportRange, LifeAsked, Part, RequestName, TokenizeItem, TokenizeRequest,
 };
 use vault_proto::v1;
 
@@ -43,6 +43,30 @@ pub fn describe(message: &mut v1::DescribeTokensRequest) -> Result<DetokenizeReq
     check_count(message.items.len())?;
     let v1::DescribeTokensRequest { region, purpose, reference, audience, items } = message;
     About::parse(region, purpose, reference, audience, "")?.detokenize(vec![(None, take(items))])
+}
+
+/// Parses a change in the life of tokens; `change` makes it of the lifetime that is asked for.
+///
+/// # Errors
+/// With the first rule that it breaks; the message may have been emptied in part by then.
+pub fn change(
+    message: &mut v1::ChangeTokensRequest,
+    change: fn(Option<Duration>) -> Change,
+) -> Result<(Change, DetokenizeRequest), Error> {
+    check_count(message.items.len())?;
+    let v1::ChangeTokensRequest { region, purpose, reference, audience, idempotency_key, items, ttl_seconds } = message;
+    let ttl = seconds(*ttl_seconds);
+    let change = change(ttl);
+    if ttl.is_some() && change != Change::Renew(ttl) {
+        return Err(Error::field("ttl_seconds", "says for how long RenewTokens renews: leave it out"));
+    }
+    let about = About::parse(region, purpose, reference, audience, idempotency_key)?;
+    Ok((change, about.detokenize(vec![(None, take(items))])?))
+}
+
+/// A lifetime; `None` for that of the class.
+fn seconds(seconds: u64) -> Option<Duration> {
+    (seconds != 0).then(|| Duration::from_secs(seconds))
 }
 
 /// Parses a question whether a value would be shown.
@@ -169,7 +193,12 @@ impl About {
             let class = classes.index(&item.data_class)?;
             let subject = take(&mut item.subject);
             let subject = if subject.is_empty() { Ok(None) } else { SubjectName::parse(subject).map(Some) };
-            Ok(TokenizeItem { class, value: Plaintext::new(take(&mut item.value)), subject })
+            let life = LifeAsked {
+                ttl: seconds(item.ttl_seconds),
+                not_before: Millis(item.not_before_ms),
+                max_uses: item.max_uses,
+            };
+            Ok(TokenizeItem { class, value: Plaintext::new(take(&mut item.value)), subject, life })
         });
         let items = items.collect::<Result<_, Error>>()?;
         let Self { region, purpose, reference, audience, .. } = self.clone();

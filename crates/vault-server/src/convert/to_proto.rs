@@ -2,9 +2,9 @@
 
 use vault_domain::{Action, LogIndex, Reason, RevealLevel};
 use vault_engine::{
-    AccessLogCounts, AccessLogPage, Count, Described, Detokenized, Entry, EntryAnswer, Error, Explained, FoundEntry,
-    Group, Issued, Matter, Newest, Outcome, People, ProvedConsistency, ProvedInclusion, Receipt, Revealed, TailStep,
-    Tokenized, TreeHash,
+    AccessLogCounts, AccessLogPage, Changed, Count, Described, Detokenized, Entry, EntryAnswer, Error, Explained,
+    FoundEntry, Group, Issued, Matter, Newest, Outcome, People, ProvedConsistency, ProvedInclusion, Receipt, Revealed,
+    TailStep, TokenLife, Tokenized, TreeHash,
 };
 use vault_proto::v1;
 
@@ -57,13 +57,38 @@ pub(crate) fn described(answer: Described, origin: &str) -> v1::DescribeTokensRe
                 format: description.format.name().to_owned(),
                 stored: description.created.is_some(),
                 created_at_ms: description.created.unwrap_or_default().0,
-                expires_at_ms: description.expires.0,
+                expires_at_ms: description.life.expires.0,
+                uses: description.life.uses,
+                max_uses: description.life.max_uses,
             }),
             Err(error) => Outcome::Error(item_status(&error)),
         };
         v1::DescribeTokenResult { outcome: Some(outcome) }
     });
     v1::DescribeTokensResponse { results: results.collect(), receipt: Some(receipt(&answer.receipt, origin)) }
+}
+
+/// The answer to a change in the life of tokens.
+pub(crate) fn changed(answer: Changed, origin: &str) -> v1::ChangeTokensResponse {
+    use v1::change_token_result::Outcome;
+    let results = answer.results.into_iter().map(|result| {
+        let outcome = match result {
+            Ok(life) => Outcome::Changed(token_life(life)),
+            Err(error) => Outcome::Error(item_status(&error)),
+        };
+        v1::ChangeTokenResult { outcome: Some(outcome) }
+    });
+    v1::ChangeTokensResponse { results: results.collect(), receipt: Some(receipt(&answer.receipt, origin)) }
+}
+
+fn token_life(life: TokenLife) -> v1::TokenLife {
+    let TokenLife { suspended, revoked, not_before, expires, uses, max_uses } = life;
+    let state = match (revoked, suspended) {
+        (true, _) => v1::TokenState::Revoked,
+        (false, true) => v1::TokenState::Suspended,
+        (false, false) => v1::TokenState::Active,
+    };
+    v1::TokenLife { state: state.into(), not_before_ms: not_before.0, expires_at_ms: expires.0, uses, max_uses }
 }
 
 /// The answer to ExplainAccess.

@@ -1,13 +1,13 @@
 //! TokenService.
 
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tonic::{Request, Response, Status, Streaming};
 use vault_domain::{Action, Reason};
-use vault_engine::{Engine, ExplainRequest};
+use vault_engine::{Change, Engine, ExplainRequest};
 use vault_proto::v1::{
-    self, DescribeTokensRequest, DescribeTokensResponse, DetokenizeRequest, DetokenizeResponse, TokenizeRequest,
-    TokenizeResponse, token_service_server::TokenService,
+    self, ChangeTokensRequest, ChangeTokensResponse, DescribeTokensRequest, DescribeTokensResponse, DetokenizeRequest,
+    DetokenizeResponse, TokenizeRequest, TokenizeResponse, token_service_server::TokenService,
 };
 
 use super::{
@@ -42,6 +42,29 @@ impl TokenRpc {
         request
     }
 }
+
+impl TokenRpc {
+    async fn change(
+        &self,
+        request: Request<ChangeTokensRequest>,
+        change: fn(Option<Duration>) -> Change,
+    ) -> Answered<ChangeTokensResponse> {
+        let call = call(&request)?;
+        let mut message = request.into_inner();
+        let (change, request) = match from_proto::change(&mut message, change) {
+            Ok(asked) => asked,
+            Err(error) => {
+                let action = change(None).action();
+                let refused = self.engine.refuse_unread(&call, action, &message.region, error).await;
+                return Err(status(&refused, call.request_id));
+            }
+        };
+        let answer = within_deadline(&self.engine, &call, pin!(self.engine.change(&call, change, &request))).await?;
+        Ok(Response::new(to_proto::changed(answer, origin(&self.engine, &request.region))))
+    }
+}
+
+type Answered<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl TokenService for TokenRpc {
@@ -88,6 +111,22 @@ impl TokenService for TokenRpc {
         };
         let answer = within_deadline(&self.engine, &call, pin!(self.engine.describe(&call, &request))).await?;
         Ok(Response::new(to_proto::described(answer, origin(&self.engine, &request.region))))
+    }
+
+    async fn renew_tokens(&self, request: Request<ChangeTokensRequest>) -> Answered<ChangeTokensResponse> {
+        self.change(request, Change::Renew).await
+    }
+
+    async fn suspend_tokens(&self, request: Request<ChangeTokensRequest>) -> Answered<ChangeTokensResponse> {
+        self.change(request, |_| Change::Suspend).await
+    }
+
+    async fn resume_tokens(&self, request: Request<ChangeTokensRequest>) -> Answered<ChangeTokensResponse> {
+        self.change(request, |_| Change::Resume).await
+    }
+
+    async fn revoke_tokens(&self, request: Request<ChangeTokensRequest>) -> Answered<ChangeTokensResponse> {
+        self.change(request, |_| Change::Revoke).await
     }
 
     async fn explain_access(

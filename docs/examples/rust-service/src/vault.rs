@@ -84,10 +84,8 @@ impl Vault {
         // was taken, we included, asks again, and no token is left over.
         let context =
             CallContext { reference: Some(order.reference()), idempotency: Idempotency::Key(key), ..self.take.clone() };
-        let items = vec![
-            NewValue { class: self.card_number.clone(), value: card_number, subject: None },
-            NewValue { class: self.email.clone(), value: email, subject: None },
-        ];
+        let items =
+            vec![NewValue::new(self.card_number.clone(), card_number), NewValue::new(self.email.clone(), email)];
         let Answer { results, calls } =
             self.taker.tokenize(&context, items).await.map_err(|error| problem(order, &error))?;
         // Each item has an answer of its own: a refused address does not keep the card from being tokenized. For us an

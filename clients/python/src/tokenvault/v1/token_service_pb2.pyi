@@ -15,10 +15,21 @@ class RevealLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REVEAL_LEVEL_FULL: _ClassVar[RevealLevel]
     REVEAL_LEVEL_MASKED: _ClassVar[RevealLevel]
     REVEAL_LEVEL_BEST_PERMITTED: _ClassVar[RevealLevel]
+
+class TokenState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TOKEN_STATE_UNSPECIFIED: _ClassVar[TokenState]
+    TOKEN_STATE_ACTIVE: _ClassVar[TokenState]
+    TOKEN_STATE_SUSPENDED: _ClassVar[TokenState]
+    TOKEN_STATE_REVOKED: _ClassVar[TokenState]
 REVEAL_LEVEL_UNSPECIFIED: RevealLevel
 REVEAL_LEVEL_FULL: RevealLevel
 REVEAL_LEVEL_MASKED: RevealLevel
 REVEAL_LEVEL_BEST_PERMITTED: RevealLevel
+TOKEN_STATE_UNSPECIFIED: TokenState
+TOKEN_STATE_ACTIVE: TokenState
+TOKEN_STATE_SUSPENDED: TokenState
+TOKEN_STATE_REVOKED: TokenState
 
 class TokenizeRequest(_message.Message):
     __slots__ = ("region", "purpose", "reference", "audience", "idempotency_key", "items")
@@ -37,14 +48,20 @@ class TokenizeRequest(_message.Message):
     def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., items: _Optional[_Iterable[_Union[TokenizeItem, _Mapping[str, object]]]] = ...) -> None: ...
 
 class TokenizeItem(_message.Message):
-    __slots__ = ("data_class", "value", "subject")
+    __slots__ = ("data_class", "value", "subject", "ttl_seconds", "not_before_ms", "max_uses")
     DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    TTL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_MS_FIELD_NUMBER: _ClassVar[int]
+    MAX_USES_FIELD_NUMBER: _ClassVar[int]
     data_class: str
     value: bytes
     subject: str
-    def __init__(self, data_class: _Optional[str] = ..., value: _Optional[bytes] = ..., subject: _Optional[str] = ...) -> None: ...
+    ttl_seconds: int
+    not_before_ms: int
+    max_uses: int
+    def __init__(self, data_class: _Optional[str] = ..., value: _Optional[bytes] = ..., subject: _Optional[str] = ..., ttl_seconds: _Optional[int] = ..., not_before_ms: _Optional[int] = ..., max_uses: _Optional[int] = ...) -> None: ...
 
 class TokenizeResponse(_message.Message):
     __slots__ = ("results", "receipt")
@@ -153,16 +170,68 @@ class DescribeTokenResult(_message.Message):
     def __init__(self, described: _Optional[_Union[TokenDescription, _Mapping[str, object]]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping[str, object]]] = ...) -> None: ...
 
 class TokenDescription(_message.Message):
-    __slots__ = ("format", "stored", "created_at_ms", "expires_at_ms")
+    __slots__ = ("format", "stored", "created_at_ms", "expires_at_ms", "uses", "max_uses")
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     STORED_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    USES_FIELD_NUMBER: _ClassVar[int]
+    MAX_USES_FIELD_NUMBER: _ClassVar[int]
     format: str
     stored: bool
     created_at_ms: int
     expires_at_ms: int
-    def __init__(self, format: _Optional[str] = ..., stored: _Optional[bool] = ..., created_at_ms: _Optional[int] = ..., expires_at_ms: _Optional[int] = ...) -> None: ...
+    uses: int
+    max_uses: int
+    def __init__(self, format: _Optional[str] = ..., stored: _Optional[bool] = ..., created_at_ms: _Optional[int] = ..., expires_at_ms: _Optional[int] = ..., uses: _Optional[int] = ..., max_uses: _Optional[int] = ...) -> None: ...
+
+class ChangeTokensRequest(_message.Message):
+    __slots__ = ("region", "purpose", "reference", "audience", "idempotency_key", "items", "ttl_seconds")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    TTL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    region: str
+    purpose: str
+    reference: str
+    audience: str
+    idempotency_key: str
+    items: _containers.RepeatedCompositeFieldContainer[DetokenizeItem]
+    ttl_seconds: int
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., items: _Optional[_Iterable[_Union[DetokenizeItem, _Mapping[str, object]]]] = ..., ttl_seconds: _Optional[int] = ...) -> None: ...
+
+class ChangeTokensResponse(_message.Message):
+    __slots__ = ("results", "receipt")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[ChangeTokenResult]
+    receipt: _audit_service_pb2.Receipt
+    def __init__(self, results: _Optional[_Iterable[_Union[ChangeTokenResult, _Mapping[str, object]]]] = ..., receipt: _Optional[_Union[_audit_service_pb2.Receipt, _Mapping[str, object]]] = ...) -> None: ...
+
+class ChangeTokenResult(_message.Message):
+    __slots__ = ("changed", "error")
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    changed: TokenLife
+    error: _status_pb2.Status
+    def __init__(self, changed: _Optional[_Union[TokenLife, _Mapping[str, object]]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping[str, object]]] = ...) -> None: ...
+
+class TokenLife(_message.Message):
+    __slots__ = ("state", "not_before_ms", "expires_at_ms", "uses", "max_uses")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_MS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    USES_FIELD_NUMBER: _ClassVar[int]
+    MAX_USES_FIELD_NUMBER: _ClassVar[int]
+    state: TokenState
+    not_before_ms: int
+    expires_at_ms: int
+    uses: int
+    max_uses: int
+    def __init__(self, state: _Optional[_Union[TokenState, str]] = ..., not_before_ms: _Optional[int] = ..., expires_at_ms: _Optional[int] = ..., uses: _Optional[int] = ..., max_uses: _Optional[int] = ...) -> None: ...
 
 class ExplainAccessRequest(_message.Message):
     __slots__ = ("region", "purpose", "reference", "explained")

@@ -112,7 +112,7 @@ impl Tour<'_> {
         let class = parsed(DataClass::parse("customer_id"))?;
         let value = |traced: &Traced| {
             let [id, ..] = &traced.values;
-            NewValue { class: class.clone(), value: Plaintext::new(id.clone().into_bytes()), subject: None }
+            NewValue::new(class.clone(), Plaintext::new(id.clone().into_bytes()))
         };
         let client = self.client("loader").await?;
         let context = context("eu", "analytics", "bulk_load")?;
