@@ -43,7 +43,7 @@ pub(crate) fn assert_fault(more: &str, line: usize, path: &str, words: &str) {
 fn the_sample_is_a_catalog() {
     let catalog = Catalog::parse(SAMPLE).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(catalog.classes().len(), 3);
-    assert_eq!(catalog.accounts().len(), 6);
+    assert_eq!(catalog.accounts().len(), 7);
     let card = catalog.class("card_number").unwrap();
     assert_eq!(card.id().as_str(), "card_number");
     assert_eq!(card.rule_name(), RuleName::Pan);

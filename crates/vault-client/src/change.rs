@@ -55,7 +55,7 @@ pub struct TokenLife {
 
 impl Client {
     /// Changes the life of tokens: how it stands with each then, in order. More than one request may hold go in several
-    /// calls. Unless the context says otherwise each call has an idempotency key, so that a repeat changes nothing more.
+    /// calls. Unless the context says otherwise each call has an idempotency key: a repeat changes nothing more.
     ///
     /// # Errors
     /// When the call, or every call of the batch, was refused as a whole. If only some were, their items bear the

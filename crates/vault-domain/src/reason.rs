@@ -382,8 +382,7 @@ reasons! {
     // 131–133: the life of a token
     TokenNotStored = 131, "TOKEN_NOT_STORED", FailedPrecondition, TokenNotStored,
         "tokens of this data class are computed: nothing is stored of them that could end or be counted",
-        "leave out lifetime and uses; where tokens must expire, be suspended or be revoked, use a data class of another \
-         format";
+        "leave out lifetime and uses; where tokens must expire or be revoked, use a data class of another format";
     LifetimeTooLong = 132, "LIFETIME_TOO_LONG", InvalidArgument, LifetimeTooLong,
         "the lifetime would be longer than tokens of this data class may live, counted from when they were made",
         "ask for less, or leave it out for the default of the class; `ttl_seconds_max` in the catalog is the longest";

@@ -2,7 +2,7 @@
 
 use vault_catalog::Account;
 use vault_crypto::CallRandom;
-use vault_domain::{Action, Audience, Clock, LevelAsked, Reason, Region};
+use vault_domain::{Action, Audience, Clock, LevelAsked, Reason, Region, limits};
 use vault_journal::Submission;
 use vault_store::{Batch, Snapshot};
 
@@ -84,6 +84,40 @@ impl Engine {
             return Err(self.turn_away(call, action, error).await);
         };
         Ok(Scope { account, vault, once: None, rules })
+    }
+
+    /// Tries a call until a commit takes it. What conflicts with others is tried again after those of the region that
+    /// have met a conflict before it, one at a time: so that of many that want the same rows each gets its turn.
+    ///
+    /// # Errors
+    /// When it is refused, which the log has then if it takes entries.
+    pub(crate) async fn try_in_turn<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        scope: &Scope<'_>,
+        asked: &Evidence<'_>,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Error> {
+        let mut turn = None;
+        for _ in 0..limits::COMMIT_TRIES_MAX {
+            if let Err(late) = asked.call.check_deadline(&*self.clock) {
+                return Err(self.refuse(scope, asked, late).await);
+            }
+            match attempt().await {
+                Ok(done) => {
+                    asked.call.check_deadline(&*self.clock)?;
+                    return Ok(done);
+                }
+                Err(error) if error.reason() == Reason::CommitConflict => {
+                    if turn.is_none() {
+                        turn = Some(scope.vault.turn.lock().await);
+                    }
+                }
+                Err(error) if error.is_unrecorded() => return Err(error),
+                Err(error) => return Err(self.refuse(scope, asked, error).await),
+            }
+        }
+        drop(turn);
+        Err(self.refuse(scope, asked, Error::new(Reason::CommitConflict)).await)
     }
 
     /// Writes the refusal of a call that belongs to no region into the node's log, and gives the error back.

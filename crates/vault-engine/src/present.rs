@@ -1,5 +1,5 @@
-//! Calls that present tokens: each token is found, held against its record, and the call is written down. What is made of
-//! those that are right is the verb's affair.
+//! Calls that present tokens: each token is found, held against its record, and the call is written down. What is made
+//! of those that are right is the verb's affair.
 
 mod check;
 mod locate;
@@ -7,7 +7,7 @@ mod locate;
 use std::ops::Range;
 
 use vault_crypto::CallRandom;
-use vault_domain::{Action, DataClass, LevelAsked, Purpose, Reason, Reference, limits};
+use vault_domain::{Action, DataClass, LevelAsked, Purpose, Reason, Reference};
 use vault_journal::Receipt;
 use vault_ledger::Outcome;
 
@@ -88,21 +88,7 @@ impl Engine {
         request: &DetokenizeRequest,
         permits: &[Result<Permit<'_>, Reason>],
     ) -> Result<(Vec<Result<T, Error>>, Receipt), Error> {
-        for _ in 0..limits::COMMIT_TRIES_MAX {
-            if let Err(late) = asked.call.check_deadline(&*self.clock) {
-                return Err(self.refuse(scope, asked, late).await);
-            }
-            match self.try_present(scope, asked, verb, request, permits).await {
-                Ok(presented) => {
-                    asked.call.check_deadline(&*self.clock)?;
-                    return Ok(presented);
-                }
-                Err(error) if error.reason() == Reason::CommitConflict => {}
-                Err(error) if error.is_unrecorded() => return Err(error),
-                Err(error) => return Err(self.refuse(scope, asked, error).await),
-            }
-        }
-        Err(self.refuse(scope, asked, Error::new(Reason::CommitConflict)).await)
+        self.try_in_turn(scope, asked, || self.try_present(scope, asked, verb, request, permits)).await
     }
 
     async fn try_present<T>(

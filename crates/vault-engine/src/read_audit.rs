@@ -206,15 +206,7 @@ impl Engine {
 
     /// Writes the entry of a question that was answered.
     async fn record(&self, scope: &Scope<'_>, asked: &Evidence<'_>) -> Result<Receipt, Error> {
-        for _ in 0..limits::COMMIT_TRIES_MAX {
-            match self.try_record(scope, asked).await {
-                Err(error) if error.reason() == Reason::CommitConflict => {}
-                Err(error) if error.is_unrecorded() => return Err(error),
-                Err(error) => return Err(self.refuse(scope, asked, error).await),
-                Ok(receipt) => return Ok(receipt),
-            }
-        }
-        Err(self.refuse(scope, asked, Error::new(Reason::CommitConflict)).await)
+        self.try_in_turn(scope, asked, || self.try_record(scope, asked)).await
     }
 
     async fn try_record(&self, scope: &Scope<'_>, asked: &Evidence<'_>) -> Result<Receipt, Error> {

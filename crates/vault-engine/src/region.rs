@@ -23,6 +23,8 @@ pub(crate) struct RegionVault {
     pub(crate) numbers: Numbers,
     /// The nonces that were used.
     pub(crate) nonces: NonceBook,
+    /// Held by a call that is tried again after a conflict.
+    pub(crate) turn: tokio::sync::Mutex<()>,
     /// The last day whose outdated idempotency rows were deleted.
     pub(crate) swept: AtomicU32,
 }
@@ -38,7 +40,15 @@ impl RegionVault {
     ) -> Result<Self, OpenError> {
         let numbers = Numbers::from(next_record_number(&reader)?);
         let nonces = wait(NonceBook::open(&reader, window, journal.now(clock.wall())))?;
-        Ok(Self { reader, keys, journal, numbers, nonces, swept: AtomicU32::new(0) })
+        Ok(Self {
+            reader,
+            keys,
+            journal,
+            numbers,
+            nonces,
+            turn: tokio::sync::Mutex::default(),
+            swept: AtomicU32::new(0),
+        })
     }
 }
 

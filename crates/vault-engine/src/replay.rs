@@ -52,8 +52,8 @@ pub struct ReplayRules {
 }
 
 impl ReplayRules {
-    /// The actions that must count once wherever values are real: those that show one, and those that change whether or to
-    /// whom one is shown.
+    /// The actions that must count once wherever values are real: those that show one, and those that change whether or
+    /// to whom one is shown.
     pub const PRIVILEGED: [Action; 7] = [
         Action::Detokenize,
         Action::Renew,

@@ -101,22 +101,7 @@ impl Engine {
             Err(error) => return Err(self.refuse(&scope, &asked, error).await),
         };
         asked.policies = &authorized.policies;
-        for _ in 0..limits::COMMIT_TRIES_MAX {
-            if let Err(late) = call.check_deadline(&*self.clock) {
-                return Err(self.refuse(&scope, &asked, late).await);
-            }
-            let tried = self.try_tokenize(&scope, &asked, request, &authorized.permits).await;
-            match tried {
-                Ok(tokenized) => {
-                    call.check_deadline(&*self.clock)?;
-                    return Ok(tokenized);
-                }
-                Err(error) if error.reason() == Reason::CommitConflict => {}
-                Err(error) if error.is_unrecorded() => return Err(error),
-                Err(error) => return Err(self.refuse(&scope, &asked, error).await),
-            }
-        }
-        Err(self.refuse(&scope, &asked, Error::new(Reason::CommitConflict)).await)
+        self.try_in_turn(&scope, &asked, || self.try_tokenize(&scope, &asked, request, &authorized.permits)).await
     }
 
     async fn try_tokenize(

@@ -336,7 +336,7 @@ fn a_policy_that_can_never_apply_is_refused() {
         "@id(\"own\") forbid(principal, action == Vault::Action::\"tokenise\", resource);",
         (1, 40),
         Some("own"),
-        "tokenize",
+        "unrecognized action",
     );
     let never = |condition: &str| {
         let text = format!(

@@ -180,7 +180,8 @@ async fn a_suspended_token_leads_nowhere_until_it_is_resumed_and_a_revoked_one_n
         expected.extend([("resume", "ok"), ("resume", "ok"), ("suspend", "ok"), ("revoke", "ok")]);
         expected.extend(["renew", "suspend", "resume", "revoke"].map(|action| (action, "TOKEN_REVOKED")));
         assert_eq!(told, expected, "{class}");
-        assert!(entries.iter().all(|entry| entry.items[0].record_numbers.len() == 1), "each names the record");
+        let mut of_tokens = entries.iter().filter(|entry| entry.action != "query_access_log");
+        assert!(of_tokens.all(|entry| entry.items[0].record_numbers.len() == 1), "each names the record");
         drop((payments, steward));
     }
     // It is on the disk.

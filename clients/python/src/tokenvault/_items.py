@@ -47,8 +47,8 @@ class NewValue:
 
     `subject` is the person that it is about, for classes that are deterministic per subject. `ttl_seconds`,
     `not_before_ms` (milliseconds since 1970) and `max_uses` say how long, from when on and how often its token shall
-    lead to it, within what the class allows; None is for as long as the class says, at once, as often as may be. A token
-    that a deterministic class gives again keeps the life that it has.
+    lead to it, within what the class allows; None is for as long as the class says, at once, as often as may be. A
+    token that a deterministic class gives again keeps the life that it has.
     """
 
     data_class: str

@@ -63,6 +63,9 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ENTRY_PRUNED: _ClassVar[Reason]
     ARCHIVE_UNSET: _ClassVar[Reason]
     ARCHIVE_FAILED: _ClassVar[Reason]
+    TOKEN_NOT_STORED: _ClassVar[Reason]
+    LIFETIME_TOO_LONG: _ClassVar[Reason]
+    LIFETIME_EMPTY: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 FIELD_INVALID: Reason
 BATCH_EMPTY: Reason
@@ -120,3 +123,6 @@ ENTRY_NOT_FOUND: Reason
 ENTRY_PRUNED: Reason
 ARCHIVE_UNSET: Reason
 ARCHIVE_FAILED: Reason
+TOKEN_NOT_STORED: Reason
+LIFETIME_TOO_LONG: Reason
+LIFETIME_EMPTY: Reason
