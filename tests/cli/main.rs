@@ -21,6 +21,7 @@ mod gate;
 mod guide;
 mod items;
 mod levels;
+mod life_model;
 mod man;
 mod offline;
 mod passphrase;

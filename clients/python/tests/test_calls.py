@@ -1,6 +1,7 @@
 """Calls as a service makes them, and what becomes of them when the vault refuses, hangs or goes away."""
 
 import dataclasses
+import secrets
 import threading
 import time
 
@@ -57,7 +58,7 @@ def test_tokens_are_renewed_suspended_resumed_and_revoked(vault, client_of):
     assert 3_590_000 < life.expires_at_ms - time.time() * 1000 < 3_610_000
     assert steward.renew_tokens(care, held).get_all()[0].expires_at_ms is None
     assert payments.detokenize(SEE, held).get_all()[0].text == EMAIL
-    named = dataclasses.replace(care, idempotency="revoke-1")
+    named = dataclasses.replace(care, idempotency=secrets.token_hex(8))
     for _ in range(2):
         assert steward.revoke_tokens(named, held).get_all()[0].state is TokenState.REVOKED
     with pytest.raises(tokenvault.TokenNotFound):

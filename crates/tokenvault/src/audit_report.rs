@@ -270,7 +270,9 @@ fn show(arguments: &ReportArguments, report: &Report) -> Result<Exit, Failure> {
     if arguments.keys.is_empty() {
         output::note("the checkpoints are signed by keys that the vault states itself: verify by keys that you kept");
     }
-    Ok(Exit::Done)
+    let fails =
+        report.head().pointer("/summary/holds_in_what_was_read").and_then(serde_json::Value::as_bool) == Some(false);
+    Ok(if fails { Exit::ClaimFails } else { Exit::Done })
 }
 
 fn parse_examples(text: &str) -> Result<usize, &'static str> {

@@ -15,6 +15,7 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
   4   a signature or proof does not verify
   5   scan: not everything could be read
   6   config diff: something differs, be it comments alone; config plan: other rules would serve
+  7   audit report residency: values were revealed outside of the region, or its own log was not read
   70  the access log could not be written; the vault has stopped
   137 killed, by a second signal during the stop for instance";
 
@@ -28,6 +29,7 @@ pub(crate) enum Exit {
     NotVerified = 4,
     Incomplete = 5,
     Changes = 6,
+    ClaimFails = 7,
     LogFailed = 70,
 }
 

@@ -35,11 +35,15 @@ use super::json::summary;
 
 /// Entries of one row group.
 const GROUP_ROWS_MAX: u64 = 65_536;
-/// Bytes of one row group before they are encoded, which makes them fewer.
-const GROUP_BYTES_MAX: usize = 4 << 20;
+/// Bytes of the first row groups before they are encoded, which makes them fewer.
+const GROUP_BYTES: usize = 4 << 20;
+/// After so many row groups the next ones are larger by as much again: a long file has neither more row groups than its end
+/// can list nor, while it is short, larger ones than it needs.
+const GROUPS_OF_A_SIZE: usize = 128;
 /// Bytes, before they are encoded, that wait to be given to the encoders.
 const WAITING_BYTES_MAX: usize = 256 << 10;
-/// Row groups of one file. Its end lists them all, and is kept until then: some 20 KB each.
+/// Row groups of one file, which then has 72 GiB before they are encoded. Its end lists them all, and is kept until then:
+/// some 20 KB each.
 const GROUPS_MAX: usize = 2048;
 /// Bytes of a dictionary of one column, and of one page.
 const PAGE_BYTES_MAX: usize = 256 << 10;
@@ -147,10 +151,13 @@ impl ParquetFile {
             }
             self.group_rows += 1;
             if self.waiting_bytes >= WAITING_BYTES_MAX {
-                self.encode()?;
+                // Some milliseconds, a row group more: who else is served by this thread goes on elsewhere.
+                tokio::task::block_in_place(|| self.encode())?;
             }
-            if self.group_rows >= GROUP_ROWS_MAX || self.group_bytes >= GROUP_BYTES_MAX {
-                self.end_group(out)?;
+            if self.group_rows >= GROUP_ROWS_MAX
+                || self.group_bytes >= group_bytes(self.file.flushed_row_groups().len())
+            {
+                tokio::task::block_in_place(|| self.end_group(out))?;
             }
             Ok(())
         };
@@ -191,6 +198,11 @@ impl ParquetFile {
         out.append(self.file.inner_mut());
         Ok(())
     }
+}
+
+/// Bytes of the row group that follows so many.
+fn group_bytes(groups: usize) -> usize {
+    GROUP_BYTES * (1 + groups / GROUPS_OF_A_SIZE)
 }
 
 /// A value on its way into a column.
