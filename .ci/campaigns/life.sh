@@ -17,6 +17,6 @@ commit=$(git rev-parse --short HEAD)
 cargo build --workspace --release --locked
 begun=$SECONDS
 cargo nextest run --workspace --release --locked --config-file .ci/nextest.toml --profile campaign -E "test(=$test)"
-echo "| $(date -u +%F) | $commit | $TOKENVAULT_MODEL_OPERATIONS | $TOKENVAULT_MODEL_SEED | $((SECONDS - begun)) s | as the model says |" \
-  >>"$report"
+run="$TOKENVAULT_MODEL_OPERATIONS | $TOKENVAULT_MODEL_SEED | $((SECONDS - begun)) s"
+echo "| $(date -u +%F) | $commit | $run | as the model says |" >>"$report"
 tail -n 1 "$report"

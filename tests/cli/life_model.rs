@@ -1,6 +1,6 @@
-//! The life of tokens against a model: long rows of calls in random order, on a clock that likes the very milliseconds at
-//! which something begins or ends, with restarts in between. What the vault answers must be what a few lines of plain
-//! rules say; and in the end its records must be those that its log tells of.
+//! The life of tokens against a model: long rows of calls in random order, on a clock that likes the very milliseconds
+//! at which something begins or ends, with restarts in between. What the vault answers must be what a few lines of
+//! plain rules say; and in the end its records must be those that its log tells of.
 //!
 //! `TOKENVAULT_MODEL_OPERATIONS` and `TOKENVAULT_MODEL_SEED` make it longer and another one (`make campaign-life`).
 #![expect(clippy::indexing_slicing, reason = "what is not there fails the test, which is what it is for")]

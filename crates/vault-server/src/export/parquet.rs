@@ -37,13 +37,13 @@ use super::json::summary;
 const GROUP_ROWS_MAX: u64 = 65_536;
 /// Bytes of the first row groups before they are encoded, which makes them fewer.
 const GROUP_BYTES: usize = 4 << 20;
-/// After so many row groups the next ones are larger by as much again: a long file has neither more row groups than its end
-/// can list nor, while it is short, larger ones than it needs.
+/// After so many row groups the next ones are larger by as much again: a long file has no more row groups than its end
+/// can list, and a short one none that are larger than need be.
 const GROUPS_OF_A_SIZE: usize = 128;
 /// Bytes, before they are encoded, that wait to be given to the encoders.
 const WAITING_BYTES_MAX: usize = 256 << 10;
-/// Row groups of one file, which then has 72 GiB before they are encoded. Its end lists them all, and is kept until then:
-/// some 20 KB each.
+/// Row groups of one file, which then has 72 GiB before they are encoded. Its end lists them all, and is kept until
+/// then: some 20 KB each.
 const GROUPS_MAX: usize = 2048;
 /// Bytes of a dictionary of one column, and of one page.
 const PAGE_BYTES_MAX: usize = 256 << 10;

@@ -1,6 +1,6 @@
 //! Who may not see a value is told as little as possible; the log is told all.
 
-use vault_client::{ClientError, HeldToken, Receipt};
+use vault_client::{ClientError, HeldToken, Receipt, TokenChange};
 use vault_domain::{DataClass, Reason, TokenText};
 
 use super::{CUSTOMER_ID, Tour, Traced, context, ensure, evidence::Expected, parsed};
@@ -48,7 +48,32 @@ impl Tour<'_> {
         refused_as(self.present(&stranger).await?, Reason::TokenNotFound, "another tenant")?;
         self.held(
             "the payments service of another tenant gets TOKEN_NOT_FOUND too; the entry is in its own tenant's log",
+        )?;
+
+        self.change(TokenChange::Suspend, token).await?;
+        let payments = Attempt { region: "eu", ..payments };
+        let receipt = refused_as(self.present(&payments).await?, Reason::TokenNotFound, "a suspended token's holder")?;
+        let expected = Expected { region: "eu", account: "payments", receipt, outcome: Reason::TokenSuspended };
+        self.log_knows(&expected).await?;
+        self.change(TokenChange::Resume, token).await?;
+        let (shown, _) = self.present(&payments).await?;
+        let same = shown.is_ok_and(|value| value.expose() == traced.values[CUSTOMER_ID].as_bytes());
+        ensure(same, || "payments is not shown the value of a token that was resumed".to_owned())?;
+        self.held(
+            "the steward, who sees no value, suspends the token: payments gets TOKEN_NOT_FOUND, until it is resumed",
         )
+    }
+
+    /// Changes the life of a token of payments, as the steward.
+    async fn change(&self, change: TokenChange, token: &str) -> Result<(), Failure> {
+        let client = self.client("steward").await?;
+        let class = parsed(DataClass::parse("customer_id"))?;
+        let held = HeldToken { class, token: TokenText::new(token.to_owned()) };
+        let answer = client.change(&context("eu", "payments", "housekeeping")?, change, vec![held]).await?;
+        for changed in self.results("steward", "eu", answer)? {
+            changed?;
+        }
+        Ok(())
     }
 
     async fn present(
