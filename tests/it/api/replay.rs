@@ -3,13 +3,13 @@
 use std::{fs, time::Duration};
 
 use tonic::{Code, Request, metadata::MetadataMap};
-use vault_domain::{Clock, ManualClock, Millis};
+use vault_domain::{Action, Clock, ManualClock, Millis};
 use vault_proto::v1;
 use vault_tests::{
     caller::Caller,
     connection::freshness_of,
     refusal::Refusal,
-    requests::{describe, detokenize, detokenize_item, email, query, tokenize},
+    requests::{change, describe, detokenize, detokenize_item, email, query, tokenize},
     roles::Role,
     stream::{DetokenizeStream, settling, tokens},
     vault::{BEGINNING, TestVault},
@@ -341,6 +341,21 @@ async fn a_stream_that_comes_again_reveals_nothing() {
     // The nonce of a call is not a stream's either.
     payments.detokenize(said(detokenize("email", [&token]), 8, clock.wall())).await.unwrap();
     assert_replayed(&open(&payments, 8, clock.wall(), &token).await.answer().await.unwrap_err());
+    vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_change_of_a_life_needs_a_nonce_and_counts_once() {
+    let (vault, clock, _, token) = with_a_token().await;
+    let steward = vault.caller(Role::Steward).await;
+    let bare = vault.caller_on(Role::Steward, vault.try_connect(Role::Steward).await.unwrap().without_nonces());
+    let actions = [Action::Renew, Action::Suspend, Action::Resume, Action::Revoke];
+    for (nonce, action) in (20..).zip(actions) {
+        let request = || change("email", [&token]);
+        bare.change(action, request()).await.unwrap_err().is(Code::InvalidArgument, "NONCE_REQUIRED");
+        steward.change(action, said(request(), nonce, clock.wall())).await.unwrap().only().unwrap();
+        assert_replayed(&steward.change(action, said(request(), nonce, clock.wall())).await.unwrap_err());
+    }
     vault.finish().await;
 }
 

@@ -65,7 +65,7 @@ fn activity(action: &str) -> (u64, u64) {
     match action {
         "tokenize" => (DATASTORE_ACTIVITY, 9),
         "detokenize" => (DATASTORE_ACTIVITY, 10),
-        "delete" => (DATASTORE_ACTIVITY, 7),
+        "renew" | "suspend" | "resume" | "revoke" => (DATASTORE_ACTIVITY, 2),
         "deny_access_token" => (API_ACTIVITY, 1),
         "apply_policies" => (API_ACTIVITY, 3),
         "prune_access_log" => (API_ACTIVITY, 4),

@@ -175,3 +175,18 @@ fn keys_are_documented_and_named_once() {
         assert!(key.judge(&word, Path::new("")).is_some(), "the default of {} breaks its rule", key.path);
     }
 }
+
+/// What can be granted can be told to count once, and whatever must, does so unless somebody says otherwise.
+#[test]
+fn every_action_that_can_be_granted_can_count_once_and_the_privileged_do() {
+    let key = KEYS.iter().find(|key| key.path == "replay.required_for").unwrap();
+    let (Kind::Words(possible), Absent::Words(default)) = (&key.kind, &key.absent) else { panic!("words") };
+    let granted = vault_catalog::DATA_ACTIONS.into_iter().chain(vault_catalog::LOG_ACTIONS);
+    // A checkpoint is given without an entry.
+    for action in granted.filter(|action| action.name() != "get_checkpoint") {
+        assert!(possible.contains(&action.name()), "{action}");
+    }
+    for action in vault_engine::ReplayRules::PRIVILEGED {
+        assert!(default.contains(&action.name()), "{action}");
+    }
+}
