@@ -42,7 +42,7 @@ const GROUP_BYTES: usize = 4 << 20;
 const GROUPS_OF_A_SIZE: usize = 128;
 /// Bytes, before they are encoded, that wait to be given to the encoders.
 const WAITING_BYTES_MAX: usize = 256 << 10;
-/// Row groups of one file, which then has 72 GiB before they are encoded. Its end lists them all, and is kept until
+/// Row groups of one file, which then has 68 GiB before they are encoded. Its end lists them all, and is kept until
 /// then: some 20 KB each.
 const GROUPS_MAX: usize = 2048;
 /// Bytes of a dictionary of one column, and of one page.
