@@ -5,7 +5,12 @@
 //! `TOKENVAULT_MODEL_OPERATIONS` and `TOKENVAULT_MODEL_SEED` make it longer and another one (`make campaign-life`).
 #![expect(clippy::indexing_slicing, reason = "what is not there fails the test, which is what it is for")]
 
-use std::{collections::HashMap, env, path::Path, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    env,
+    path::Path,
+    time::Duration,
+};
 
 use vault_domain::{Clock, ManualClock};
 use vault_proto::google::rpc;
@@ -96,6 +101,8 @@ struct Model {
     seed: u64,
     drawn: u64,
     tokens: Vec<Token>,
+    /// The texts of all of them.
+    texts: HashSet<String>,
     /// The newest token of each value of a deterministic class.
     of_value: HashMap<(&'static str, String), usize>,
     keyed: Vec<Keyed>,
@@ -160,7 +167,7 @@ impl Model {
         [first].into_iter().chain(others.into_iter().filter(|at| self.tokens[*at].class.name == class)).collect()
     }
 
-    fn texts<'a>(&'a self, of: &'a [usize]) -> impl Iterator<Item = String> + 'a {
+    fn texts_of<'a>(&'a self, of: &'a [usize]) -> impl Iterator<Item = String> + 'a {
         of.iter().map(|at| self.tokens[*at].text.clone())
     }
 
@@ -213,7 +220,7 @@ impl Model {
                 assert_eq!((&issued.token, issued.created, issued.expires_at_ms), (&token.text, false, token.expires));
             }
             None => {
-                assert!(issued.created && self.tokens.iter().all(|token| token.text != issued.token));
+                assert!(issued.created && self.texts.insert(issued.token.clone()), "a token is new");
                 assert_eq!(issued.expires_at_ms, expires);
                 self.of_value.insert((class.name, value.clone()), self.tokens.len());
                 let (text, created) = (issued.token.clone(), now);
@@ -229,7 +236,7 @@ impl Model {
     async fn reveal(&mut self, callers: &mut Callers) {
         let (now, of) = (self.now(), self.some_tokens());
         let Some(class) = of.first().map(|at| self.tokens[*at].class.name) else { return };
-        let mut request = detokenize(class, self.texts(&of));
+        let mut request = detokenize(class, self.texts_of(&of));
         let key = (of.len() == 1 && self.draw(2) == 0).then_some(self.keyed.len());
         request.idempotency_key = key.map_or_else(String::new, |key| format!("model-{key}"));
         let results = callers.payments.detokenize(request).await.unwrap().into_inner().results;
@@ -263,7 +270,7 @@ impl Model {
     async fn describe(&mut self, callers: &mut Callers) {
         let (now, of) = (self.now(), self.some_tokens());
         let Some(class) = of.first().map(|at| self.tokens[*at].class.name) else { return };
-        let request = describe(class, self.texts(&of));
+        let request = describe(class, self.texts_of(&of));
         let results = callers.payments.describe_tokens(request).await.unwrap().into_inner().results;
         for (at, result) in of.iter().zip(results) {
             let token = &self.tokens[*at];
@@ -318,7 +325,7 @@ impl Model {
     }
 
     async fn send(&self, callers: &mut Callers, of: &[usize], change_to: Change, key: Option<usize>) -> Vec<Sent> {
-        let mut request = change(self.tokens[of[0]].class.name, self.texts(of));
+        let mut request = change(self.tokens[of[0]].class.name, self.texts_of(of));
         request.idempotency_key = key.map_or_else(String::new, |key| format!("model-{key}"));
         let answer = match change_to {
             Change::Renew(ttl) => {
@@ -437,7 +444,7 @@ async fn the_life_of_tokens_is_what_plain_rules_say_in_any_order_of_calls() {
     let mut vault = TestVault::start_by(Path::new(env!("CARGO_TARGET_TMPDIR")), &clock).await;
     let mut callers = Callers::connect(&vault).await;
     let (tokens, of_value, keyed) = (Vec::new(), HashMap::new(), Vec::new());
-    let mut model = Model { clock, seed, drawn: 0, tokens, of_value, keyed };
+    let mut model = Model { clock, seed, drawn: 0, tokens, texts: HashSet::new(), of_value, keyed };
     for operation in 0..operations {
         // A panic shows which: libtest prints what a failed test wrote.
         println!("seed {seed}, operation {operation}");

@@ -395,7 +395,7 @@ impl Config {
         );
         let replay = self.repeatable().map(|action| {
             let name = action.name();
-            format!("replay.required_for has to hold \"{name}\": what shows a value or changes who may be shown it counts once")
+            format!("replay.required_for has to hold \"{name}\": what shows a value or changes who sees it counts once")
         });
         [custody].into_iter().chain(tls::throwaway(&self.tls)).chain(replay).collect()
     }

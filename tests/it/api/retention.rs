@@ -115,7 +115,7 @@ async fn a_kind_that_would_be_kept_for_less_than_its_log_or_that_is_none_is_refu
         ("kind_days = [\"operate=500\"]\nlog_days = [\"us=600\"]", "\"us\" are all kept for 600"),
         ("kind_days = [\"operate=500\"]\nlog_days = [\"node=600\"]", "\"node\" are all kept for 600"),
         ("kind_days = [\"reveal=700\", \"reveal=800\"]", "names a kind twice"),
-        ("kind_days = [\"detokenize=800\"]", "(reveal|tokenize|refuse|ask|operate|vault)="),
+        ("kind_days = [\"detokenize=800\"]", "(reveal|tokenize|change|refuse|ask|operate|vault)="),
         ("automatic = \"on\"", "nothing is pruned without an archive"),
         ("automatic = \"yes\"\narchive_directory = \"archive\"", "must be \"on\" or \"off\""),
     ] {
