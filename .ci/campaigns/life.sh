@@ -4,7 +4,7 @@
 #   make campaign-life                        1,000,000 operations under the seed 1
 #   OPERATIONS=50000 SEED=7 make campaign-life
 #
-# Adds a line to docs/campaigns/life.md. Some 10 minutes for 1,000,000 operations.
+# Adds a line to docs/campaigns/life.md. Half an hour for 1,000,000 operations.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export TOKENVAULT_MODEL_OPERATIONS=${OPERATIONS:-1000000}
