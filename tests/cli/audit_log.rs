@@ -232,20 +232,7 @@ async fn records_that_were_removed_put_in_or_exchanged_behind_the_log_are_found(
     };
     let number = (0..5000).find(|number| row(*number).is_some()).unwrap();
     let original = row(number).unwrap();
-    let with = |name: &str, change: &dyn Fn(&mut Batch)| {
-        let path = audited.path(name);
-        copy(&sound, &path);
-        let mut store = stored_log::open(&path, VAULT, "eu").unwrap();
-        let mut batch = Batch::default();
-        change(&mut batch);
-        store.writer.commit([&batch]).unwrap();
-        drop(store);
-        // The log itself is whole.
-        verify(&path, &[]).with(0);
-        let line = verify(&path, &["--records"]).with(4).lines().remove(0);
-        assert_eq!((&line["verified"], &line["record_faults"]), (&json!(false), &json!(1)), "{line}");
-        line["problem"].as_str().unwrap().to_owned()
-    };
+    let with = |name: &str, change: &dyn Fn(&mut Batch)| record_fault(&audited, name, change);
     let records = verify(&sound, &["--records"]).with(0).lines().remove(0)["records"].as_u64().unwrap();
     assert!(records > 10, "{records}");
     let key = |number| RecordNumber::new(number).unwrap();
@@ -309,18 +296,7 @@ async fn what_was_done_to_the_life_of_tokens_behind_the_log_is_found() {
     let sound = audited.path("sound");
     copy(&audited.vault.data_directory().join("eu"), &sound);
     verify(&sound, &["--records"]).with(0);
-    let with = |name: &str, change: &dyn Fn(&mut Batch)| {
-        let path = audited.path(name);
-        copy(&sound, &path);
-        let mut store = stored_log::open(&path, VAULT, "eu").unwrap();
-        let mut batch = Batch::default();
-        change(&mut batch);
-        store.writer.commit([&batch]).unwrap();
-        drop(store);
-        let line = verify(&path, &["--records"]).with(4).lines().remove(0);
-        assert_eq!((&line["verified"], &line["record_faults"]), (&json!(false), &json!(1)), "{line}");
-        line["problem"].as_str().unwrap().to_owned()
-    };
+    let with = |name: &str, change: &dyn Fn(&mut Batch)| record_fault(&audited, name, change);
     let said = with("undone", &|batch| batch.put(States, &key(revoked_at), &rows[0]));
     assert!(said.contains(&format!("the state of record {revoked_at} was changed")), "{said}");
     assert!(said.contains("counts 3 changes, and the log tells of 4"), "{said}");
@@ -332,6 +308,22 @@ async fn what_was_done_to_the_life_of_tokens_behind_the_log_is_found() {
     let said = with("put in", &|batch| batch.put(States, &key(plain_at), &rows[1]));
     assert!(said.contains(&format!("the state of record {plain_at} was changed")), "{said}");
     audited.vault.finish().await;
+}
+
+/// What `audit verify --records` says of a copy of the data to which this was done: one fault; the log itself is whole.
+fn record_fault(audited: &Audited, name: &str, change: &dyn Fn(&mut Batch)) -> String {
+    let path = audited.path(name);
+    copy(&audited.vault.data_directory().join("eu"), &path);
+    let mut store = stored_log::open(&path, VAULT, "eu").unwrap();
+    let mut batch = Batch::default();
+    change(&mut batch);
+    store.writer.commit([&batch]).unwrap();
+    drop(store);
+    verify(&path, &[]).with(0);
+    let line = verify(&path, &["--records"]).with(4).lines().remove(0);
+    let said = |name| line.get(name).unwrap_or_else(|| panic!("{name} is missing in {line}"));
+    assert_eq!((said("verified"), said("record_faults")), (&json!(false), &json!(1)), "{line}");
+    said("problem").as_str().unwrap().to_owned()
 }
 
 /// A record's state row, of a stopped vault.

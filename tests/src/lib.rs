@@ -23,3 +23,4 @@ pub mod secrets;
 pub mod stored_log;
 pub mod stream;
 pub mod vault;
+pub mod wire;

@@ -224,12 +224,28 @@ def test_what_got_no_answer_is_repeated_under_its_key(vault, wire, client_of):
 def test_what_has_no_name_is_not_repeated_unless_it_does_no_harm(vault, wire, client_of):
     loader, payments = (client_of(vault.config(name, wire.endpoint)).connect() for name in ("loader", "payments"))
     (issued,) = loader.tokenize(PUT, emails(1)).get_all()
+    held = [HeldToken("email", issued.token)]
     wire.lose()
     with pytest.raises(tokenvault.TransportError):
         loader.tokenize(dataclasses.replace(PUT, idempotency=Idempotency.OFF), emails(1))
-    payments.detokenize(SEE, [HeldToken("email", issued.token)])
+    payments.detokenize(SEE, held)
     wire.lose()
-    assert payments.detokenize(SEE, [HeldToken("email", issued.token)]).calls[0].attempts > 1
+    with pytest.raises(tokenvault.TransportError):
+        payments.detokenize(dataclasses.replace(SEE, idempotency=Idempotency.OFF), held)
+    payments.describe_tokens(SEE, held)
+    wire.lose()
+    assert payments.describe_tokens(SEE, held).calls[0].attempts > 1
+
+
+def test_a_single_use_whose_answer_is_lost_is_shown_by_the_repeat(vault, wire, client_of):
+    loader, payments = (client_of(vault.config(name, wire.endpoint)).connect() for name in ("loader", "payments"))
+    (issued,) = loader.tokenize(PUT, [NewValue("email", EMAIL, max_uses=1)]).get_all()
+    payments.describe_tokens(SEE, [HeldToken("email", issued.token)])
+    wire.lose()
+    answer = payments.detokenize(SEE, [HeldToken("email", issued.token)])
+    assert answer.calls[0].attempts == 2 and answer.get_all()[0].text == EMAIL
+    (spent,) = payments.detokenize(SEE, [HeldToken("email", issued.token)]).results
+    assert spent.error.reason == "TOKEN_NOT_FOUND"
 
 
 def test_a_call_outlives_a_vault_that_is_killed_and_comes_back(own_vault, client_of):

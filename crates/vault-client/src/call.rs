@@ -23,17 +23,37 @@ pub struct CallContext {
     pub idempotency: Idempotency,
 }
 
+/// The same as messages have it.
+pub(crate) struct Said {
+    pub(crate) region: String,
+    pub(crate) audience: String,
+    pub(crate) purpose: String,
+    pub(crate) reference: String,
+}
+
+impl CallContext {
+    pub(crate) fn said(&self) -> Said {
+        let text = |name: Option<&str>| name.unwrap_or_default().to_owned();
+        Said {
+            region: self.region.as_str().to_owned(),
+            audience: self.audience.as_str().to_owned(),
+            purpose: text(self.purpose.as_ref().map(Purpose::as_str)),
+            reference: text(self.reference.as_ref().map(Reference::as_str)),
+        }
+    }
+}
+
 /// How the vault recognises the repeat of a request.
 #[derive(Clone, Debug, Default)]
 pub enum Idempotency {
-    /// The client names every Tokenize request by itself, so that it can repeat one without making tokens twice. A
-    /// Detokenize request needs no name: its repeat does no harm.
+    /// The client names every request that could do something twice, so that its repeat makes no second token and is no
+    /// second use of one.
     #[default]
     Automatic,
     /// The caller names the request, so that it can repeat it itself, after a restart for instance. A batch that needs
     /// several calls names them `<key>/0`, `<key>/1` and so on.
     Key(IdempotencyKey),
-    /// Nothing names it; a Tokenize request is then never repeated.
+    /// Nothing names it; such a request is then never repeated.
     Off,
 }
 

@@ -2,17 +2,16 @@
 
 use std::{ops::Range, time::Duration};
 
-use prost::Message;
 use vault_domain::Millis;
 use vault_proto::v1::{self, change_token_result::Outcome, token_service_client::TokenServiceClient};
 
 use crate::{
-    call::{Answer, CallContext, Receipt},
+    call::{Answer, CallContext, Receipt, Said},
     client::{ANSWER_BYTES_MAX, CallOfBatch, Client},
     detokenize::{HeldToken, encode},
     error::ClientError,
-    split::{REQUEST_ROOM_BYTES, split},
-    tokenize::{moment, name, seconds},
+    split::requests,
+    tokenize::{moment, seconds},
 };
 
 /// What is to become of tokens.
@@ -70,25 +69,16 @@ impl Client {
             TokenChange::Renew(ttl) => seconds(ttl),
             TokenChange::Suspend | TokenChange::Resume | TokenChange::Revoke => 0,
         };
-        let encoded: Vec<_> = items.into_iter().map(encode).collect();
-        let measured = encoded.iter().map(|item| (item.data_class.as_str(), item.encoded_len()));
-        let runs = split(measured, REQUEST_ROOM_BYTES);
-        let keys = self.keys(context, runs.len())?;
-        let mut encoded = encoded.into_iter();
-        let requests = runs.into_iter().zip(keys).map(|(run, idempotency_key)| {
-            let items = encoded.by_ref().take(run.len()).collect();
-            let request = v1::ChangeTokensRequest {
-                region: context.region.as_str().to_owned(),
-                purpose: name(context.purpose.as_ref().map(vault_domain::Purpose::as_str)),
-                reference: name(context.reference.as_ref().map(vault_domain::Reference::as_str)),
-                audience: context.audience.as_str().to_owned(),
-                idempotency_key,
-                items,
-                ttl_seconds,
-            };
-            (run, request)
-        });
-        let requests = requests.collect();
+        let encoded = items.into_iter().map(encode).collect();
+        let requests = requests(
+            encoded,
+            |item| &item.data_class,
+            |calls| self.keys(context, calls),
+            |items, idempotency_key| {
+                let Said { region, audience, purpose, reference } = context.said();
+                v1::ChangeTokensRequest { region, purpose, reference, audience, idempotency_key, items, ttl_seconds }
+            },
+        )?;
         let call = move |client: Client, run, request| async move { client.change_run(change, run, request).await };
         self.batch(requests, call).await
     }

@@ -2,17 +2,16 @@
 
 use std::ops::Range;
 
-use prost::Message;
 use vault_domain::Millis;
 use vault_proto::v1::{self, describe_token_result::Outcome, token_service_client::TokenServiceClient};
 
 use crate::{
-    call::{Answer, CallContext, Receipt},
+    call::{Answer, CallContext, Receipt, Said},
     client::{ANSWER_BYTES_MAX, CallOfBatch, Client},
     detokenize::{HeldToken, encode},
     error::ClientError,
-    split::{REQUEST_ROOM_BYTES, split},
-    tokenize::{moment, name},
+    split::requests,
+    tokenize::moment,
 };
 
 /// What the vault tells of a token.
@@ -40,22 +39,16 @@ impl Client {
         context: &CallContext,
         items: Vec<HeldToken>,
     ) -> Result<Answer<TokenDescription>, ClientError> {
-        let encoded: Vec<_> = items.into_iter().map(encode).collect();
-        let measured = encoded.iter().map(|item| (item.data_class.as_str(), item.encoded_len()));
-        let runs = split(measured, REQUEST_ROOM_BYTES);
-        let mut encoded = encoded.into_iter();
-        let requests = runs.into_iter().map(|run| {
-            let items = encoded.by_ref().take(run.len()).collect();
-            let request = v1::DescribeTokensRequest {
-                region: context.region.as_str().to_owned(),
-                purpose: name(context.purpose.as_ref().map(vault_domain::Purpose::as_str)),
-                reference: name(context.reference.as_ref().map(vault_domain::Reference::as_str)),
-                audience: context.audience.as_str().to_owned(),
-                items,
-            };
-            (run, request)
-        });
-        let requests = requests.collect();
+        let encoded = items.into_iter().map(encode).collect();
+        let requests = requests(
+            encoded,
+            |item| &item.data_class,
+            |calls| Ok(vec![String::new(); calls]),
+            |items, _| {
+                let Said { region, audience, purpose, reference } = context.said();
+                v1::DescribeTokensRequest { region, purpose, reference, audience, items }
+            },
+        )?;
         self.batch(requests, |client, run, request| async move { client.describe_run(run, request).await }).await
     }
 

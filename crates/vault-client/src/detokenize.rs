@@ -2,16 +2,14 @@
 
 use std::{mem::take, ops::Range};
 
-use prost::Message;
 use vault_domain::{DataClass, LevelAsked, Plaintext, RequestId, RevealLevel, TokenText};
 use vault_proto::v1::{self, detokenize_result::Outcome, token_service_client::TokenServiceClient};
 
 use crate::{
-    call::{Answer, CallContext, Idempotency, Receipt},
+    call::{Answer, CallContext, Receipt, Said},
     client::{ANSWER_BYTES_MAX, CallOfBatch, Client},
     error::ClientError,
-    split::{REQUEST_ROOM_BYTES, split},
-    tokenize::{keys_of_batch, name},
+    split::requests,
 };
 
 /// A token to be revealed.
@@ -58,35 +56,25 @@ impl Client {
         level: LevelAsked,
         items: Vec<HeldToken>,
     ) -> Result<Answer<Revealed>, ClientError> {
-        let encoded: Vec<_> = items.into_iter().map(encode).collect();
-        let measured = encoded.iter().map(|item| (item.data_class.as_str(), item.encoded_len()));
-        let runs = split(measured, REQUEST_ROOM_BYTES);
-        let keys = match &context.idempotency {
-            Idempotency::Key(key) => keys_of_batch(key, runs.len())?,
-            Idempotency::Automatic | Idempotency::Off => vec![String::new(); runs.len()],
-        };
-        let mut encoded = encoded.into_iter();
-        let requests = runs.into_iter().zip(keys).map(|(run, idempotency_key)| {
-            let items = encoded.by_ref().take(run.len()).collect();
-            let request = v1::DetokenizeRequest {
-                region: context.region.as_str().to_owned(),
-                purpose: name(context.purpose.as_ref().map(vault_domain::Purpose::as_str)),
-                reference: name(context.reference.as_ref().map(vault_domain::Reference::as_str)),
-                audience: context.audience.as_str().to_owned(),
-                idempotency_key,
-                items,
-                level: encode_level(level),
-            };
-            (run, request)
-        });
-        let requests = requests.collect();
+        let encoded = items.into_iter().map(encode).collect();
+        let requests = requests(
+            encoded,
+            |item| &item.data_class,
+            |calls| self.keys(context, calls),
+            |items, idempotency_key| {
+                let Said { region, audience, purpose, reference } = context.said();
+                let level = encode_level(level);
+                v1::DetokenizeRequest { region, purpose, reference, audience, idempotency_key, items, level }
+            },
+        )?;
         self.batch(requests, |client, run, request| async move { client.detokenize_run(run, request).await }).await
     }
 
     async fn detokenize_run(&self, run: Range<usize>, request: v1::DetokenizeRequest) -> CallOfBatch<Revealed> {
         let (region, asked) = (request.region.clone(), request.level);
-        // To reveal twice is to be logged twice, and nothing else.
-        let made = self.unary(&region, request, true, |channel, request| async move {
+        // A token whose uses are counted is used up by a repeat that the vault can't tell from another call.
+        let repeatable = !request.idempotency_key.is_empty();
+        let made = self.unary(&region, request, repeatable, |channel, request| async move {
             let mut service = TokenServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
             service.detokenize(request).await
         });

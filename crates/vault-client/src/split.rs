@@ -2,12 +2,15 @@
 
 use std::{collections::HashSet, ops::Range};
 
+use prost::Message;
 use vault_domain::limits;
+
+use crate::error::ClientError;
 
 /// Bytes of a request that are kept free for everything but its items: names, purpose, reference, key.
 const REQUEST_HEAD_BYTES: usize = 4096;
 /// Bytes of items that fit one request.
-pub(crate) const REQUEST_ROOM_BYTES: usize = limits::REQUEST_BYTES_MAX - REQUEST_HEAD_BYTES;
+const REQUEST_ROOM_BYTES: usize = limits::REQUEST_BYTES_MAX - REQUEST_HEAD_BYTES;
 /// Bytes of items that fit one message of a stream.
 pub(crate) const STREAM_MESSAGE_ROOM_BYTES: usize = limits::STREAM_MESSAGE_BYTES_MAX - REQUEST_HEAD_BYTES;
 /// Bytes around one item: its field's tag and its length.
@@ -42,6 +45,27 @@ pub(crate) fn split<'a>(items: impl Iterator<Item = Measured<'a>>, room: usize) 
         runs.push(run);
     }
     runs
+}
+
+/// The requests of a batch, each with the places of its items: `request` makes one of a run's items and its idempotency
+/// key, and `keys` gives as many keys as there are runs.
+///
+/// # Errors
+/// When `keys` gives none.
+pub(crate) fn requests<I: Message, Q>(
+    items: Vec<I>,
+    class: fn(&I) -> &str,
+    keys: impl FnOnce(usize) -> Result<Vec<String>, ClientError>,
+    request: impl Fn(Vec<I>, String) -> Q,
+) -> Result<Vec<(Range<usize>, Q)>, ClientError> {
+    let runs = split(items.iter().map(|item| (class(item), item.encoded_len())), REQUEST_ROOM_BYTES);
+    let keys = keys(runs.len())?;
+    let mut items = items.into_iter();
+    let requests = runs.into_iter().zip(keys).map(|(run, key)| {
+        let items = items.by_ref().take(run.len()).collect();
+        (run, request(items, key))
+    });
+    Ok(requests.collect())
 }
 
 #[cfg(test)]

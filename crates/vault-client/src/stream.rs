@@ -21,13 +21,13 @@ use vault_domain::{LevelAsked, Reason, RequestId};
 use vault_proto::v1::{self, token_service_client::TokenServiceClient};
 
 use crate::{
-    call::{Answer, CallContext, CallMade, Idempotency, Receipt},
+    call::{Answer, CallContext, CallMade, Idempotency, Receipt, Said},
     client::{ANSWER_BYTES_MAX, Client},
     connect::Link,
     detokenize::{self, HeldToken, Revealed},
     error::{ClientError, request_id},
     split::{STREAM_MESSAGE_ROOM_BYTES, split},
-    tokenize::{self, IssuedToken, NewValue, name},
+    tokenize::{self, IssuedToken, NewValue},
 };
 
 /// Messages that one batch may be cut into: the numbers of a batch's messages follow each other.
@@ -97,8 +97,6 @@ mod sealed {
         type Reply: Send + 'static;
         type Result: Send + 'static;
         type Output: Send + 'static;
-        /// Whether a message has to have a name to be sent again without harm.
-        const NAMED: bool;
 
         fn class(item: &Self::Item) -> &str;
         fn request(start: Option<v1::StreamStart>, sequence: u64, items: Vec<Self::Item>) -> Self::Request;
@@ -132,7 +130,6 @@ impl sealed::Way for Tokenizing {
     type Reply = v1::TokenizeStreamResponse;
     type Result = v1::TokenizeResult;
     type Output = IssuedToken;
-    const NAMED: bool = true;
 
     fn class(item: &v1::TokenizeItem) -> &str {
         &item.data_class
@@ -169,8 +166,6 @@ impl sealed::Way for Detokenizing {
     type Reply = v1::DetokenizeStreamResponse;
     type Result = v1::DetokenizeResult;
     type Output = Revealed;
-    // To reveal twice is to be logged twice, and nothing else.
-    const NAMED: bool = false;
 
     fn class(item: &v1::DetokenizeItem) -> &str {
         &item.data_class
@@ -237,20 +232,13 @@ struct Sent<W: Way> {
 
 impl<W: Way> Stream<W> {
     fn open(client: &Client, context: &CallContext, level: i32) -> Result<Self, ClientError> {
-        let key = match &context.idempotency {
+        let idempotency_key = match &context.idempotency {
             Idempotency::Off => String::new(),
             Idempotency::Key(key) => key.as_str().to_owned(),
-            Idempotency::Automatic if W::NAMED => client.drawn_key()?,
-            Idempotency::Automatic => String::new(),
+            Idempotency::Automatic => client.drawn_key()?,
         };
-        let start = v1::StreamStart {
-            region: context.region.as_str().to_owned(),
-            purpose: name(context.purpose.as_ref().map(vault_domain::Purpose::as_str)),
-            reference: name(context.reference.as_ref().map(vault_domain::Reference::as_str)),
-            audience: context.audience.as_str().to_owned(),
-            idempotency_key: key,
-            level,
-        };
+        let Said { region, audience, purpose, reference } = context.said();
+        let start = v1::StreamStart { region, purpose, reference, audience, idempotency_key, level };
         let (sender, receiver) = mpsc::unbounded_channel();
         let held = Held { client: client.clone(), start, waiting: receiver, unanswered: VecDeque::new() };
         tokio::spawn(held.run());
@@ -359,7 +347,7 @@ impl<W: Way> Held<W> {
         let pause = patience.pause(failures, error.retry_after());
         let is_passing = error.is_passing()
             || matches!(error.reason(), Some(Reason::CommitConflict | Reason::DeadlineExceeded | Reason::Cancelled));
-        let may_repeat = !W::NAMED || !self.start.idempotency_key.is_empty();
+        let may_repeat = !self.start.idempotency_key.is_empty();
         if may_repeat && is_passing && failures < patience.attempts_max {
             tokio::time::sleep(pause).await;
             self.give_up_late();

@@ -2,15 +2,14 @@
 
 use std::{num::NonZeroU32, ops::Range, time::Duration};
 
-use prost::Message;
 use vault_domain::{DataClass, IdempotencyKey, Millis, Plaintext, RequestId, SubjectName, TokenText};
 use vault_proto::v1::{self, token_service_client::TokenServiceClient, tokenize_result::Outcome};
 
 use crate::{
-    call::{Answer, CallContext, Idempotency, Receipt},
+    call::{Answer, CallContext, Idempotency, Receipt, Said},
     client::{ANSWER_BYTES_MAX, CallOfBatch, Client},
     error::ClientError,
-    split::{REQUEST_ROOM_BYTES, split},
+    split::requests,
 };
 
 /// A value to be tokenized.
@@ -68,24 +67,16 @@ impl Client {
         context: &CallContext,
         items: Vec<NewValue>,
     ) -> Result<Answer<IssuedToken>, ClientError> {
-        let encoded: Vec<_> = items.into_iter().map(encode).collect();
-        let measured = encoded.iter().map(|item| (item.data_class.as_str(), item.encoded_len()));
-        let runs = split(measured, REQUEST_ROOM_BYTES);
-        let keys = self.keys(context, runs.len())?;
-        let mut encoded = encoded.into_iter();
-        let requests = runs.into_iter().zip(keys).map(|(run, idempotency_key)| {
-            let items = encoded.by_ref().take(run.len()).collect();
-            let request = v1::TokenizeRequest {
-                region: context.region.as_str().to_owned(),
-                purpose: name(context.purpose.as_ref().map(vault_domain::Purpose::as_str)),
-                reference: name(context.reference.as_ref().map(vault_domain::Reference::as_str)),
-                audience: context.audience.as_str().to_owned(),
-                idempotency_key,
-                items,
-            };
-            (run, request)
-        });
-        let requests = requests.collect();
+        let encoded = items.into_iter().map(encode).collect();
+        let requests = requests(
+            encoded,
+            |item| &item.data_class,
+            |calls| self.keys(context, calls),
+            |items, idempotency_key| {
+                let Said { region, audience, purpose, reference } = context.said();
+                v1::TokenizeRequest { region, purpose, reference, audience, idempotency_key, items }
+            },
+        )?;
         self.batch(requests, |client, run, request| async move { client.tokenize_run(run, request).await }).await
     }
 
@@ -159,7 +150,7 @@ pub(crate) fn decode(
 }
 
 /// The caller's key for each call of its batch.
-pub(crate) fn keys_of_batch(key: &IdempotencyKey, calls: usize) -> Result<Vec<String>, ClientError> {
+fn keys_of_batch(key: &IdempotencyKey, calls: usize) -> Result<Vec<String>, ClientError> {
     if calls == 1 {
         return Ok(vec![key.as_str().to_owned()]);
     }

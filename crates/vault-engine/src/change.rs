@@ -8,13 +8,11 @@ use vault_journal::Receipt;
 
 use crate::{
     Engine,
-    authorize::Permit,
     call::Call,
     detokenize::DetokenizeRequest,
     error::Error,
     life::{Change, Deed, TokenLife},
-    present::{Checked, Verb},
-    token::{ClassKeySet, StoredRecords},
+    present::{Checked, Means, Verb},
 };
 
 /// The answer to a change: one result for each item, and where the log holds the call.
@@ -55,19 +53,13 @@ impl Engine {
     /// # Errors
     /// As of [`Engine::detokenize`].
     pub async fn change(&self, call: &Call, change: Change, request: &DetokenizeRequest) -> Result<Changed, Error> {
-        let (results, receipt) = self.present(call, change.verb(), request).await?;
+        let (results, receipt) = self.present(call, &change.verb(), request).await?;
         Ok(Changed { results, receipt })
     }
 }
 
 impl Checked {
-    fn life(
-        self,
-        _: &ClassKeySet,
-        _: &[Result<Permit<'_>, Reason>],
-        _: usize,
-        _: &StoredRecords,
-    ) -> Result<TokenLife, Error> {
+    fn life(self, _: &Means<'_>) -> Result<TokenLife, Error> {
         match self {
             Self::Found { life, .. } => Ok(life.standing()),
             Self::Computed(_) | Self::Computable => Err(Error::new(Reason::Internal)),

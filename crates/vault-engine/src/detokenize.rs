@@ -16,9 +16,9 @@ use crate::{
     error::Error,
     idempotency::Part,
     life::{Deed, TokenLife},
-    present::{Checked, Verb},
+    present::{Checked, Means, Verb},
     reveal::{Reveal, Revealed},
-    token::{self, ClassKeySet, StoredRecords},
+    token,
 };
 
 /// A request to detokenize, parsed.
@@ -85,7 +85,7 @@ impl Engine {
     /// # Errors
     /// When the call as a whole is refused; the refusal is in the log then, if the log takes entries.
     pub async fn detokenize(&self, call: &Call, request: &DetokenizeRequest) -> Result<Detokenized, Error> {
-        let (results, receipt) = self.present(call, DETOKENIZE, request).await?;
+        let (results, receipt) = self.present(call, &DETOKENIZE, request).await?;
         Ok(Detokenized { results, receipt })
     }
 
@@ -95,70 +95,43 @@ impl Engine {
     /// # Errors
     /// As of [`Engine::detokenize`].
     pub async fn describe(&self, call: &Call, request: &DetokenizeRequest) -> Result<Described, Error> {
-        let (results, receipt) = self.present(call, DESCRIBE, request).await?;
+        let (results, receipt) = self.present(call, &DESCRIBE, request).await?;
         Ok(Described { results, receipt })
     }
 }
 
 impl Checked {
-    fn open(
-        self,
-        keys: &ClassKeySet,
-        permits: &[Result<Permit<'_>, Reason>],
-        class: usize,
-        stored: &StoredRecords,
-    ) -> Result<Revealed, Error> {
+    fn open(self, means: &Means<'_>) -> Result<Revealed, Error> {
         let row = match self {
             Self::Found { row, .. } => row,
             Self::Computed(value) => return Ok(value),
             Self::Computable => return Err(Error::new(Reason::Internal)),
             Self::Refused(error, _) => return Err(error),
         };
-        let (Some(Ok(permit)), Some(Some(keys))) = (permits.get(class), keys.get(class)) else {
+        let (Some(permit), Some(keys)) = (means.permit, means.keys) else {
             return Err(Error::new(Reason::Internal));
         };
-        let record: Record<'_> = stored.record(row).ok_or(Reason::Internal)??;
+        let record: Record<'_> = means.stored.record(row).ok_or(Reason::Internal)??;
         open_permitted(permit, keys, &record)
     }
 
     /// Whether it would be shown, and how much: nothing is opened.
-    pub(crate) fn explain(
-        self,
-        _: &ClassKeySet,
-        permits: &[Result<Permit<'_>, Reason>],
-        class: usize,
-        _: &StoredRecords,
-    ) -> Result<RevealLevel, Error> {
-        match (self, permits.get(class)) {
+    pub(crate) fn explain(self, means: &Means<'_>) -> Result<RevealLevel, Error> {
+        match (self, means.permit) {
             (Self::Refused(error, _), _) => Err(error),
-            (_, Some(Ok(permit))) => Ok(reveal(permit)?.level()),
+            (_, Some(permit)) => Ok(reveal(permit)?.level()),
             _ => Err(Error::new(Reason::Internal)),
         }
     }
 
-    fn describe(
-        self,
-        _: &ClassKeySet,
-        permits: &[Result<Permit<'_>, Reason>],
-        class: usize,
-        _: &StoredRecords,
-    ) -> Result<Description, Error> {
-        let Some(Ok(permit)) = permits.get(class) else {
-            return Err(match self {
-                Self::Refused(error, _) => error,
-                _ => Error::new(Reason::Internal),
-            });
+    fn describe(self, means: &Means<'_>) -> Result<Description, Error> {
+        let (created, life) = match self {
+            Self::Found { life, .. } => (Some(life.created()), life.standing()),
+            Self::Computed(_) | Self::Computable => (None, TokenLife::default()),
+            Self::Refused(error, _) => return Err(error),
         };
-        let format = permit.class().format();
-        match self {
-            Self::Found { life, .. } => {
-                Ok(Description { format, created: Some(life.created()), life: life.standing() })
-            }
-            Self::Computed(_) | Self::Computable => {
-                Ok(Description { format, created: None, life: TokenLife::default() })
-            }
-            Self::Refused(error, _) => Err(error),
-        }
+        let permit = means.permit.ok_or(Reason::Internal)?;
+        Ok(Description { format: permit.class().format(), created, life })
     }
 }
 

@@ -98,7 +98,7 @@ impl Engine {
             };
             asked.policies = &authorized.policies;
             let permits = &authorized.permits;
-            let (outcomes, receipt) = self.present_permitted(&scope, &asked, EXPLAIN, tokens, permits).await?;
+            let (outcomes, receipt) = self.present_permitted(&scope, &asked, &EXPLAIN, tokens, permits).await?;
             let outcome = outcomes.into_iter().next().ok_or(Reason::Internal)?;
             let outcome = outcome.map_err(|error| Error::new(error.outside()));
             return Ok(Explained { outcome, policies: Vec::new(), receipt });
@@ -115,7 +115,7 @@ impl Engine {
         let theirs = caller.call(call, now);
         let authorized = caller.authorized(&rules.policies, &theirs, scope.account.tenant(), data, now);
         let permits = &authorized.permits;
-        let (outcomes, receipt) = self.present_permitted(&scope, &asked, EXPLAIN, tokens, permits).await?;
+        let (outcomes, receipt) = self.present_permitted(&scope, &asked, &EXPLAIN, tokens, permits).await?;
         let outcome = outcomes.into_iter().next().ok_or(Reason::Internal)?;
         Ok(Explained { outcome, policies: authorized.policies, receipt })
     }

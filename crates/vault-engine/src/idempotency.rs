@@ -221,8 +221,11 @@ impl Repeat {
     }
 
     /// What became of every item the first time that its part came; `None` for one that comes for the first time, or
-    /// for the first time `since` then, or that was denied.
+    /// for the first time `since` then, or that was denied. Nothing at all when no part came before.
     pub(crate) fn outcomes(repeats: &[Option<Self>], parts: &[Part], since: Millis) -> Vec<Option<StoredOutcome>> {
+        if !repeats.iter().flatten().any(|repeat| repeat.answered.is_some()) {
+            return Vec::new();
+        }
         let known = |repeat: &Option<Self>, part: &Part| {
             let answered = repeat.as_ref().and_then(|repeat| repeat.answered.as_ref());
             let answered = answered.filter(|(when, _)| *when >= since);

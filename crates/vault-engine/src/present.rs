@@ -9,6 +9,7 @@ use std::ops::Range;
 use vault_crypto::CallRandom;
 use vault_domain::{Action, DataClass, LevelAsked, Purpose, Reason, Reference};
 use vault_journal::Receipt;
+use vault_keys::{ClassKeys, Digest16};
 use vault_ledger::Outcome;
 
 pub(crate) use self::check::Checked;
@@ -28,9 +29,8 @@ use crate::{
     life::{Change, Deed},
     region::RegionVault,
     reveal::Reveal,
-    token::{self, ClassKeySet, StoredRecords},
+    token::{self, StoredRecords},
 };
-use vault_keys::Digest16;
 
 /// A verb that takes tokens.
 pub(crate) struct Verb<T> {
@@ -42,23 +42,23 @@ pub(crate) struct Verb<T> {
 }
 
 /// What is made of an item that was checked.
-pub(crate) type Finish<T> =
-    fn(Checked, &ClassKeySet, &[Result<Permit<'_>, Reason>], usize, &StoredRecords) -> Result<T, Error>;
+pub(crate) type Finish<T> = fn(Checked, &Means<'_>) -> Result<T, Error>;
 
-impl<T> Clone for Verb<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
+/// What an item can be finished with.
+pub(crate) struct Means<'a> {
+    /// That of its class, if there is one.
+    pub(crate) permit: Option<&'a Permit<'a>>,
+    /// Those of its class, where there is a permit.
+    pub(crate) keys: Option<&'a ClassKeys>,
+    pub(crate) stored: &'a StoredRecords,
 }
-
-impl<T> Copy for Verb<T> {}
 
 impl Engine {
     /// Holds tokens against their records, writes the entry, and makes of each that is right what was asked for.
     pub(crate) async fn present<T>(
         &self,
         call: &Call,
-        verb: Verb<T>,
+        verb: &Verb<T>,
         request: &DetokenizeRequest,
     ) -> Result<(Vec<Result<T, Error>>, Receipt), Error> {
         let (rules, action) = (self.rules(), verb.action);
@@ -84,7 +84,7 @@ impl Engine {
         &self,
         scope: &Scope<'_>,
         asked: &Evidence<'_>,
-        verb: Verb<T>,
+        verb: &Verb<T>,
         request: &DetokenizeRequest,
         permits: &[Result<Permit<'_>, Reason>],
     ) -> Result<(Vec<Result<T, Error>>, Receipt), Error> {
@@ -95,7 +95,7 @@ impl Engine {
         &self,
         scope: &Scope<'_>,
         asked: &Evidence<'_>,
-        verb: Verb<T>,
+        verb: &Verb<T>,
         request: &DetokenizeRequest,
         permits: &[Result<Permit<'_>, Reason>],
     ) -> Result<(Vec<Result<T, Error>>, Receipt), Error> {
@@ -138,7 +138,11 @@ impl Engine {
         let finished: Vec<_> = checked
             .into_iter()
             .zip(&request.items)
-            .map(|(checked, item)| (verb.finish)(checked, &keys, permits, item.class, &stored))
+            .map(|(checked, item)| {
+                let permit = permits.get(item.class).and_then(|permit| permit.as_ref().ok());
+                let keys = keys.get(item.class).and_then(Option::as_deref);
+                (verb.finish)(checked, &Means { permit, keys, stored: &stored })
+            })
             .collect();
         let receipt = commit.await?;
         vault.keys.committed(&sealing);

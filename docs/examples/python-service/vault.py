@@ -152,6 +152,8 @@ class Vault:
             purpose=self._settings.settle_purpose,
             # The reference is how an auditor gets from an entry of the vault's log to our order, and back.
             reference=order,
+            # A key of this one call, for the repeats in _call: the next settlement is another use of the token.
+            idempotency_key=secrets.token_hex(16),
             items=[v1.DetokenizeItem(data_class="card_number", token=tokens.card_number)],
         )
         answer, evidence = _call("detokenize", order, self._settler.Detokenize, request)
@@ -177,8 +179,8 @@ def _connect(settings, identity):
 def _call(name, order, method, request):
     """Makes one logical call; returns the answer and the evidence of it.
 
-    It is repeated while the vault is away or busy, within one deadline. Both calls may be: to tokenize has its
-    idempotency key, and to reveal twice is to be logged twice and nothing else.
+    It is repeated while the vault is away or busy, within one deadline. Both calls may be, for both have an idempotency
+    key: no token is made twice, and a token whose uses are counted is used once.
     """
     ends = time.monotonic() + DEADLINE_SECONDS
     pause = PAUSE_SECONDS_FIRST

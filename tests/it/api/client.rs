@@ -1,27 +1,15 @@
 //! The client library: regions that are served elsewhere, and a vault that is away.
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
 use vault_client::{
     CallContext, Client, ClientConfig, ClientError, Endpoint, FAILURES_MAX, HeldToken, Idempotency, IssuedToken,
+    NewLife, NewValue,
 };
-use vault_domain::{DataClass, LevelAsked, Reason, Region, SystemClock, TokenText};
-use vault_tests::{requests::email, roles::Role, vault::TestVault};
+use vault_domain::{LevelAsked, Reason, Region, SystemClock, TokenText};
+use vault_tests::{requests::email, roles::Role, vault::TestVault, wire::Wire};
 
-use super::client_stream::{config, connect, context, values};
+use super::client_stream::{config, connect, context, held, values};
 use crate::{DISK, vault};
 
 fn region(name: &str) -> Region {
@@ -98,8 +86,6 @@ async fn a_stream_for_another_region_follows_too() {
     assert!(tokens.iter().all(|token| token.expose().starts_with("tok_us_")));
     let payments = client(Role::Payments).await;
     let stream = payments.detokenize_stream(&for_region("us", "settlement"), LevelAsked::FULL).unwrap();
-    let class = DataClass::parse("email").unwrap();
-    let held = |token: &TokenText| HeldToken { class: class.clone(), token: TokenText::new(token.expose().to_owned()) };
     let answer = stream.detokenize(0, tokens.iter().map(held).collect()).await.unwrap();
     let revealed: Vec<_> = answer.results.into_iter().map(|result| result.unwrap().value.into_exposed()).collect();
     assert_eq!(revealed, (0..10).map(|n| email(n).into_bytes()).collect::<Vec<_>>());
@@ -123,52 +109,25 @@ async fn a_region_with_an_endpoint_of_its_own_has_a_connection_of_its_own() {
     us.finish().await;
 }
 
-/// Passes bytes on to the vault as long as it is `up`, and counts who comes.
-async fn gate(to: SocketAddr, up: Arc<AtomicBool>, came: Arc<AtomicU32>, down: watch::Receiver<u32>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut from, _)) = listener.accept().await {
-            came.fetch_add(1, Ordering::SeqCst);
-            if !up.load(Ordering::SeqCst) {
-                continue;
-            }
-            let mut down = down.clone();
-            down.mark_unchanged();
-            tokio::spawn(async move {
-                let Ok(mut onward) = TcpStream::connect(to).await else { return };
-                tokio::select! {
-                    _ = copy_bidirectional(&mut from, &mut onward) => {}
-                    _ = down.changed() => {}
-                }
-            });
-        }
-    });
-    address
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nobody_answers_nothing_is_sent_for_a_while_and_then_it_goes_on() {
     let vault = vault().await;
-    let (up, came) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU32::new(0)));
-    let (cut, watched) = watch::channel(0);
-    let address = gate(vault.address(), up.clone(), came.clone(), watched).await;
+    let wire = Wire::to(vault.address()).await;
     let once = |config: ClientConfig| config.with_attempts_max(1);
-    let client = connect(once(config(&vault, Role::Loader, address))).await;
+    let client = connect(once(config(&vault, Role::Loader, wire.address()))).await;
     give(&client, "eu", 0).await.unwrap();
-    up.store(false, Ordering::SeqCst);
-    cut.send_modify(|cut| *cut += 1);
+    wire.down();
     for _ in 0..FAILURES_MAX {
         let failed = give(&client, "eu", 1).await.unwrap_err();
         assert!(matches!(failed, ClientError::Transport { .. }), "{failed}");
     }
-    let before = came.load(Ordering::SeqCst);
+    let before = wire.came();
     for _ in 0..100 {
         let refused = give(&client, "eu", 1).await.unwrap_err();
         assert!(matches!(&refused, ClientError::Away { after, .. } if *after <= Duration::from_secs(1)), "{refused}");
     }
-    assert_eq!(came.load(Ordering::SeqCst), before, "nothing was sent");
-    up.store(true, Ordering::SeqCst);
+    assert_eq!(wire.came(), before, "nothing was sent");
+    wire.up();
     // Whoever has attempts left waits as long as it takes; here it is the test.
     let mut waited = 0;
     while let Err(error) = give(&client, "eu", 2).await {
@@ -184,12 +143,9 @@ async fn where_nobody_answers_nothing_is_sent_for_a_while_and_then_it_goes_on() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_outlasts_a_vault_that_is_away_for_a_moment() {
     let vault = vault().await;
-    let (up, came) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU32::new(0)));
-    let (cut, watched) = watch::channel(0);
-    let address = gate(vault.address(), up.clone(), came, watched).await;
-    let client = connect(config(&vault, Role::Loader, address).with_attempts_max(10)).await;
-    up.store(false, Ordering::SeqCst);
-    cut.send_modify(|cut| *cut += 1);
+    let wire = Wire::to(vault.address()).await;
+    let client = connect(config(&vault, Role::Loader, wire.address()).with_attempts_max(10)).await;
+    wire.down();
     let calls: Vec<_> = (0..8)
         .map(|n| {
             let client = client.clone();
@@ -197,9 +153,81 @@ async fn a_call_outlasts_a_vault_that_is_away_for_a_moment() {
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(700)).await;
-    up.store(true, Ordering::SeqCst);
+    wire.up();
     for call in calls {
         call.await.unwrap().unwrap();
     }
+    vault.finish().await;
+}
+
+/// A token for one use, and a client behind a wire, which is connected.
+async fn once(vault: &TestVault, wire: &Wire) -> (TokenText, Client) {
+    let loader = connect(config(vault, Role::Loader, vault.address())).await;
+    let life = NewLife { max_uses: NonZeroU32::new(1), ..NewLife::default() };
+    let values = values("email", std::iter::once(email(7))).into_iter();
+    let values = values.map(|value| NewValue { life, ..value }).collect();
+    let answer = loader.tokenize(&for_region("eu", "bulk_load"), values).await.unwrap();
+    let token = answer.results.into_iter().next().unwrap().unwrap().token;
+    let payments = connect(config(vault, Role::Payments, wire.address())).await;
+    payments.describe(&for_region("eu", "settlement"), vec![held(&token)]).await.unwrap();
+    (token, payments)
+}
+
+/// Cuts the wire as soon as the vault has committed what it was asked.
+async fn cut_when_committed(vault: &TestVault, wire: &Wire, size: u64) {
+    while vault.checkpoint("eu").await.head.size.0 == size {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    wire.cut();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_use_whose_answer_is_lost_is_shown_by_the_repeat() {
+    let vault = vault().await;
+    let wire = Wire::to(vault.address()).await;
+    let (token, payments) = once(&vault, &wire).await;
+    let settlement = for_region("eu", "settlement");
+    wire.lose_answers();
+    let size = vault.checkpoint("eu").await.head.size.0;
+    let reveal = payments.detokenize(&settlement, vec![held(&token)]);
+    let (answer, ()) = tokio::join!(reveal, cut_when_committed(&vault, &wire, size));
+    let mut answer = answer.unwrap();
+    assert!(answer.calls.iter().any(|call| call.attempts > 1), "the first answer was lost");
+    assert_eq!(answer.results.remove(0).unwrap().into_exposed(), email(7).into_bytes());
+    let mut spent = payments.detokenize(&settlement, vec![held(&token)]).await.unwrap();
+    assert_eq!(spent.results.remove(0).unwrap_err().reason(), Some(Reason::TokenNotFound));
+    vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_use_whose_answer_is_lost_on_a_stream_is_shown_by_the_repeat() {
+    let vault = vault().await;
+    let wire = Wire::to(vault.address()).await;
+    let (token, payments) = once(&vault, &wire).await;
+    let stream = payments.detokenize_stream(&for_region("eu", "settlement"), LevelAsked::FULL).unwrap();
+    let nobodys = HeldToken { token: TokenText::new("tok_eu_none".to_owned()), ..held(&token) };
+    assert!(stream.detokenize(0, vec![nobodys]).await.unwrap().results.remove(0).is_err(), "it is open");
+    wire.lose_answers();
+    let size = vault.checkpoint("eu").await.head.size.0;
+    let reveal = stream.detokenize(1, vec![held(&token)]);
+    let (answer, ()) = tokio::join!(reveal, cut_when_committed(&vault, &wire, size));
+    let mut answer = answer.unwrap();
+    assert_eq!(answer.results.remove(0).unwrap().value.into_exposed(), email(7).into_bytes());
+    vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reveal_that_nothing_names_is_not_repeated() {
+    let vault = vault().await;
+    let wire = Wire::to(vault.address()).await;
+    let (token, payments) = once(&vault, &wire).await;
+    let unnamed = CallContext { idempotency: Idempotency::Off, ..for_region("eu", "settlement") };
+    wire.lose_answers();
+    let size = vault.checkpoint("eu").await.head.size.0;
+    let reveal = payments.detokenize(&unnamed, vec![held(&token)]);
+    let (answer, ()) = tokio::join!(reveal, cut_when_committed(&vault, &wire, size));
+    let lost = answer.unwrap_err();
+    assert!(matches!(lost, ClientError::Transport { .. }), "{lost}");
+    assert_eq!(vault.checkpoint("eu").await.head.size.0, size + 1, "it was asked once");
     vault.finish().await;
 }

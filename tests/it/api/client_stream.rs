@@ -2,11 +2,6 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
 use vault_client::{CallContext, Client, ClientConfig, Endpoint, HeldToken, Idempotency, NewValue};
 use vault_domain::{
     Audience, DataClass, IdempotencyKey, LevelAsked, Plaintext, Purpose, Region, SystemClock, SystemEntropy, TokenText,
@@ -15,31 +10,11 @@ use vault_tests::{
     requests::{card, email},
     roles::Role,
     vault::TestVault,
+    wire::Wire,
 };
-
 use zeroize::Zeroizing;
 
 use crate::vault;
-
-/// Passes bytes on to the vault; every change of `cut` breaks all connections.
-pub(super) async fn forward(to: SocketAddr, cut: watch::Receiver<u32>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut from, _)) = listener.accept().await {
-            let mut cut = cut.clone();
-            cut.mark_unchanged();
-            tokio::spawn(async move {
-                let Ok(mut onward) = TcpStream::connect(to).await else { return };
-                tokio::select! {
-                    _ = copy_bidirectional(&mut from, &mut onward) => {}
-                    _ = cut.changed() => {}
-                }
-            });
-        }
-    });
-    address
-}
 
 /// What a client of this role is made of that goes to this address.
 pub(crate) fn config(vault: &TestVault, role: Role, address: SocketAddr) -> ClientConfig {
@@ -74,12 +49,15 @@ pub(super) fn values(class: &str, values: impl Iterator<Item = String>) -> Vec<N
     values.map(value).collect()
 }
 
+pub(super) fn held(token: &TokenText) -> HeldToken {
+    HeldToken { class: DataClass::parse("email").unwrap(), token: TokenText::new(token.expose().to_owned()) }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_cut_again_and_again_ends_as_one_that_was_not() {
     let mut vault = vault().await;
-    let (cut, watched) = watch::channel(0);
-    let address = forward(vault.address(), watched).await;
-    let loader = client(&vault, Role::Loader, address).await;
+    let wire = Wire::to(vault.address()).await;
+    let loader = client(&vault, Role::Loader, wire.address()).await;
     let stream = loader.tokenize_stream(&context("bulk_load", Idempotency::Automatic)).unwrap();
     let mut tokens = Vec::new();
     for round in 0..8 {
@@ -91,7 +69,7 @@ async fn a_stream_that_is_cut_again_and_again_ends_as_one_that_was_not() {
         // In the middle of them, and sometimes twice.
         for _ in 0..round % 3 {
             tokio::time::sleep(Duration::from_millis(round)).await;
-            cut.send_modify(|cut| *cut += 1);
+            wire.cut();
         }
         for batch in batches {
             let answer = batch.await.unwrap();
@@ -100,13 +78,11 @@ async fn a_stream_that_is_cut_again_and_again_ends_as_one_that_was_not() {
     }
     drop(stream);
     assert_eq!(tokens.len(), 800);
-    let payments = client(&vault, Role::Payments, address).await;
+    let payments = client(&vault, Role::Payments, wire.address()).await;
     let stream = payments.detokenize_stream(&context("settlement", Idempotency::Automatic), LevelAsked::FULL).unwrap();
-    let class = DataClass::parse("email").unwrap();
-    let held = |token: &TokenText| HeldToken { class: class.clone(), token: TokenText::new(token.expose().to_owned()) };
     let batches: Vec<_> =
         (0..).zip(tokens.chunks(100)).map(|(n, run)| stream.detokenize(n, run.iter().map(held).collect())).collect();
-    cut.send_modify(|cut| *cut += 1);
+    wire.cut();
     let mut revealed = Vec::new();
     for batch in batches {
         let answer = batch.await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 use tonic::{Code, Streaming};
 use vault_client::AccessLogQuery;
 use vault_domain::{Clock, Purpose, Region};
@@ -14,9 +14,10 @@ use vault_tests::{
     requests::{self, by, card, detokenize, email, tokenize},
     roles::Role,
     vault::TestVault,
+    wire::Wire,
 };
 
-use super::client_stream::{config, connect, forward};
+use super::client_stream::{config, connect};
 use crate::{vault, vault_and_clock};
 
 /// Longer than any news takes.
@@ -233,21 +234,20 @@ async fn a_tail_that_nobody_reads_holds_nothing_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_goes_on_with_a_tail_that_is_cut_again_and_again() {
     let mut vault = vault().await;
-    let (cut, watched) = watch::channel(0);
-    let address = forward(vault.address(), watched).await;
-    let client = connect(config(&vault, Role::Auditor, address)).await;
+    let wire = Wire::to(vault.address()).await;
+    let client = connect(config(&vault, Role::Auditor, wire.address())).await;
     let purpose = Purpose::parse("audit").ok();
     let query = AccessLogQuery { purpose, ..AccessLogQuery::all(Region::parse("eu").unwrap()) };
     let mut tail = client.tail_access_log(query, Some(0));
     let mut seen = Vec::new();
-    for round in 0..6 {
+    for _ in 0..6 {
         reveal_some(&vault, 1).await;
         let enough = seen.len() + 2;
         while seen.len() < enough {
             let step = timeout(SOON, tail.next()).await.expect("in time").unwrap();
             seen.extend(step.entries.iter().map(|entry| entry.receipt.as_ref().unwrap().index));
         }
-        cut.send(round + 1).unwrap();
+        wire.cut();
     }
     drop(client);
     vault.stop().await;

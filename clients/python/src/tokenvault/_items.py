@@ -17,10 +17,10 @@ _LEAF_BYTES = 32
 class Idempotency(Enum):
     """How the vault recognises the repeat of a request, where the caller gives no key of its own."""
 
-    #: The client names every Tokenize request by itself, so that it can repeat one without making tokens twice. A
-    #: Detokenize request needs no name: its repeat does no harm.
+    #: The client names every request that could do something twice, so that its repeat makes no second token and is no
+    #: second use of one.
     AUTOMATIC = "automatic"
-    #: Nothing names it; a Tokenize request is then never repeated.
+    #: Nothing names it; such a request is then never repeated.
     OFF = "off"
 
 

@@ -245,10 +245,10 @@ TOKENIZE: Verb[NewValue, IssuedToken] = Verb(
     v1.TokenizeStreamRequest,
     v1.TokenizeStreamResponse,
 )
-# To reveal twice is to be logged twice, and nothing else.
+# A token whose uses are counted is used up by a repeat that the vault can't tell from another call.
 DETOKENIZE: Verb[HeldToken, Revealed] = Verb(
     "Detokenize",
-    False,
+    True,
     _token,
     _revealed,
     v1.DetokenizeRequest,

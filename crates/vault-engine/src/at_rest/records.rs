@@ -105,11 +105,11 @@ pub enum RecordFault {
         told: u32,
     },
     /// It has no state, or none that reads, and entries changed it.
-    #[error("the state of record {number} is gone: the log tells of {told} changes to it")]
+    #[error("the state of record {number} is gone: the log tells of {told} or more changes to it")]
     StateRemoved {
         /// Its number.
         number: u64,
-        /// What the log says.
+        /// What the log says at least: without the row nothing tells whether reveals were counted in it.
         told: u32,
     },
 }
