@@ -54,6 +54,10 @@ one_test() {
   local build test
   read -ra build <<<"$(field Build "$1")"
   test=$(field Test "$1")
+  # What the tests of commands start is no test, and nextest does not build it.
+  case " ${build[*]} " in
+    *" --bins "*) ( cd "$tree" && run cargo build -p tokenvault --release --locked ) >"$log" 2>&1 || return 101 ;;
+  esac
   ( cd "$tree" && run cargo nextest run "${build[@]}" --release --locked --config-file .ci/nextest.toml \
       -E "test(=$test)" ) >"$log" 2>&1
 }

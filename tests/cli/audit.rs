@@ -185,6 +185,11 @@ fn a_tail_from_an_index_ends_where_the_log_ended() {
     assert_eq!(since, tokenized);
     assert!(vault.run("auditor", &format!("{tail} --from 2999-01-01"), "").with(0).lines().is_empty());
     assert!(vault.run("auditor", tail, "").with(2).err.contains("--from-index"));
+    // A time without a moment in it is refused, for an empty answer would look like an empty log.
+    for period in ["--from 2030-01-01 --until 2020-01-01", "--until 0", "--since 1h --until 2020-01-01"] {
+        let refused = vault.run("auditor", &format!("audit query --region eu --purpose audit {period}"), "").with(2);
+        assert!(refused.err.contains("--until must be later"), "{}", refused.err);
+    }
     vault.run("auditor", "audit tail --region eu --purpose audit --from-index 999999 --until-end", "").with(1);
     assert!(vault.run("payments", line, "").with(3).err.contains("ACCESS_DENIED"));
 }
@@ -205,5 +210,12 @@ fn another_log_under_the_name_of_one_that_was_seen_is_refused() {
     let refused = other.run("auditor", &line, "").with(4);
     assert!(refused.err.contains("another key") && refused.out.is_empty(), "{}", refused.err);
     assert_eq!(kept(), before);
+    // Nor is it asked anything.
+    let export = format!("audit export --format jsonl --to {}", other.path("export.jsonl"));
+    for asks in ["audit query", "audit count", &export] {
+        let asks = format!("{asks} --region eu --purpose audit --checkpoints {}", vault.path("seen"));
+        let refused = other.run("auditor", &asks, "").with(4);
+        assert!(refused.err.contains("another key") && refused.out.is_empty(), "{}", refused.err);
+    }
     vault.run("auditor", &line, "").with(0);
 }

@@ -4,7 +4,7 @@ mod resume;
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::shell::{DevVault, Ended, LOAD, SETTLE, run, tokenvault, write};
 
@@ -41,6 +41,26 @@ fn a_file_goes_there_and_back_and_every_row_is_written_or_rejected() {
     vault.run("payments", &line, "").with(0);
     let kept: String = INPUT.split_inclusive('\n').filter(|line| !line.starts_with(['3', '4'])).collect();
     assert_eq!(fs::read_to_string(&back).unwrap(), kept);
+}
+
+#[test]
+fn a_file_of_tokens_can_be_given_a_life() {
+    let vault = DevVault::start();
+    let source = write(&vault.path("in.csv"), "email\nada@example.com\n");
+    let [tokens, rejects] = ["tokens.csv", "rejects.csv"].map(|name| vault.path(name));
+    let line = format!("bulk tokenize --in {source} --out {tokens} --rejects {rejects} --column email=email {LOAD}");
+    vault.run("loader", &format!("{line} --ttl 1h --max-uses 1"), "").with(0);
+    let token = fs::read_to_string(&tokens).unwrap().lines().nth(1).unwrap().to_owned();
+    let described = vault.run("payments", &format!("token describe --class email {SETTLE}"), &token).with(0).lines();
+    assert!(described[0]["expires_at"].is_string(), "{described:?}");
+    assert_eq!((&described[0]["uses"], &described[0]["max_uses"]), (&json!(0), &json!(1)));
+    let reveal = format!("detokenize --class email {SETTLE}");
+    assert!(vault.run("payments", &reveal, &token).with(0).out.contains("ada@example.com"));
+    assert!(vault.run("payments", &reveal, &token).with(1).out.contains("TOKEN_NOT_FOUND"));
+    // What a class does not allow is a rejected row.
+    let refused = vault.run("loader", &format!("{line} --overwrite --ttl 40000d"), "").with(1);
+    let rejected = fs::read_to_string(&rejects).unwrap();
+    assert!(rejected.contains("LIFETIME_TOO_LONG"), "{rejected} {refused:?}");
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod man;
 mod offline;
 mod passphrase;
 mod pipeline;
+mod purge;
 mod python;
 mod report;
 mod serve;

@@ -5,8 +5,8 @@ use std::path::Path;
 use vault_domain::{LogIndex, Region, VaultId};
 use vault_ledger::{Entry, Frontier, People, SealedPart, TreeHash, TreeHead, leaf_hash};
 use vault_store::{
-    Batch, Direction, Identity, Memory, OpenError, Options, Scope, Store,
-    table::{Checkpoints, Entries, Nonces, Records},
+    Batch, Direction, Identity, Memory, OpenError, Options, Scope, Snapshot, Store, Table,
+    table::{Checkpoints, Entries, Expiry, Nonces, Records, States, Tokens, Values},
     wait,
 };
 
@@ -96,6 +96,55 @@ pub fn records(directory: &Path, vault: &str, scope: &str) -> Vec<Vec<u8>> {
     let rows = wait(store.reader.snapshot().scan(Records, .., Direction::Forward, ROWS)).expect("records");
     assert!(!rows.more(), "a test reads all of its records");
     rows.iter().map(|(_, row)| row.to_vec()).collect()
+}
+
+/// How many rows of each kind a store keeps for tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoredRows {
+    /// Values with their headers.
+    pub records: usize,
+    /// What changed about them.
+    pub states: usize,
+    /// Ways from tokens.
+    pub tokens: usize,
+    /// Ways from values.
+    pub values: usize,
+    /// What ends, and when.
+    pub expiry: usize,
+}
+
+impl StoredRows {
+    /// Those of a store.
+    #[must_use]
+    pub fn read(directory: &Path, vault: &str, scope: &str) -> Self {
+        let store = open(directory, vault, scope).expect("a store");
+        let snapshot = store.reader.snapshot();
+        Self {
+            records: count(&snapshot, Records),
+            states: count(&snapshot, States),
+            tokens: count(&snapshot, Tokens),
+            values: count(&snapshot, Values),
+            expiry: count(&snapshot, Expiry),
+        }
+    }
+}
+
+fn count<T: Table>(snapshot: &Snapshot<'_>, table: T) -> usize {
+    let rows = wait(snapshot.scan(table, .., Direction::Forward, ROWS)).expect("rows");
+    assert!(!rows.more(), "a test counts all of them");
+    rows.len()
+}
+
+/// Changes the first state row, as nobody should.
+pub fn overwrite_first_state(directory: &Path, vault: &str, scope: &str, change: impl FnOnce(&mut [u8])) {
+    let mut store = open(directory, vault, scope).expect("a store");
+    let rows = wait(store.reader.snapshot().scan(States, .., Direction::Forward, 1)).expect("rows");
+    let (number, row) = rows.iter().next().expect("a state row");
+    let (number, mut row) = (*number, row.to_vec());
+    change(&mut row);
+    let mut batch = Batch::default();
+    batch.put(States, &number, &row);
+    store.writer.commit([&batch]).expect("a commit");
 }
 
 /// Puts other bytes in the place of an entry.

@@ -33,7 +33,7 @@ use crate::{
     requests,
     roles::Role,
     secrets::Secrets,
-    stored_log::{self, StoredLog},
+    stored_log::{self, StoredLog, StoredRows},
 };
 
 /// The vault's name.
@@ -452,6 +452,19 @@ impl TestVault {
     pub fn stored_rows(&self, scope: &str) -> Vec<Vec<u8>> {
         assert!(self.server.is_none(), "a running vault holds its stores");
         stored_log::records(&self.data_directory().join(scope), VAULT, scope)
+    }
+
+    /// How many rows of each kind lie in the store of a region for its tokens. The vault must be stopped.
+    #[must_use]
+    pub fn stored_rows_by_table(&self, scope: &str) -> StoredRows {
+        assert!(self.server.is_none(), "a running vault holds its stores");
+        StoredRows::read(&self.data_directory().join(scope), VAULT, scope)
+    }
+
+    /// Changes a region's first state row behind the vault's back. The vault must be stopped.
+    pub fn overwrite_first_state(&self, scope: &str, change: impl FnOnce(&mut [u8])) {
+        assert!(self.server.is_none(), "a running vault holds its stores");
+        stored_log::overwrite_first_state(&self.data_directory().join(scope), VAULT, scope, change);
     }
 
     /// How many nonces lie in the store of a region. The vault must be stopped.

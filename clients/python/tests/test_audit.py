@@ -244,6 +244,10 @@ def test_a_vault_that_was_rolled_back_is_noticed_at_once_and_by_the_next_run(own
                 next_run.checkpoint("eu")
             with Client(keeping) as next_run, pytest.raises(tokenvault.LogContradicted):
                 next_run.prove_entry("eu", 0)
+            with Client(keeping) as next_run:
+                for asks in (next_run.query_access_log, next_run.count_access_log):
+                    with pytest.raises(tokenvault.LogContradicted):
+                        asks(ALL)
             assert files(seen) == kept
 
         async def in_a_task():

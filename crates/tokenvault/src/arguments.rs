@@ -18,7 +18,7 @@ use crate::{
     audit_prune::PruneArguments,
     audit_report::{ReportCommand, VerifyReportArguments},
     audit_verify::VerifyArguments,
-    bulk::{BulkArguments, RevealArguments},
+    bulk::{RevealArguments, TokensArguments},
     change::{ChangeArguments, RenewArguments},
     config_apply::{ApplyArguments, PlanArguments, RollbackArguments},
     config_check::CheckArguments,
@@ -171,7 +171,7 @@ pub(crate) enum WitnessCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BulkCommand {
     /// Replace the values in columns of a file by tokens: CSV or JSON Lines
-    Tokenize(BulkArguments),
+    Tokenize(TokensArguments),
     /// Replace the tokens in columns of a file by their values: CSV or JSON Lines
     Detokenize(RevealArguments),
 }

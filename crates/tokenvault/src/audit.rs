@@ -115,9 +115,20 @@ impl Since {
     }
 }
 
+/// Refuses a time that no entry lies in: an empty answer would look like an empty log.
+pub(crate) fn refuse_empty(from: Option<Millis>, until: Option<Millis>) -> Result<(), Failure> {
+    match until {
+        Some(until) if until <= from.unwrap_or_default() => {
+            Err(Failure::usage("--until must be later than --from or --since: no entry lies between them"))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Filters {
     /// The filter of a question, of entries of a period.
     fn read(self, from: Option<Millis>, until: Option<Millis>) -> Result<AccessLogFilter, Failure> {
+        refuse_empty(from, until)?;
         Ok(AccessLogFilter {
             from,
             until,

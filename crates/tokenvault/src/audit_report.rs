@@ -10,6 +10,7 @@ mod folder;
 mod grants;
 mod markdown;
 mod pci;
+mod purges;
 mod residency;
 mod rules;
 mod subject;
@@ -25,6 +26,7 @@ use vault_domain::{Clock, DataClass, Millis, Purpose, Reference, Region, SystemC
 use zeroize::Zeroizing;
 
 use crate::{
+    audit::refuse_empty,
     audit_export::read_key,
     audit_report::{
         collect::{Collected, Collector},
@@ -60,6 +62,8 @@ pub(crate) enum ReportCommand {
     UnusedGrants(Box<UnusedArguments>),
     /// Whether values of the caller's tenant were revealed outside of a region
     Residency(Box<ResidencyArguments>),
+    /// What was deleted because it had ended, by data class (PCI DSS 3.2.1)
+    Purges(Box<PurgesArguments>),
 }
 
 /// What all reports take.
@@ -159,6 +163,16 @@ pub(crate) struct ResidencyArguments {
     report: ReportArguments,
 }
 
+/// What was deleted because it had ended.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct PurgesArguments {
+    /// A region whose log is read; may be given several times
+    #[arg(long = "region", value_name = "REGION", required = true, value_parser = Region::parse)]
+    regions: Vec<Region>,
+    #[command(flatten)]
+    report: ReportArguments,
+}
+
 /// The files that say who may do what, and where the vault serves.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct RulesArguments {
@@ -206,6 +220,10 @@ pub(crate) async fn run(command: ReportCommand) -> Result<Exit, Failure> {
             let (_, regions) = arguments.rules.read()?;
             make(&arguments.report, Asked::Residency(arguments.tenant_region), &regions, &[], |_| Ok(None)).await
         }
+        ReportCommand::Purges(arguments) => {
+            let PurgesArguments { regions, report } = *arguments;
+            make(&report, Asked::Purges, &regions, &[], |_| Ok(None)).await
+        }
     }
 }
 
@@ -217,6 +235,7 @@ async fn make(
     tokens: &[TokenText],
     rules: impl FnOnce(&str) -> Result<Option<Rules>, Failure>,
 ) -> Result<Exit, Failure> {
+    refuse_empty(arguments.from, arguments.until)?;
     let mut regions = regions.to_vec();
     regions.sort();
     regions.dedup();

@@ -289,6 +289,8 @@ fn add_records(record: &mut Value, checked: &RecordsChecked) {
     add(record, "states", checked.states);
     add(record, "record_faults", checked.faults);
     add(record, "untold_records", checked.untold);
+    add(record, "purged_records", checked.purged);
+    add(record, "overdue_records", checked.overdue);
     if let Some(first) = &checked.first {
         add(record, "verified", false);
         add(record, "problem", first.to_string());

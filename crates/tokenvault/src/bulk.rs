@@ -20,7 +20,7 @@ mod targets;
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use vault_client::{CallContext, CallMade, Client, IN_FLIGHT_MAX};
+use vault_client::{CallContext, CallMade, Client, IN_FLIGHT_MAX, NewLife};
 use vault_domain::{LevelAsked, SystemClock, SystemEntropy};
 
 pub use read_back::{ReadBack, read_back};
@@ -38,6 +38,7 @@ use crate::{
     level::LevelArgument,
     output::{self, OutputArguments, grouped},
     process::StopSignals,
+    tokenize::LifeArguments,
 };
 
 /// Calls that are open at once, unless told otherwise.
@@ -67,7 +68,7 @@ A job that was cut, by whatever, goes on where it was when the same command is g
 beside --out (NAME.partial, NAME.progress) and beside --rejects (NAME.partial) until all of it is there. The vault
 recognises calls that are repeated, so that no value gets two tokens; it does so for 24 hours.";
 
-/// A file to be tokenized or detokenized.
+/// A file, and what becomes of it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct BulkArguments {
@@ -121,6 +122,15 @@ pub(crate) struct BulkArguments {
     connection: ConnectionUnlessDry,
 }
 
+/// A file to be tokenized.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TokensArguments {
+    #[command(flatten)]
+    life: LifeArguments,
+    #[command(flatten)]
+    file: BulkArguments,
+}
+
 /// A file to be detokenized.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RevealArguments {
@@ -135,7 +145,7 @@ impl BulkArguments {
         Files { input: &self.source, output: &self.target, rejects: &self.rejects }
     }
 
-    fn job(&self, direction: Direction, level: LevelAsked) -> Result<Job, Failure> {
+    fn job(&self, direction: Direction, life: NewLife, level: LevelAsked) -> Result<Job, Failure> {
         let format = self.format.map_or_else(|| self.files().format(), Ok)?;
         if format == Format::Jsonl && self.delimiter.is_some() {
             return Err(Failure::usage("--delimiter is for CSV: JSON Lines have none"));
@@ -148,6 +158,7 @@ impl BulkArguments {
         let (delimiter, columns) = (self.delimiter.unwrap_or(b','), self.columns.clone());
         Ok(Job {
             direction,
+            life,
             level,
             context: self.context.context(None),
             shape: Shape { format, delimiter, keep_empty: self.keep_empty, columns },
@@ -166,6 +177,8 @@ impl BulkArguments {
 /// What is to be done to a file.
 pub(crate) struct Job {
     pub(crate) direction: Direction,
+    /// What the life of the tokens shall be; where values are tokenized.
+    pub(crate) life: NewLife,
     /// How much of the values is asked for; where they are revealed.
     pub(crate) level: LevelAsked,
     pub(crate) context: CallContext,
@@ -177,16 +190,16 @@ pub(crate) struct Job {
     pub(crate) in_flight: NonZeroUsize,
 }
 
-pub(crate) async fn tokenize(arguments: BulkArguments) -> Result<Exit, Failure> {
-    run(Direction::Tokenize, LevelAsked::FULL, arguments).await
+pub(crate) async fn tokenize(TokensArguments { life, file }: TokensArguments) -> Result<Exit, Failure> {
+    run(file.job(Direction::Tokenize, life.asked(), LevelAsked::FULL)?, file).await
 }
 
 pub(crate) async fn detokenize(RevealArguments { level, file }: RevealArguments) -> Result<Exit, Failure> {
-    run(Direction::Detokenize, level.asked(), file).await
+    run(file.job(Direction::Detokenize, NewLife::default(), level.asked())?, file).await
 }
 
-async fn run(direction: Direction, level: LevelAsked, arguments: BulkArguments) -> Result<Exit, Failure> {
-    let job = arguments.job(direction, level)?;
+async fn run(job: Job, arguments: BulkArguments) -> Result<Exit, Failure> {
+    let direction = job.direction;
     let files = arguments.files();
     let form = arguments.report.form();
     if arguments.dry_run {

@@ -28,6 +28,17 @@ pub(crate) struct TokenizeArguments {
     /// The person that the values are about, for classes that are deterministic per subject. Others can see it
     #[arg(long, value_name = "NAME", value_parser = |name: &str| SubjectName::parse(name.to_owned()))]
     subject: Option<SubjectName>,
+    #[command(flatten)]
+    life: LifeArguments,
+    #[command(flatten)]
+    name: NameArgument,
+    #[command(flatten)]
+    items: ItemArguments,
+}
+
+/// What the life of new tokens shall be.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct LifeArguments {
     /// How long the tokens shall live, as 90s, 15m, 1h or 30d [default: as long as their data class says]
     #[arg(long, value_name = "SPAN", value_parser = timestamp::parse_lifetime)]
     ttl: Option<Duration>,
@@ -37,15 +48,18 @@ pub(crate) struct TokenizeArguments {
     /// How often they may be revealed [default: as often as may be]
     #[arg(long, value_name = "NUMBER")]
     max_uses: Option<NonZeroU32>,
-    #[command(flatten)]
-    name: NameArgument,
-    #[command(flatten)]
-    items: ItemArguments,
+}
+
+impl LifeArguments {
+    /// As the client asks for it.
+    pub(crate) fn asked(&self) -> NewLife {
+        NewLife { ttl: self.ttl, not_before: self.not_before, max_uses: self.max_uses }
+    }
 }
 
 pub(crate) async fn run(arguments: TokenizeArguments) -> Result<Exit, Failure> {
-    let TokenizeArguments { subject, ttl, not_before, max_uses, name, items: arguments } = arguments;
-    let life = NewLife { ttl, not_before, max_uses };
+    let TokenizeArguments { subject, life, name, items: arguments } = arguments;
+    let life = life.asked();
     let class = arguments.class.clone();
     let call = async |client: &vault_client::Client, context: &vault_client::CallContext, batch: Vec<Vec<u8>>| {
         let value =

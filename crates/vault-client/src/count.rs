@@ -60,6 +60,7 @@ impl Client {
             receipts: Vec::new(),
         };
         let mut page_token = String::new();
+        self.demand_growth(&query.region).await?;
         loop {
             let message = request(query, by, page_token);
             let made = self.unary(query.region.as_str(), message, true, |channel, request| async move {

@@ -74,6 +74,7 @@ impl Client {
             until_index: range.until,
             filter: Some(filter_message(&query.filter)),
         };
+        self.demand_growth(&query.region).await?;
         let link = self.link_for(region).await?;
         let patience = self.patience();
         let leave = link.enter(patience.clock, patience.deadline)?;

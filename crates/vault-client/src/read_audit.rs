@@ -103,11 +103,20 @@ pub struct VerifiedCheckpoint {
 }
 
 impl Client {
+    /// Where checkpoints are kept between runs, a log is asked only if it goes on from what was seen of it.
+    pub(crate) async fn demand_growth(&self, region: &Region) -> Result<(), ClientError> {
+        if self.seen().is_kept() {
+            self.checkpoint(&LogName::Region(region.clone()), None).await?;
+        }
+        Ok(())
+    }
+
     /// Asks the log of a region. The question itself becomes an entry.
     ///
     /// # Errors
-    /// When the call was refused.
+    /// When the call was refused; where checkpoints are kept, as of [`Client::checkpoint`] too.
     pub async fn query_access_log(&self, query: &AccessLogQuery) -> Result<AccessLogPage, ClientError> {
+        self.demand_growth(&query.region).await?;
         let message = v1::QueryAccessLogRequest {
             region: query.region.as_str().to_owned(),
             purpose: name(query.purpose.as_ref().map(Purpose::as_str)),

@@ -31,6 +31,11 @@ impl Seen {
         Self { folder, newest: Mutex::default() }
     }
 
+    /// Whether it outlives this client.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.folder.is_some()
+    }
+
     /// Holds a checkpoint of `log` against the newest that was seen of its origin, and keeps and gives the larger one:
     /// a vault can answer with an older one, be it that answers overtake each other.
     ///

@@ -91,6 +91,8 @@ words! {
         Call = 67 "call",
         /// The files of TLS changed and were loaded, or were refused while the old ones stay (node log).
         Reload = 68 "reload",
+        /// What had ended for a day was deleted: records with all that led to them (in the log of their region).
+        Purge = 69 "purge",
     }
 }
 

@@ -51,6 +51,10 @@ pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// How long a request that used a token up is answered again under its idempotency key without another use.
 pub const RETRY_WINDOW: Duration = Duration::from_secs(60);
 
+/// How long a record that has ended is kept before it is deleted: as long as the requests that made it, changed it or
+/// used it up are answered again.
+pub const PURGE_DELAY: Duration = IDEMPOTENCY_WINDOW;
+
 /// How far from the vault's own time the timestamp of a call may be, unless the configuration says otherwise.
 pub const REPLAY_WINDOW_DEFAULT: Duration = Duration::from_secs(120);
 /// The narrowest such window: clocks of machines are not nearer to each other.

@@ -29,6 +29,7 @@ mod operate;
 mod outside;
 mod present;
 mod prune;
+mod purge;
 mod read_audit;
 mod region;
 mod replay;
@@ -72,6 +73,7 @@ pub use offline::{check_keys, go_by_applied, has_started};
 pub use open::{EngineConfig, OpenError, RulesFrom, Running};
 pub use outside::{Measured, OutsideLog, Standing, read as read_note, write as write_note};
 pub use prune::{Held, PruneRequest, Pruned};
+pub use purge::PurgeStep;
 pub use read_audit::{
     AccessLogCounts, AccessLogPage, AccessLogQuery, Count, EntryAnswer, EntryQuery, Export, ExportRange, ExportStep,
     FoundEntry, Newest, PageToken, ProvedConsistency, ProvedInclusion, SignedExport, Tail, TailStep,

@@ -92,6 +92,16 @@ impl Life {
         self.state.expires
     }
 
+    /// When it ended, or will: at `noted` if it was revoked or its uses are spent, which says nothing of the time;
+    /// `None` if it does not end by itself.
+    pub(crate) fn end(&self, noted: Millis) -> Option<Millis> {
+        let Self { max_uses, state, .. } = *self;
+        if state.revoked || max_uses != 0 && state.uses >= max_uses {
+            return Some(noted);
+        }
+        (state.expires != Millis::default()).then_some(state.expires)
+    }
+
     /// What the state row has of it.
     pub(crate) fn state(&self) -> &RecordState {
         &self.state

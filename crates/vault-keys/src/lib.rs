@@ -25,7 +25,7 @@ pub use class::{ClassKeys, Finding, Opened, Presented, Way};
 pub use entry::Opening;
 pub use epoch::{EpochId, SealingCall};
 pub use error::KeysError;
-pub use lookup::{DeterminismScope, Digest16, MintedToken};
+pub use lookup::{DeterminismScope, Digest16, MintedToken, PlaceCodes};
 pub use passphrase::{PASSPHRASE_CHARS_MIN, Passphrase};
 pub use private_file::{create_private, read_private};
 pub use record::{NewRecord, RECORD_HEADER_BYTES, Record, RecordFormat, TokenForm};

@@ -29,8 +29,8 @@ pub struct MintedToken {
 
 /// The names of tenant, class and audience as 32-bit codes: what fits the one block that hides them in a record's
 /// header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PlaceCodes {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PlaceCodes {
     pub(crate) tenant: [u8; 4],
     pub(crate) class: [u8; 4],
     pub(crate) audience: [u8; 4],

@@ -255,6 +255,12 @@ impl<'a> Record<'a> {
         self.parent
     }
 
+    /// The person that it is about.
+    #[must_use]
+    pub fn subject(&self) -> Option<SubjectId> {
+        self.subject
+    }
+
     pub(crate) fn generation(&self) -> Generation {
         self.generation
     }

@@ -35,7 +35,8 @@ use crate::{
     class::ClassKeys,
     epoch::{Epoch, EpochId, SALT_BYTES, SealingCall, epoch_id},
     error::KeysError,
-    lookup::{Digest16, RegionLookup},
+    lookup::{Digest16, PlaceCodes, RegionLookup},
+    record::Record,
     root::RootKey,
 };
 
@@ -198,6 +199,13 @@ impl RegionKeys {
             }
         }
         None
+    }
+
+    /// The codes of the place that a record says it is of; `None` if its header was damaged. What they stand for is
+    /// believed once the record has opened there.
+    #[must_use]
+    pub fn codes_of(&self, record: &Record<'_>) -> Option<PlaceCodes> {
+        self.rings.lookup.place_of_seal(&record.place_seal(), record.number())
     }
 
     fn next_epoch(&self) -> Result<Arc<Epoch>, KeysError> {

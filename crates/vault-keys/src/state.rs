@@ -58,6 +58,13 @@ impl RecordState {
         (row.len() == STATE_BYTES).then(|| u32::from_be_bytes([c0, c1, c2, c3]))
     }
 
+    /// When the record ends by what a row says, zero for never; believed as little as [`RecordState::changes_of`].
+    #[must_use]
+    pub fn expires_of(row: &[u8]) -> Option<Millis> {
+        let [VERSION, _, a, b, c, d, e, f, ..] = *row else { return None };
+        (row.len() == STATE_BYTES).then(|| Millis(u64::from_be_bytes([0, 0, a, b, c, d, e, f])))
+    }
+
     /// Writes the row.
     pub(crate) fn encode(&self, key: &MacKey, of: &StatePlace<'_>) -> [u8; STATE_BYTES] {
         let flags = if self.suspended { SUSPENDED } else { 0 } | if self.revoked { REVOKED } else { 0 };

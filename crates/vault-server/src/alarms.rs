@@ -32,6 +32,7 @@ pub(crate) enum Kind {
     LogTimeAhead,
     ClockDrift,
     PruningFailed,
+    PurgeBehind,
 }
 
 impl Kind {
@@ -44,6 +45,7 @@ impl Kind {
             Self::LogTimeAhead => "log_time_ahead",
             Self::ClockDrift => "clock_drift",
             Self::PruningFailed => "pruning_failed",
+            Self::PurgeBehind => "purge_behind",
         }
     }
 
@@ -53,6 +55,7 @@ impl Kind {
             Self::DiskLow => "bytes free",
             Self::IndexBehind => "entries",
             Self::PruningFailed => "failures in a row",
+            Self::PurgeBehind => "records",
             Self::CheckpointLate | Self::LogTimeAhead | Self::ClockDrift => "seconds",
         }
     }
@@ -101,6 +104,11 @@ impl Alarms {
     /// Takes note of how often in a row a log could not be pruned by the vault itself; 0 if it was.
     pub(crate) fn note_pruning(&self, log: &str, failures: u64) {
         self.note(Kind::PruningFailed, log, failures, failures > 0);
+    }
+
+    /// Takes note of how many records of a region are due to be deleted and could not be.
+    pub(crate) fn note_purge(&self, region: &str, kept: u64) {
+        self.note(Kind::PurgeBehind, region, kept, kept > 0);
     }
 
     /// How it stands with everything.

@@ -17,6 +17,7 @@ mod intake;
 mod metrics;
 mod outside;
 mod pruning;
+mod purging;
 mod regular_file;
 mod reloads;
 mod rpc;

@@ -26,7 +26,7 @@ use crate::{
     door::Door,
     metrics::{self, Metrics},
     outside::Outside,
-    pruning,
+    pruning, purging,
     reloads::ReloadCount,
     rpc::stream::Streams,
     tls::{self, Standing, Tls, TlsError, WorkloadApi},
@@ -134,6 +134,7 @@ impl Server {
         if engine.prunes_by_itself() {
             background.push(tokio::spawn(pruning::watch(engine.clone(), streams.clone(), alarms.clone())));
         }
+        background.push(tokio::spawn(purging::watch(engine.clone(), streams.clone(), alarms.clone())));
         let metrics = Arc::new(Metrics::new(tls.clone(), &engine, reloads.clone(), (outside, alarms)));
         let metrics_address = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
         background.push(tokio::spawn(flush(engine.clone())));

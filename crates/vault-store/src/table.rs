@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use vault_domain::{LogIndex, RecordNumber};
+use vault_domain::{LogIndex, Millis, RecordNumber};
 
 use crate::limits::TEXT_KEY_BYTES_MAX;
 
@@ -114,6 +114,9 @@ tables! {
     Nonces = 12, "nonces", NonceRow;
     /// Versions of catalog and policies, in the node's store. Key: be64(version) ‖ be32(part); part 0 is the head.
     Versions = 13, "versions", VersionRow;
+    /// Records that will end by themselves or have ended, by when. Key: be64(ms since 1970) ‖ be64(record number). No
+    /// value.
+    Expiry = 14, "expiry", ExpiryRow;
 }
 
 impl fmt::Display for TableId {
@@ -193,6 +196,30 @@ impl Key for IdempotencyRow {
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (day, hash) = bytes.split_first_chunk()?;
         Some(Self { day: u32::from_be_bytes(*day), hash: hash.try_into().ok()? })
+    }
+}
+
+/// Where it stands when a record ends. The time comes first, so that what is due stands first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExpiryRow {
+    /// When.
+    pub at: Millis,
+    /// Which.
+    pub number: RecordNumber,
+}
+
+impl sealed::Key for ExpiryRow {}
+impl Key for ExpiryRow {
+    type Bytes = [u8; 16];
+
+    fn to_bytes(&self) -> [u8; 16] {
+        ((u128::from(self.at.0) << 64) | u128::from(self.number.get())).to_be_bytes()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (at, number) = bytes.split_first_chunk()?;
+        let number = RecordNumber::new(u64::from_be_bytes(number.try_into().ok()?))?;
+        Some(Self { at: Millis(u64::from_be_bytes(*at)), number })
     }
 }
 

@@ -292,6 +292,8 @@ fn a_job_whose_class_is_mistyped_leaves_nothing_behind_unless_something_was_done
     let half = vault.run("loader", &job.line.replace("email=email", "email=emial"), "").with(3);
     assert!(half.err.contains("--restart begins anew"), "{half:?}");
     assert!(job.run().with(2).err.contains("with other options"));
+    let living = vault.run("loader", &format!("{} --ttl 1h", job.line.replace("email=email", "email=emial")), "");
+    assert!(living.with(2).err.contains("--ttl was null"), "tokens of one job have one life");
     vault.run("loader", &format!("{} --restart", job.line), "").with(0);
 
     // A reveal makes nothing: it can be begun anew as it is.

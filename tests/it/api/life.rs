@@ -20,18 +20,23 @@ const SECOND: Duration = Duration::from_secs(1);
 const NOT_FOUND: (Code, &str) = (Code::NotFound, "TOKEN_NOT_FOUND");
 
 /// A request for the token of one value, whose life is what `put` makes of it.
-fn with_life(class: &str, value: &str, put: impl FnOnce(&mut v1::TokenizeItem)) -> v1::TokenizeRequest {
+pub(super) fn with_life(class: &str, value: &str, put: impl FnOnce(&mut v1::TokenizeItem)) -> v1::TokenizeRequest {
     let mut request = tokenize(class, [value]);
     put(&mut request.items[0]);
     request
 }
 
-async fn made(vault: &TestVault, request: v1::TokenizeRequest) -> Result<v1::TokenIssued, Refusal> {
+pub(super) async fn made(vault: &TestVault, request: v1::TokenizeRequest) -> Result<v1::TokenIssued, Refusal> {
     vault.caller(Role::Loader).await.tokenize(request).await.unwrap().results.remove(0)
 }
 
 /// What became of a change to one token.
-async fn changed(steward: &Caller, action: Action, class: &str, token: &str) -> Result<v1::TokenLife, Refusal> {
+pub(super) async fn changed(
+    steward: &Caller,
+    action: Action,
+    class: &str,
+    token: &str,
+) -> Result<v1::TokenLife, Refusal> {
     steward.change(action, change(class, [token])).await.unwrap().only()
 }
 

@@ -20,6 +20,7 @@ mod lifetime;
 mod one_way;
 mod proofs;
 mod prune;
+mod purge;
 mod query;
 mod randomness;
 mod reflection;

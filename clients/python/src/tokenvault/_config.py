@@ -75,7 +75,8 @@ class ClientConfig:
     listed is never followed: a value would go where nobody meant it to. The server there, as those of `regions`, has to
     prove itself by the same authorities, under its endpoint's own host name.
     `checkpoints`: a folder that keeps the newest checkpoint of each log, beside memory: a log that does not go on from
-    what was seen of it in an earlier run raises LogContradicted. One folder for each vault; clients may share it.
+    what was seen of it in an earlier run raises LogContradicted, and is not asked. One folder for each vault; clients
+    may share it.
     `token_source`: gives the access token that is shown with every attempt, where accounts ask for one.
     """
 

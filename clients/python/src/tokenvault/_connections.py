@@ -388,6 +388,7 @@ class Connections:
 
     async def query(self, query: audit.AccessLogQuery, deadline: Optional[float]) -> audit.AccessLogPage:
         """Asks the log of a region."""
+        await self.demand_growth(query.region, deadline)
         made = await self.unary(query.region, audit.QUERY_PATH, audit.encode(query), True, deadline)
         return audit.page(parse(audit.QUERY_ANSWER, _outcome(made)))
 
@@ -396,6 +397,7 @@ class Connections:
     ) -> audit.AccessLogCounts:
         """Counts entries of the log of a region, in as many calls as it takes."""
         counts, page_token = audit.AccessLogCounts({}, 0, 0, 0, []), ""
+        await self.demand_growth(query.region, deadline)
         while True:
             message = audit.encode_count(query, by, page_token)
             made = await self.unary(query.region, audit.COUNT_PATH, message, True, deadline)
@@ -403,6 +405,11 @@ class Connections:
             counts, page_token = audit.add_part(counts, part, by), part.next_page_token
             if not page_token:
                 return counts
+
+    async def demand_growth(self, region: str, deadline: Optional[float]) -> None:
+        """Where checkpoints are kept between runs, a log is asked only if it goes on from what was seen of it."""
+        if self.config.checkpoints is not None:
+            await self.checkpoint(region, None, deadline)
 
     async def checkpoint(self, name: str, pinned: Optional[str], deadline: Optional[float]) -> Checkpoint:
         """The newest checkpoint of a log, verified; what was seen of the log before has to be its beginning."""

@@ -160,6 +160,7 @@ class Exporting:
 
     async def begin(self) -> None:
         """Opens it. An export that is cut is worth nothing, and not repeated."""
+        await self._connections.demand_growth(self._region, None)
         self._call, first = await self._connections.answers(self._region, EXPORT_PATH, self._request)
         message = parse(EXPORT_ANSWER, first)
         self.receipt = Receipt.read(message.receipt)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use vault_client::AccessLogEntry;
 use vault_domain::{DataClass, Millis, Region};
 
-use super::{class, facts, grants, pci, residency, rules::Rules, subject};
+use super::{class, facts, facts::done, grants, pci, purges, residency, rules::Rules, subject};
 use crate::{audit::entry_json, output::add, timestamp};
 
 /// The version of the document.
@@ -37,6 +37,8 @@ pub(crate) enum Asked {
     UnusedGrants,
     /// Reveals outside of a region.
     Residency(Region),
+    /// What was deleted because it had ended.
+    Purges,
 }
 
 /// A part of a log that was read.
@@ -89,6 +91,7 @@ impl Asked {
             Self::Class(_) => "class",
             Self::UnusedGrants => "unused-grants",
             Self::Residency(_) => "residency",
+            Self::Purges => "purges",
         }
     }
 
@@ -99,6 +102,7 @@ impl Asked {
             Self::Class(class) => class::keeps(class, entry),
             Self::UnusedGrants => grants::keeps(entry),
             Self::Residency(_) => residency::keeps(entry),
+            Self::Purges => purges::keeps(entry),
         }
     }
 
@@ -114,6 +118,7 @@ impl Asked {
             Self::Class(_) | Self::UnusedGrants => vec![format!("{} {}", row.entry.principal, row.entry.action)],
             Self::Residency(region) if row.region == *region => vec![row.entry.decision.clone()],
             Self::Residency(_) => Vec::new(),
+            Self::Purges => done(&row.entry).map(|items| items.data_class.clone()).collect(),
         }
     }
 
@@ -125,7 +130,7 @@ impl Asked {
             }
             Self::Subject(class, tokens) => json!({"data_class": class.as_str(), "tokens": tokens}),
             Self::Class(class) => json!({"data_class": class.as_str()}),
-            Self::UnusedGrants => json!({}),
+            Self::UnusedGrants | Self::Purges => json!({}),
             Self::Residency(region) => json!({"tenant_region": region.as_str()}),
         }
     }
@@ -140,6 +145,7 @@ impl Asked {
             "subject" => Some(Self::Subject(class()?, asked.get("tokens")?.as_u64()?)),
             "class" => class().map(Self::Class),
             "unused-grants" => Some(Self::UnusedGrants),
+            "purges" => Some(Self::Purges),
             "residency" => Region::parse(asked.get("tenant_region")?.as_str()?).ok().map(Self::Residency),
             _ => None,
         }
@@ -153,6 +159,7 @@ impl Asked {
             Self::Class(class) => class::summary(class, report),
             Self::UnusedGrants => grants::summary(report),
             Self::Residency(region) => residency::summary(region, report),
+            Self::Purges => purges::summary(report),
         }
     }
 }

@@ -97,6 +97,7 @@ pub(crate) fn clauses(classes: &[DataClass], entry: &AccessLogEntry) -> Vec<&'st
         | Action::Suspend
         | Action::Resume
         | Action::Revoke
+        | Action::Purge
         | Action::Connect
         | Action::Call => {}
     }

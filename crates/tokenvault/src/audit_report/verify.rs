@@ -259,7 +259,7 @@ fn check_counts(asked: &Asked, log: &LogRead, rows: &[&Row]) -> Holds {
     let adds_up = match asked {
         Asked::Pci(_) => read == Some(rows.len() as u64) && log.shown.is_some(),
         Asked::Subject(..) => log.shown.is_none() && log.of_nobody.is_none(),
-        Asked::Class(_) | Asked::UnusedGrants | Asked::Residency(_) => {
+        Asked::Class(_) | Asked::UnusedGrants | Asked::Residency(_) | Asked::Purges => {
             log.of_nobody.is_none() && log.shown.is_some_and(|shown| rows.len() as u64 <= shown)
         }
     };

@@ -4,7 +4,7 @@
 use std::{future::Future, pin::Pin};
 
 use vault_client::{
-    Answer, CallContext, CallMade, Client, ClientError, DetokenizeStream, HeldToken, Idempotency, IssuedToken,
+    Answer, CallContext, CallMade, Client, ClientError, DetokenizeStream, HeldToken, Idempotency, IssuedToken, NewLife,
     NewValue, Revealed, TokenizeStream,
 };
 use vault_domain::{IdempotencyKey, Plaintext, RevealLevel, TokenText};
@@ -30,7 +30,7 @@ pub(crate) struct Exchanged {
 
 /// The stream of a job.
 pub(crate) enum Exchange {
-    Tokenize(TokenizeStream),
+    Tokenize(TokenizeStream, NewLife),
     Detokenize(DetokenizeStream),
 }
 
@@ -44,7 +44,7 @@ impl Exchange {
         let idempotency = key.map_or(Idempotency::Automatic, Idempotency::Key);
         let context = CallContext { idempotency, ..job.context.clone() };
         Ok(match job.direction {
-            Direction::Tokenize => Self::Tokenize(client.tokenize_stream(&context)?),
+            Direction::Tokenize => Self::Tokenize(client.tokenize_stream(&context)?, job.life),
             Direction::Detokenize => Self::Detokenize(client.detokenize_stream(&context, job.level)?),
         })
     }
@@ -52,8 +52,11 @@ impl Exchange {
     /// Sends the items of one batch. Batches go out in the order of these calls, under rising numbers.
     pub(crate) fn send(&self, number: u64, items: Vec<Item>) -> Exchanging {
         match self {
-            Self::Tokenize(stream) => {
-                let value = |item: Item| NewValue::new(item.class.clone(), Plaintext::new(item.value.to_vec()));
+            Self::Tokenize(stream, life) => {
+                let value = |item: Item| NewValue {
+                    life: *life,
+                    ..NewValue::new(item.class.clone(), Plaintext::new(item.value.to_vec()))
+                };
                 let answer = stream.tokenize(number, items.into_iter().map(value).collect());
                 let replacement = |issued: IssuedToken| Replacement {
                     created: issued.created,

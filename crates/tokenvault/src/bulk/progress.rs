@@ -7,6 +7,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::Write,
+    num::NonZeroU32,
     os::unix::fs::OpenOptionsExt,
     time::Duration,
 };
@@ -334,8 +335,16 @@ fn options(job: &Job, files: &Files<'_>) -> Value {
         "--reference": context.reference.as_ref().map(vault_domain::Reference::as_str),
         "--rejects": rejects.to_string_lossy(),
     });
-    if let (Direction::Detokenize, Some(options)) = (job.direction, options.as_object_mut()) {
-        options.insert(LEVEL.to_owned(), job.level.name().into());
+    let mut add = |name: &str, value: Value| {
+        options.as_object_mut().into_iter().for_each(|options| drop(options.insert(name.to_owned(), value.clone())));
+    };
+    match job.direction {
+        Direction::Detokenize => add(LEVEL, job.level.name().into()),
+        Direction::Tokenize => {
+            add("--ttl", job.life.ttl.map(|ttl| ttl.as_secs()).into());
+            add("--not-before", job.life.not_before.map(timestamp::show).into());
+            add("--max-uses", job.life.max_uses.map(NonZeroU32::get).into());
+        }
     }
     options
 }

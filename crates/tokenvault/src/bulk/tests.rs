@@ -48,6 +48,7 @@ impl Desk {
         };
         let job = Job {
             direction: Direction::Tokenize,
+            life: vault_client::NewLife::default(),
             level: vault_domain::LevelAsked::FULL,
             context,
             shape: Shape { format, delimiter: b',', keep_empty: false, columns },

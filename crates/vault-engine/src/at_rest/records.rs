@@ -1,8 +1,9 @@
 //! The records of a store held against its log: what was removed, put in or exchanged behind the log's back.
 //!
-//! No method of this version deletes a record or writes it anew, and a record is in the commit of the entry that made
-//! it. So each record that an allowed `tokenize` names must have a row, and each row must be named by one; the time
-//! in the row's header lies close to that of the first such entry.
+//! A record is in the commit of the entry that made it, never written anew, and deleted only in the commit of a
+//! `purge` that names it. So each record that an allowed `tokenize` names must have a row unless a `purge` names it
+//! too, and each row must be named by the one and not by the other; the time in the row's header lies close to that of
+//! the first entry.
 //!
 //! What changes the life of a record writes its state row and counts in it: each item that is carried out of `renew`,
 //! `suspend`, `resume` and `revoke`, and of `detokenize` where uses are counted. So the log says what count each row
@@ -31,13 +32,17 @@ use super::LogAtRest;
 /// How far the time in a record may lie from the log time of the entry that made it: no call takes longer, and a clock
 /// may be set in between.
 pub const CREATED_SLACK: Duration = Duration::from_secs(60);
+/// How long after its end a record may still be there: the delay of purges, and what a vault that stood still meanwhile
+/// needs to catch up.
+const PURGE_SLACK: Duration = Duration::from_secs(limits::PURGE_DELAY.as_secs() + 24 * 3600);
 /// Rows of records that are read at once: each has up to 128 KiB.
 const ROWS_AT_ONCE: usize = 64;
 /// Numbers in a word of a set.
 const WORD_BITS: u64 = 64;
 
-/// A check of records under way: to be shown every entry of the log, from the first on. Memory: up to
-/// four bits for each record number in use, which are numbers without large gaps, and some bytes for each 64 of them.
+/// A check of records under way: to be shown every entry of the log, from the first on. Memory: up to five bits for
+/// each record number in use, which are numbers without large gaps, some bytes for each 64 of them, and some for each
+/// state row.
 #[derive(Debug, Default)]
 pub struct RecordCheck {
     /// Named by an allowed `tokenize`.
@@ -50,6 +55,10 @@ pub struct RecordCheck {
     shown: BTreeMap<u64, u32>,
     /// Those with a state row.
     with_state: NumberSet,
+    /// Deleted by a purge.
+    purged: NumberSet,
+    /// The log time of the last entry.
+    until: Millis,
     /// The log time of the first entry that there is, of a log that was pruned.
     kept_from: Option<Millis>,
     first: Option<RecordFault>,
@@ -74,6 +83,12 @@ pub enum RecordFault {
     /// It is there, and no entry made it.
     #[error("record {number} was put into the store: no entry made it")]
     Planted {
+        /// Its number.
+        number: u64,
+    },
+    /// The log says that it was deleted, and it is there.
+    #[error("record {number} is there again: a purge deleted it")]
+    Restored {
         /// Its number.
         number: u64,
     },
@@ -123,6 +138,11 @@ pub struct RecordsChecked {
     pub states: u64,
     /// Records of before the first entry that there is, of a log that was pruned: of them only the archives tell.
     pub untold: u64,
+    /// Records that were deleted by purges.
+    pub purged: u64,
+    /// Records that ended long enough before the last entry for a purge to have deleted them, and are there. Those that
+    /// were revoked or used up are not among them: when that was, only the log tells.
+    pub overdue: u64,
     /// How many things are wrong.
     pub faults: u64,
     /// The first of them.
@@ -153,6 +173,7 @@ impl RecordCheck {
     /// When the store can't be read.
     pub fn entry(&mut self, log: &LogAtRest, index: u64, entry: &Entry) -> Result<(), ReadError> {
         let mut new = Vec::new();
+        self.until = entry.log_time;
         for group in entry.groups.iter().filter(|group| group.outcome.refused().is_none()) {
             if group.numbers.total() > limits::BATCH_ITEMS_MAX as u64 {
                 // No call has so many items; to list them could take all memory there is.
@@ -171,6 +192,9 @@ impl RecordCheck {
                     }
                     Action::Renew | Action::Suspend | Action::Resume | Action::Revoke => {
                         count(&mut self.changes, number);
+                    }
+                    Action::Purge => {
+                        self.purged.insert(number);
                     }
                     // Nothing else that names records changes them.
                     _ => {}
@@ -194,15 +218,23 @@ impl RecordCheck {
     /// When the store can't be read.
     pub fn finish(mut self, log: &LogAtRest) -> Result<RecordsChecked, ReadError> {
         let reader = &log.store.reader;
-        let (mut records, mut states, mut untold) = (0, 0, 0);
+        let (mut records, mut states, mut untold, mut overdue) = (0, 0, 0, 0);
+        let ends = self.ends_by_state(reader)?;
         let mut there = NumberSet::default();
         let mut counted = NumberSet::default();
         each_row(reader, Records, |number, row| {
             records += 1;
             there.insert(number);
-            if Record::parse(number, row).is_some_and(|record| record.max_uses() > 0) {
+            let record = Record::parse(number, row);
+            if record.is_some_and(|record| record.max_uses() > 0) {
                 counted.insert(number);
             }
+            if self.purged.contains(number) {
+                self.fault(RecordFault::Restored { number: number.get() });
+                return Ok(());
+            }
+            let end = ends.get(&number.get()).copied().or(record.map(|record| record.expires())).unwrap_or_default();
+            overdue += u64::from(end != Millis::default() && end.saturating_add(PURGE_SLACK) < self.until);
             if !self.made.contains(number) {
                 if self.is_of_before(reader, number)? {
                     untold += 1;
@@ -214,6 +246,9 @@ impl RecordCheck {
         })?;
         let gone: Vec<_> = self.made.without(&there).collect();
         for number in gone {
+            if RecordNumber::new(number).is_some_and(|number| self.purged.contains(number)) {
+                continue;
+            }
             self.fault(RecordFault::Removed { number });
         }
         let is_counted = |number| counted.contains(number);
@@ -242,7 +277,18 @@ impl RecordCheck {
             let told = self.told(number, is_counted(number)).max(1);
             self.fault(RecordFault::StateRemoved { number: number.get(), told });
         }
-        Ok(RecordsChecked { records, states, untold, faults: self.faults, first: self.first })
+        let purged = self.purged.len();
+        Ok(RecordsChecked { records, states, untold, purged, overdue, faults: self.faults, first: self.first })
+    }
+
+    /// When each record ends whose state row says so.
+    fn ends_by_state(&self, reader: &Reader) -> Result<BTreeMap<u64, Millis>, ReadError> {
+        let mut ends = BTreeMap::new();
+        each_row(reader, States, |number, row| {
+            ends.extend(RecordState::expires_of(row).map(|end| (number.get(), end)));
+            Ok(())
+        })?;
+        Ok(ends)
     }
 
     /// How many changes of a record's state the log tells of.
@@ -313,6 +359,10 @@ impl NumberSet {
     fn contains(&self, number: RecordNumber) -> bool {
         let (at, bit) = place(number);
         self.word(at) & bit != 0
+    }
+
+    fn len(&self) -> u64 {
+        self.0.values().map(|word| u64::from(word.count_ones())).sum()
     }
 
     fn word(&self, at: u64) -> u64 {

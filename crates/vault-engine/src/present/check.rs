@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use vault_domain::{Action, Reason, RecordNumber};
 use vault_keys::{ClassKeys, Digest16, Finding, Presented, Record};
 use vault_ledger::{Outcome, TokenHash};
-use vault_store::table::{Records, States};
+use vault_store::table::{Expiry, ExpiryRow, Records, States};
 
 use super::locate::{Located, Seen};
 use crate::{
@@ -171,6 +171,11 @@ impl Held<'_> {
                 drop(keys.open(record, addressee)?);
             }
             draft.batch.put(States, &number, &keys.seal_state(record, addressee, after.state())?);
+            let (noted, due) = (before.end(draft.now), after.end(draft.now));
+            if due != noted {
+                noted.into_iter().for_each(|at| draft.batch.delete(Expiry, &ExpiryRow { at, number }));
+                due.into_iter().for_each(|at| draft.batch.put(Expiry, &ExpiryRow { at, number }, &[]));
+            }
             changed.insert(number, after);
         }
         Ok(after)

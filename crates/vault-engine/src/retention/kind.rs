@@ -34,7 +34,9 @@ impl EntryKind {
             (Action::Connect | Action::Call, _) | (_, Decision::Denied | Decision::Failed) => Self::Refuse,
             (Action::Detokenize, Decision::Allowed) => Self::Reveal,
             (Action::Tokenize, Decision::Allowed) => Self::Tokenize,
-            (Action::Renew | Action::Suspend | Action::Resume | Action::Revoke, Decision::Allowed) => Self::Change,
+            (Action::Renew | Action::Suspend | Action::Resume | Action::Revoke | Action::Purge, Decision::Allowed) => {
+                Self::Change
+            }
             (
                 Action::QueryAccessLog
                 | Action::GetCheckpoint

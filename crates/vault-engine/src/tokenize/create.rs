@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use vault_catalog::Format;
 use vault_crypto::CallRandom;
-use vault_domain::{Reason, RecordNumber, TokenText, limits};
+use vault_domain::{Millis, Reason, RecordNumber, TokenText, limits};
 use vault_format::{Template, UuidToken};
 use vault_keys::{ClassKeys, Digest16, MintedToken, NewRecord, SealingCall, TokenForm};
 use vault_store::{
     Snapshot,
-    table::{Records, Tokens, Values},
+    table::{Expiry, ExpiryRow, Records, Tokens, Values},
 };
 
 use super::{
@@ -172,6 +172,9 @@ impl Maker<'_> {
         row.clear();
         keys.seal(self.sealing, permit.addressee(), &record, row)?;
         draft.batch.put(Records, &number, row);
+        if expires != Millis::default() {
+            draft.batch.put(Expiry, &ExpiryRow { at: expires, number }, &[]);
+        }
         let number_row = number.get().to_be_bytes();
         if let Some(index) = index {
             draft.batch.put(Values, &index, &number_row);

@@ -32,6 +32,7 @@ impl Tour<'_> {
         let columns = columns.map_err(Failure::usage)?;
         let job = Job {
             direction: Direction::Tokenize,
+            life: vault_client::NewLife::default(),
             level: vault_domain::LevelAsked::FULL,
             context: context("eu", "payments", "bulk_load")?,
             shape: Shape { format: Format::Csv, delimiter: b',', keep_empty: false, columns },
