@@ -55,8 +55,8 @@ pub(crate) fn summary(report: &Report) -> Value {
         "kept_after_the_end_hours": limits::PURGE_DELAY.as_secs() / 3600,
         "classes": classes.collect::<Vec<_>>(),
         "shows": "of the logs named here and their ranges, which records of the caller's tenant the vault deleted \
-                  after they had ended: expired, used up or revoked. Each entry names its records by number, and its commit \
-                  deleted value, state and all rows by which they were found",
+                  after they had ended: expired, used up or revoked. Each entry names its records by number, and its \
+                  commit deleted value, state and all rows by which they were found",
         "does_not_show": "that nothing else is due: `audit verify --records` on a copy of the data directory counts \
                           records that are there though a purge deleted them (none may be) and records that ended more \
                           than two days before the log's last entry (overdue_records); backups, which are not part of \
