@@ -145,7 +145,7 @@ impl BulkArguments {
         Files { input: &self.source, output: &self.target, rejects: &self.rejects }
     }
 
-    fn job(&self, direction: Direction, life: NewLife, level: LevelAsked) -> Result<Job, Failure> {
+    fn job(&self, way: Way) -> Result<Job, Failure> {
         let format = self.format.map_or_else(|| self.files().format(), Ok)?;
         if format == Format::Jsonl && self.delimiter.is_some() {
             return Err(Failure::usage("--delimiter is for CSV: JSON Lines have none"));
@@ -157,9 +157,7 @@ impl BulkArguments {
         }
         let (delimiter, columns) = (self.delimiter.unwrap_or(b','), self.columns.clone());
         Ok(Job {
-            direction,
-            life,
-            level,
+            way,
             context: self.context.context(None),
             shape: Shape { format, delimiter, keep_empty: self.keep_empty, columns },
             overwrite: self.overwrite,
@@ -174,13 +172,18 @@ impl BulkArguments {
     }
 }
 
+/// Which way, and what is asked for on it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    /// Values become tokens of this life.
+    Tokenize(NewLife),
+    /// Tokens become so much of their values.
+    Detokenize(LevelAsked),
+}
+
 /// What is to be done to a file.
 pub(crate) struct Job {
-    pub(crate) direction: Direction,
-    /// What the life of the tokens shall be; where values are tokenized.
-    pub(crate) life: NewLife,
-    /// How much of the values is asked for; where they are revealed.
-    pub(crate) level: LevelAsked,
+    pub(crate) way: Way,
     pub(crate) context: CallContext,
     pub(crate) shape: Shape,
     pub(crate) overwrite: bool,
@@ -190,16 +193,25 @@ pub(crate) struct Job {
     pub(crate) in_flight: NonZeroUsize,
 }
 
+impl Job {
+    pub(crate) fn direction(&self) -> Direction {
+        match self.way {
+            Way::Tokenize(_) => Direction::Tokenize,
+            Way::Detokenize(_) => Direction::Detokenize,
+        }
+    }
+}
+
 pub(crate) async fn tokenize(TokensArguments { life, file }: TokensArguments) -> Result<Exit, Failure> {
-    run(file.job(Direction::Tokenize, life.asked(), LevelAsked::FULL)?, file).await
+    run(file.job(Way::Tokenize(life.asked()))?, file).await
 }
 
 pub(crate) async fn detokenize(RevealArguments { level, file }: RevealArguments) -> Result<Exit, Failure> {
-    run(file.job(Direction::Detokenize, NewLife::default(), level.asked())?, file).await
+    run(file.job(Way::Detokenize(level.asked()))?, file).await
 }
 
 async fn run(job: Job, arguments: BulkArguments) -> Result<Exit, Failure> {
-    let direction = job.direction;
+    let direction = job.direction();
     let files = arguments.files();
     let form = arguments.report.form();
     if arguments.dry_run {

@@ -46,7 +46,7 @@ pub(crate) struct LifeArguments {
     #[arg(long, value_name = "TIME", value_parser = timestamp::parse)]
     not_before: Option<Millis>,
     /// How often they may be revealed [default: as often as may be]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_uses)]
     max_uses: Option<NonZeroU32>,
 }
 
@@ -55,6 +55,10 @@ impl LifeArguments {
     pub(crate) fn asked(&self) -> NewLife {
         NewLife { ttl: self.ttl, not_before: self.not_before, max_uses: self.max_uses }
     }
+}
+
+fn parse_uses(text: &str) -> Result<NonZeroU32, &'static str> {
+    text.parse().map_err(|_| "must be a number from 1; leave it out for as often as may be")
 }
 
 pub(crate) async fn run(arguments: TokenizeArguments) -> Result<Exit, Failure> {

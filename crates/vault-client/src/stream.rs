@@ -21,7 +21,7 @@ use vault_domain::{LevelAsked, Reason, RequestId};
 use vault_proto::v1::{self, token_service_client::TokenServiceClient};
 
 use crate::{
-    call::{Answer, CallContext, CallMade, Idempotency, Receipt, Said},
+    call::{Answer, CallContext, CallMade, Receipt, Said},
     client::{ANSWER_BYTES_MAX, Client},
     connect::Link,
     detokenize::{self, HeldToken, Revealed},
@@ -232,11 +232,7 @@ struct Sent<W: Way> {
 
 impl<W: Way> Stream<W> {
     fn open(client: &Client, context: &CallContext, level: i32) -> Result<Self, ClientError> {
-        let idempotency_key = match &context.idempotency {
-            Idempotency::Off => String::new(),
-            Idempotency::Key(key) => key.as_str().to_owned(),
-            Idempotency::Automatic => client.drawn_key()?,
-        };
+        let idempotency_key = client.keys(context, 1)?.pop().unwrap_or_default();
         let Said { region, audience, purpose, reference } = context.said();
         let start = v1::StreamStart { region, purpose, reference, audience, idempotency_key, level };
         let (sender, receiver) = mpsc::unbounded_channel();

@@ -104,7 +104,7 @@ impl Client {
     }
 
     /// An idempotency key that nobody else has.
-    pub(crate) fn drawn_key(&self) -> Result<String, ClientError> {
+    fn drawn_key(&self) -> Result<String, ClientError> {
         let mut drawn = [0; 16];
         self.draw(&mut drawn)?;
         Ok(format!("{:032x}", u128::from_be_bytes(drawn)))

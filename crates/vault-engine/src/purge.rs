@@ -10,7 +10,7 @@
 //! verified: who writes to the disk can delete rows, and can't have the vault sign for it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     num::NonZeroU32,
     ops::Bound,
     sync::Arc,
@@ -21,7 +21,7 @@ use vault_crypto::CallRandom;
 use vault_domain::{
     Action, Audience, DataClass, Decision, Millis, Reason, RecordNumber, Region, RequestId, Tenant, limits,
 };
-use vault_keys::{ClassKeys, DeterminismScope, Digest16, PlaceCodes, Record, RecordFormat, RegionKeys};
+use vault_keys::{ClassKeys, DeterminismScope, Digest16, Record, RecordFormat, RegionKeys};
 use vault_ledger::{
     EntryBuilder, EntryHead, EntrySalt, EntrySealer, Outcome, People, PolicySetFingerprint, SealedPart,
 };
@@ -67,8 +67,13 @@ struct Place<'a> {
     addressee: &'a Audience,
 }
 
-/// The places of a tenant that the catalog knows, by their codes.
-type Places<'a> = HashMap<PlaceCodes, (&'a Tenant, Place<'a>)>;
+/// The names of the catalog, by the codes that records have of them.
+struct Names<'a> {
+    keys: &'a RegionKeys,
+    tenants: HashMap<[u8; 4], &'a Tenant>,
+    classes: HashMap<[u8; 4], &'a Class>,
+    addressees: HashMap<[u8; 4], &'a Audience>,
+}
 
 impl Engine {
     /// Deletes the next records of a region that are due; `after` is the step before, of the same round.
@@ -89,19 +94,19 @@ impl Engine {
             return Ok(PurgeStep::default());
         }
         let rules = self.rules();
-        let places = places(rules.policies.catalog(), &vault.keys);
-        let stored = StoredRecords::read(&snapshot, numbers(&due)).await?;
-        drop(snapshot);
+        let names = Names::of(rules.policies.catalog(), &vault.keys);
         let mut of_tenants: BTreeMap<&Tenant, Vec<ExpiryRow>> = BTreeMap::new();
-        for (at, row) in due.iter().enumerate() {
-            let codes = stored.record(at).and_then(Result::ok).and_then(|record| vault.keys.codes_of(&record));
-            if let Some((tenant, _)) = codes.and_then(|codes| places.get(&codes)) {
+        for row in &due {
+            let codes = |bytes: &[u8]| vault.keys.codes_of(&Record::parse(row.number, bytes)?);
+            let codes = snapshot.look(Records, &row.number, codes).await?.flatten();
+            if let Some(tenant) = codes.and_then(|codes| names.tenants.get(&codes.tenant)) {
                 of_tenants.entry(tenant).or_default().push(*row);
             }
         }
+        drop(snapshot);
         let mut purged = 0;
         for (tenant, rows) in of_tenants {
-            purged += match self.purge_of((region, vault), tenant, &rows, &places, until).await {
+            purged += match self.purge_of((region, vault), tenant, &rows, &names, until).await {
                 Ok(purged) => purged,
                 Err(error) if error.reason() == Reason::CommitConflict => 0,
                 Err(error) => return Err(error),
@@ -117,7 +122,7 @@ impl Engine {
         (region, vault): (&Region, &RegionVault),
         tenant: &Tenant,
         rows: &[ExpiryRow],
-        places: &Places<'_>,
+        names: &Names<'_>,
         until: Millis,
     ) -> Result<u64, Error> {
         let mut random = CallRandom::seeded(&*self.entropy)?;
@@ -128,8 +133,7 @@ impl Engine {
         let (mut values, mut tokens) = (Vec::new(), Vec::new());
         for (at, row) in rows.iter().enumerate() {
             let Some(Ok(record)) = stored.record(at) else { continue };
-            let place = vault.keys.codes_of(&record).and_then(|codes| places.get(&codes));
-            let Some((_, place)) = place.filter(|(of, _)| *of == tenant) else { continue };
+            let Some(place) = names.place(tenant, &record) else { continue };
             let ways = match place.ways_if_over(region, (&stored, at), &record, *row, until) {
                 Ok(Some(ways)) => ways,
                 Ok(None) => continue,
@@ -246,18 +250,25 @@ fn numbers(rows: &[ExpiryRow]) -> Vec<RecordNumber> {
     rows.iter().map(|row| row.number).collect()
 }
 
-/// All places where the catalog has records lie.
-fn places<'a>(catalog: &'a Catalog, keys: &RegionKeys) -> Places<'a> {
-    let mut places = Places::new();
-    for tenant in catalog.tenants().map(|tenant| tenant.id()) {
-        for class in catalog.classes() {
-            let keys = keys.class(tenant, class.id());
-            for audience in catalog.audiences() {
-                let Some(addressee) = class.addressee(audience.id()) else { continue };
-                let place = Place { class, keys: keys.clone(), addressee };
-                places.insert(keys.codes(addressee), (tenant, place));
-            }
+impl<'a> Names<'a> {
+    fn of(catalog: &'a Catalog, keys: &'a RegionKeys) -> Self {
+        let tenants = catalog.tenants().map(|tenant| tenant.id());
+        let audiences = || catalog.audiences().map(|audience| audience.id());
+        let addressees: BTreeSet<&Audience> =
+            catalog.classes().flat_map(|class| audiences().filter_map(|audience| class.addressee(audience))).collect();
+        Self {
+            keys,
+            tenants: tenants.map(|tenant| (keys.tenant_code(tenant), tenant)).collect(),
+            classes: catalog.classes().map(|class| (keys.class_code(class.id()), class)).collect(),
+            addressees: addressees.into_iter().map(|addressee| (keys.audience_code(addressee), addressee)).collect(),
         }
     }
-    places
+
+    /// Where a record of this tenant says that it lies, which is believed once it has opened there.
+    fn place(&self, tenant: &Tenant, record: &Record<'_>) -> Option<Place<'a>> {
+        let codes = self.keys.codes_of(record).filter(|codes| self.tenants.get(&codes.tenant) == Some(&tenant))?;
+        let class = *self.classes.get(&codes.class)?;
+        let addressee = *self.addressees.get(&codes.audience)?;
+        Some(Place { class, keys: self.keys.class(tenant, class.id()), addressee })
+    }
 }

@@ -229,12 +229,6 @@ impl ClassKeys {
         self.region_lookup().place_of_seal(&record.place_seal(), record.number()) == Some(self.place(audience).codes)
     }
 
-    /// The codes that records of this class for this audience have.
-    #[must_use]
-    pub fn codes(&self, audience: &Audience) -> PlaceCodes {
-        self.place(audience).codes
-    }
-
     /// The token of a record, to give it again: rebuilt from the token seal, without opening anything.
     #[must_use]
     pub fn token_of(&self, record: &Record<'_>) -> MintedToken {

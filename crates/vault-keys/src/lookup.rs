@@ -31,9 +31,12 @@ pub struct MintedToken {
 /// header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PlaceCodes {
-    pub(crate) tenant: [u8; 4],
-    pub(crate) class: [u8; 4],
-    pub(crate) audience: [u8; 4],
+    /// That of the tenant.
+    pub tenant: [u8; 4],
+    /// That of the data class.
+    pub class: [u8; 4],
+    /// That of the audience.
+    pub audience: [u8; 4],
 }
 
 /// The keys of one generation that belong to the region as a whole.

@@ -22,7 +22,7 @@ use std::{
 use arc_swap::ArcSwap;
 use vault_crypto::{CallRandom, Key256, LogKey, WRAPPED_BYTES};
 use vault_domain::{
-    Clock, DataClass, Entropy, Generation, IdempotencyKey, KeyVersion, Nonce, PrincipalId, Region, SubjectId,
+    Audience, Clock, DataClass, Entropy, Generation, IdempotencyKey, KeyVersion, Nonce, PrincipalId, Region, SubjectId,
     SubjectName, Tenant, VaultId,
 };
 use vault_ledger::Signer;
@@ -206,6 +206,24 @@ impl RegionKeys {
     #[must_use]
     pub fn codes_of(&self, record: &Record<'_>) -> Option<PlaceCodes> {
         self.rings.lookup.place_of_seal(&record.place_seal(), record.number())
+    }
+
+    /// The code of a tenant.
+    #[must_use]
+    pub fn tenant_code(&self, tenant: &Tenant) -> [u8; 4] {
+        self.rings.lookup.code(b't', tenant.as_str())
+    }
+
+    /// The code of a data class.
+    #[must_use]
+    pub fn class_code(&self, class: &DataClass) -> [u8; 4] {
+        self.rings.lookup.code(b'c', class.as_str())
+    }
+
+    /// The code of an audience.
+    #[must_use]
+    pub fn audience_code(&self, audience: &Audience) -> [u8; 4] {
+        self.rings.lookup.code(b'a', audience.as_str())
     }
 
     fn next_epoch(&self) -> Result<Arc<Epoch>, KeysError> {

@@ -10,7 +10,7 @@ use vault_client::{
 use vault_domain::{IdempotencyKey, Plaintext, RevealLevel, TokenText};
 use zeroize::Zeroizing;
 
-use crate::bulk::{Direction, Job, rows::Item};
+use crate::bulk::{Job, Way, rows::Item};
 
 /// What stands in a value's place.
 pub(crate) struct Replacement {
@@ -43,9 +43,9 @@ impl Exchange {
     pub(crate) fn open(client: &Client, job: &Job, key: Option<IdempotencyKey>) -> Result<Self, ClientError> {
         let idempotency = key.map_or(Idempotency::Automatic, Idempotency::Key);
         let context = CallContext { idempotency, ..job.context.clone() };
-        Ok(match job.direction {
-            Direction::Tokenize => Self::Tokenize(client.tokenize_stream(&context)?, job.life),
-            Direction::Detokenize => Self::Detokenize(client.detokenize_stream(&context, job.level)?),
+        Ok(match job.way {
+            Way::Tokenize(life) => Self::Tokenize(client.tokenize_stream(&context)?, life),
+            Way::Detokenize(level) => Self::Detokenize(client.detokenize_stream(&context, level)?),
         })
     }
 

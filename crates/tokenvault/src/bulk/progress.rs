@@ -7,19 +7,18 @@
 use std::{
     fs::{self, OpenOptions},
     io::Write,
-    num::NonZeroU32,
     os::unix::fs::OpenOptionsExt,
     time::Duration,
 };
 
 use serde_json::{Value, json};
-use vault_client::CallMade;
+use vault_client::{CallMade, NewLife};
 use vault_domain::{Entropy, IdempotencyKey, LevelAsked, Millis, limits};
 use vault_ledger::TreeHash;
 
 use crate::{
     bulk::{
-        Direction, Job,
+        Direction, Job, Way,
         files::{self, Files},
         rows::Format,
         statistics::Statistics,
@@ -238,7 +237,7 @@ impl Progress {
             };
         }
         let last = self.unwritten_since.saturating_add(RESUME_WINDOW);
-        if job.direction == Direction::Tokenize && now > last && !job.danger_resume_late {
+        if job.direction() == Direction::Tokenize && now > last && !job.danger_resume_late {
             return Err(Failure::usage(format!(
                 "{there} is of a job that began at {} and was cut more than 23 hours ago. The vault recognises the \
                  repeat of a call for 24 hours: what was sent and is not yet written may get second tokens now, in \
@@ -321,7 +320,7 @@ fn options(job: &Job, files: &Files<'_>) -> Value {
     let context = &job.context;
     let rejects = files::place(files.rejects).unwrap_or_else(|| files.rejects.to_owned());
     let mut options = json!({
-        "command": match job.direction {
+        "command": match job.direction() {
             Direction::Tokenize => "bulk tokenize",
             Direction::Detokenize => "bulk detokenize",
         },
@@ -335,16 +334,16 @@ fn options(job: &Job, files: &Files<'_>) -> Value {
         "--reference": context.reference.as_ref().map(vault_domain::Reference::as_str),
         "--rejects": rejects.to_string_lossy(),
     });
-    let mut add = |name: &str, value: Value| {
-        options.as_object_mut().into_iter().for_each(|options| drop(options.insert(name.to_owned(), value.clone())));
+    let own = match job.way {
+        Way::Tokenize(NewLife { ttl, not_before, max_uses }) => json!({
+            "--ttl": ttl.map(|ttl| ttl.as_secs()),
+            "--not-before": not_before.map(timestamp::show),
+            "--max-uses": max_uses,
+        }),
+        Way::Detokenize(level) => json!({ LEVEL: level.name() }),
     };
-    match job.direction {
-        Direction::Detokenize => add(LEVEL, job.level.name().into()),
-        Direction::Tokenize => {
-            add("--ttl", job.life.ttl.map(|ttl| ttl.as_secs()).into());
-            add("--not-before", job.life.not_before.map(timestamp::show).into());
-            add("--max-uses", job.life.max_uses.map(NonZeroU32::get).into());
-        }
+    if let (Value::Object(options), Value::Object(own)) = (&mut options, own) {
+        options.extend(own);
     }
     options
 }

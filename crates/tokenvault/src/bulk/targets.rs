@@ -112,7 +112,7 @@ impl<'a> Targets<'a> {
         output.cut(progress.output_bytes)?;
         rejects.cut(progress.rejects_bytes)?;
         let rejects = csv::Writer::from_writer(rejects);
-        let (direction, overwrite, forgets) = (job.direction, job.overwrite, !resumes);
+        let (direction, overwrite, forgets) = (job.direction(), job.overwrite, !resumes);
         let sent_before = resumes.then(|| (progress.batches + AHEAD_MAX, progress.unwritten_since));
         let (saved, sent) = (None, VecDeque::new());
         let mut targets =

@@ -47,9 +47,7 @@ impl Desk {
             idempotency: vault_client::Idempotency::Automatic,
         };
         let job = Job {
-            direction: Direction::Tokenize,
-            life: vault_client::NewLife::default(),
-            level: vault_domain::LevelAsked::FULL,
+            way: Way::Tokenize(vault_client::NewLife::default()),
             context,
             shape: Shape { format, delimiter: b',', keep_empty: false, columns },
             overwrite: false,

@@ -11,6 +11,7 @@ use super::{
 
 /// The version of the schema.
 const SCHEMA: &str = "1.5.0";
+const PRODUCT: &str = "Tokenvault";
 /// Application Activity.
 const CATEGORY: u64 = 6;
 const API_ACTIVITY: u64 = 6003;
@@ -66,6 +67,7 @@ fn activity(action: &str) -> (u64, u64) {
         "tokenize" => (DATASTORE_ACTIVITY, 9),
         "detokenize" => (DATASTORE_ACTIVITY, 10),
         "renew" | "suspend" | "resume" | "revoke" => (DATASTORE_ACTIVITY, 2),
+        "purge" => (DATASTORE_ACTIVITY, 7),
         "deny_access_token" => (API_ACTIVITY, 1),
         "apply_policies" => (API_ACTIVITY, 3),
         "prune_access_log" => (API_ACTIVITY, 4),
@@ -85,7 +87,7 @@ fn activity(action: &str) -> (u64, u64) {
 fn metadata(entry: &AccessLogEntry, (origin, index, leaf): (&str, u64, &str)) -> Value {
     json!({
         "version": SCHEMA,
-        "product": { "name": "Tokenvault", "vendor_name": "Tokenvault", "version": env!("CARGO_PKG_VERSION") },
+        "product": { "name": PRODUCT, "vendor_name": PRODUCT, "version": env!("CARGO_PKG_VERSION") },
         "profiles": ["security_control"],
         "log_name": origin,
         "sequence": index,
@@ -96,7 +98,11 @@ fn metadata(entry: &AccessLogEntry, (origin, index, leaf): (&str, u64, &str)) ->
     })
 }
 
+/// Who did it: for what names nobody, the vault itself.
 fn actor(entry: &AccessLogEntry) -> Value {
+    if entry.principal.is_empty() {
+        return json!({ "app_name": PRODUCT });
+    }
     let mut actor = json!({ "user": { "uid": entry.principal } });
     let issuer = &entry.identity_issuer;
     if let Some(actor) = actor.as_object_mut().filter(|_| !issuer.is_empty()) {
@@ -105,9 +111,14 @@ fn actor(entry: &AccessLogEntry) -> Value {
     actor
 }
 
-/// Where the call came from. An endpoint has to be named by something: without an address, by the caller itself.
+/// Where the call came from. An endpoint has to be named by something: without an address, by the caller, or by the
+/// vault for what it does by itself.
 fn source(entry: &AccessLogEntry) -> Value {
-    if entry.source.is_empty() { json!({ "uid": entry.principal }) } else { json!({ "ip": entry.source }) }
+    match (entry.source.as_str(), entry.principal.as_str()) {
+        ("", "") => json!({ "svc_name": PRODUCT }),
+        ("", principal) => json!({ "uid": principal }),
+        (address, _) => json!({ "ip": address }),
+    }
 }
 
 fn authorizations(entry: &AccessLogEntry) -> Value {
@@ -119,7 +130,7 @@ fn authorizations(entry: &AccessLogEntry) -> Value {
 fn api(entry: &AccessLogEntry) -> Value {
     let mut api = json!({
         "operation": entry.action,
-        "service": { "name": "Tokenvault" },
+        "service": { "name": PRODUCT },
         "request": { "uid": entry.request_id },
     });
     if let Some(api) = api.as_object_mut().filter(|_| !entry.reason.is_empty()) {

@@ -43,6 +43,17 @@ fn an_entry_is_summed_up() {
 }
 
 #[test]
+fn what_the_vault_does_by_itself_is_an_event_of_the_vault() {
+    let nobodys =
+        AccessLogEntry { action: "purge".to_owned(), principal: String::new(), source: String::new(), ..entry() };
+    let event = ocsf::event(&nobodys);
+    assert_eq!((&event["type_uid"], &event["activity_id"]), (&600_507.into(), &7.into()));
+    // An empty uid would name somebody, and an actor or an endpoint without any name is none.
+    assert_eq!(event["actor"], serde_json::json!({ "app_name": "Tokenvault" }));
+    assert_eq!(event["src_endpoint"], serde_json::json!({ "svc_name": "Tokenvault" }));
+}
+
+#[test]
 fn a_row_of_csv_is_a_run_of_items_and_no_cell_is_a_formula() {
     let (text, rows) = written(ExportFormat::Csv);
     assert_eq!((rows, text.matches("\r\n").count()), (2, 2));

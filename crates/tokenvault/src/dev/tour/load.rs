@@ -7,12 +7,12 @@ use std::{
     path::Path,
 };
 
-use vault_client::NewValue;
+use vault_client::{NewLife, NewValue};
 use vault_domain::{DataClass, Entropy, Plaintext, SystemEntropy};
 
 use super::{CARD_NUMBER, CLASSES, CUSTOMER_ID, SAMPLE_ROWS, Tour, Traced, context, ensure, parsed};
 use crate::{
-    bulk::{self, Begin, ColumnRule, Direction, Files, Format, Job, Shape, Statistics},
+    bulk::{self, Begin, ColumnRule, Files, Format, Job, Shape, Statistics, Way},
     dev::purchases::luhn_holds,
     exit::{Exit, Failure},
     output::{grouped, table},
@@ -31,9 +31,7 @@ impl Tour<'_> {
         let columns: Result<_, _> = CLASSES.iter().map(rule).collect();
         let columns = columns.map_err(Failure::usage)?;
         let job = Job {
-            direction: Direction::Tokenize,
-            life: vault_client::NewLife::default(),
-            level: vault_domain::LevelAsked::FULL,
+            way: Way::Tokenize(NewLife::default()),
             context: context("eu", "payments", "bulk_load")?,
             shape: Shape { format: Format::Csv, delimiter: b',', keep_empty: false, columns },
             overwrite: true,
