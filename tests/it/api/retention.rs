@@ -148,11 +148,17 @@ async fn a_vault_that_is_told_to_prunes_its_logs_by_itself_once_a_day_and_names_
         assert_eq!(metrics::value(&text, "tokenvault_log_minimum_index{", &[&label]), index, "{log}");
     }
     assert!(vault.directory().join("archive/eu/000000000000-000000000512/checkpoint").is_file());
+    // The same process, a year later.
+    vault.fill(600, addresses).await;
+    clock.advance(368 * DAY);
+    vault.give("email", [email(3)]).await;
+    vault.indexed().await;
+    until("a later day has its own", async || minimum_index(&vault, "eu").await == 1024).await;
     vault.stop().await;
     let nodes = vault.stored_log("node").decoded();
     let is_pruning = |entry: &&vault_ledger::Entry| entry.head.action == Action::PruneAccessLog;
     let told: Vec<_> = nodes.iter().filter(is_pruning).collect();
-    assert_eq!(told.len(), 1, "where nothing goes, nothing is told");
+    assert_eq!(told.len(), 2, "where nothing goes, nothing is told");
     let people = stored_log::people(told[0]).unwrap();
     assert_eq!((told[0].head.decision, &people.principal, &people.source), (Decision::Allowed, &None, &None));
     let pruning = people.pruning().unwrap();
