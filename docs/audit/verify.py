@@ -20,8 +20,7 @@ class Bad(Exception):
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
 
-def b64(text):
-    """Base64 in its one canonical form."""
+def b64(text):  # in its one canonical form
     data = base64.b64decode(text)
     if base64.b64encode(data).decode() != text:
         raise Bad("base64 is not canonical")
@@ -31,8 +30,7 @@ def b64(text):
 P, Q = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
 
-def point(data):
-    """Section 5.1.3."""
+def point(data):  # section 5.1.3
     y, sign = int.from_bytes(data, "little") & (2**255 - 1), data[31] >> 7
     u, v = (y * y - 1) % P, (D * y * y + 1) % P
     x = u * pow(v, 3, P) * pow(u * pow(v, 7, P), (P - 5) // 8, P) % P
@@ -58,8 +56,7 @@ def times(scalar, p):
 
 BASE = point((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
 
-def signed_by(public, message, signature):
-    """Section 5.1.7; points of small order are no keys."""
+def signed_by(public, message, signature):  # section 5.1.7; points of small order are no keys
     if len(signature) != 64:
         return False
     s, key, r = int.from_bytes(signature[32:], "little"), point(public), point(signature[:32])
@@ -80,8 +77,8 @@ def parse_key(text):
         raise Bad("the key id does not belong to the verifier key")
     return origin, bytes.fromhex(key_id), data[1:]
 
-def open_checkpoint(note, key, whose):
-    """Size and root of a checkpoint that the key signed."""
+def open_note(note, key, whose):
+    """The text that the key signed."""
     origin, key_id, public = key
     text, _, signatures = note.decode().rpartition("\n\n")
     if any(c < 32 and c != 10 for c in note) or not signatures.endswith("\n") or not text:
@@ -98,8 +95,12 @@ def open_checkpoint(note, key, whose):
             seen = True
     if not seen:
         raise Bad(f"{whose} bears no signature of this key")
-    lines = text.split("\n")
-    if len(lines) != 4 or lines[0] != origin or not lines[1].isdecimal() or str(int(lines[1])) != lines[1]:
+    return text
+
+def open_checkpoint(note, key, whose):
+    """Size and root of a checkpoint that the key signed."""
+    lines = open_note(note, key, whose).split("\n")
+    if len(lines) != 4 or lines[0] != key[0] or not lines[1].isdecimal() or str(int(lines[1])) != lines[1]:
         raise Bad(f"{whose} is no checkpoint of this log")
     return int(lines[1]), b64(lines[2])
 
@@ -184,10 +185,9 @@ def main():
         given = asked.key or str(asked.folder / "vkey")
         key = given if "+" in given else pathlib.Path(given).read_text()
         outside = [(str(path), path.read_bytes()) for path in asked.checkpoint]
+        entries = verify(read, key, outside)
     except OSError as error:
         parser.error(str(error))
-    try:
-        entries = verify(read, key, outside)
     except (Bad, ValueError) as bad:
         print("NOT VERIFIED:", *(f"entry {index}:" for index in bad.args[1:2] if isinstance(bad, Bad)), bad.args[0])
         return 4

@@ -2,11 +2,12 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use vault_domain::Millis;
 use vault_tests::export_reader::read_export;
 
-use crate::shell::{DevVault, Ended, LOAD, SETTLE, run, tokenvault};
+use crate::shell::{DevVault, Ended, LOAD, SETTLE, run, third_party, tokenvault};
 
 const EXPORT: &str = "audit export --region eu --purpose audit";
 
@@ -42,7 +43,15 @@ fn an_export_is_written_and_verified_offline_and_a_changed_one_is_refuted() {
         assert_eq!((&verified["sha256"], &verified["rows"]), (&said["sha256"], &said["rows"]), "{format}");
 
         let (bytes, note) = (fs::read(&file).unwrap(), fs::read_to_string(&manifest).unwrap());
-        let refuted = || assert!(verify(&[&file, "--verifier-key", &key]).with(4).out.is_empty(), "{format}");
+        // So do tools that are not the vault's: those of the documents.
+        let by_others = || third_party("evidence.py", &[&manifest, "--key", &key]);
+        let whole = format!("verified: {} entries of {}..{}, {format}\n", said["entries"], said["from"], said["to"]);
+        assert_eq!(by_others(), (Some(0), whole));
+        let refuted = || {
+            assert!(verify(&[&file, "--verifier-key", &key]).with(4).out.is_empty(), "{format}");
+            let (code, said) = by_others();
+            assert!(code == Some(4) && said.starts_with("NOT VERIFIED: "), "{format}: {said}");
+        };
         // Bytes changed, cut, added; rows exchanged.
         let mut flipped = bytes.clone();
         flipped[bytes.len() / 2] ^= 1;
@@ -87,6 +96,65 @@ fn an_export_of_json_lines_is_what_a_query_shows_and_its_rows_can_be_proved() {
     let receipts: String = rows.iter().map(|row| format!("{}\n", row["receipt"])).collect();
     let proved = vault.run("auditor", &format!("audit prove - --verifier-key {key}"), &receipts).with(0).lines();
     assert!(proved.len() == rows.len() && proved.iter().all(|record| record["proved"] == true));
+}
+
+#[test]
+fn a_proof_of_an_entry_is_verified_by_who_has_nothing_of_the_vault_and_no_changed_one_is() {
+    let (vault, key) = vault();
+    let (file, key_file, folder) = (vault.path("log.jsonl"), vault.path("eu.vkey"), vault.path("proofs"));
+    fs::write(&key_file, format!("{key}\n")).unwrap();
+    vault.run("auditor", &format!("{EXPORT} --format jsonl --to {file} --verifier-key {key_file}"), "").with(0);
+    let rows = fs::read_to_string(&file).unwrap();
+    let rows: Vec<Value> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let receipts: String = rows.iter().map(|row| format!("{}\n", row["receipt"])).collect();
+    for (number, with_entries) in ["--with-entries --purpose audit", ""].into_iter().enumerate() {
+        let folder = format!("{folder}{number}");
+        let line = format!("audit prove - --verifier-key {key_file} --out {folder} {with_entries}");
+        let proved = vault.run("auditor", &line, &receipts).with(0).lines();
+        assert!(proved.len() == rows.len() && rows.len() >= 3);
+        for (record, row) in proved.iter().zip(&rows) {
+            let proof = record["file"].as_str().unwrap();
+            let verify = || third_party("evidence.py", &[proof, "--key", &key_file]);
+            if with_entries.is_empty() {
+                let (code, said) = verify();
+                assert!(code == Some(4) && said.contains("give its bytes by --entry"), "{said}");
+                continue;
+            }
+            let (code, said) = verify();
+            let leaf = row["receipt"]["leaf_hash"].as_str().unwrap();
+            assert!(code == Some(0) && said.contains(&format!("leaf hash {leaf}")), "{said}");
+            // The same bytes, given beside a proof without them.
+            let text = fs::read_to_string(proof).unwrap();
+            let (first, rest) = text.split_once("\nextra ").unwrap();
+            let (entry, rest) = rest.split_once('\n').unwrap();
+            let bytes = STANDARD.decode(entry).unwrap();
+            let own = vault.path("entry");
+            let by_entry = || third_party("evidence.py", &[proof, "--key", &key_file, "--entry", &own]);
+            fs::write(proof, format!("{first}\n{rest}")).unwrap();
+            fs::write(&own, &bytes).unwrap();
+            assert_eq!(by_entry().0, Some(0));
+            fs::write(&own, &bytes[1..]).unwrap();
+            assert_eq!(by_entry().0, Some(4));
+            // Another index, another entry, a hash less or changed, another tree.
+            let index = format!("index {}\n", row["receipt"]["index"]);
+            let changed = bytes.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == 40)).collect::<Vec<_>>();
+            let after = text.split_once(&index).unwrap().1;
+            let less = after.split_once('\n').unwrap().1;
+            let size = format!("\n{}\n", record["tree_size"]);
+            for wrong in [
+                text.replace(&index, &format!("index {}\n", row["receipt"]["index"].as_u64().unwrap() ^ 1)),
+                text.replace(entry, &STANDARD.encode(changed)),
+                text.replace(after, less),
+                text.replace(&index, &format!("{index}{}\n", STANDARD.encode([7; 32]))),
+                text.replace(&size, &format!("\n{}\n", record["tree_size"].as_u64().unwrap() + 1)),
+            ] {
+                assert_ne!(wrong, text);
+                fs::write(proof, wrong).unwrap();
+                let (code, said) = verify();
+                assert!(code == Some(4) && said.starts_with("NOT VERIFIED: "), "{said}");
+            }
+        }
+    }
 }
 
 #[test]

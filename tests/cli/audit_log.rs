@@ -1,7 +1,7 @@
 //! `audit export-log` and `audit verify`: a vault's log, taken out and verified offline; what is told when it is not as
 //! it was signed, and when records are not those of the log.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 use vault_domain::{Action, RecordNumber};
@@ -19,14 +19,12 @@ use vault_tests::{
 
 use crate::{
     audited::{Audited, contents, copy, verify},
-    shell::{DevVault, run, tokenvault},
+    shell::{DevVault, run, third_party, tokenvault},
 };
 
 /// Runs the verifier that third parties are shown.
 fn python(words: &[&str]) -> (Option<i32>, String) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/audit/verify.py");
-    let output = Command::new("python3").arg(script).args(words).output().unwrap();
-    (output.status.code(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap())
+    third_party("verify.py", words)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -215,3 +215,10 @@ pub(crate) fn write(path: &str, text: &str) -> String {
     fs::write(path, text).unwrap();
     path.to_owned()
 }
+
+/// Runs a verifier that third parties are shown, `docs/audit/SCRIPT`; its exit code, and all that it said.
+pub(crate) fn third_party(script: &str, words: &[&str]) -> (Option<i32>, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/audit").join(script);
+    let output = Command::new("python3").arg(script).args(words).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap())
+}

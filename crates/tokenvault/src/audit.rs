@@ -18,6 +18,7 @@ use vault_ledger::{Checkpoint, VerifierKey};
 pub(crate) use vault_server::entry_json;
 
 use crate::{
+    audit_export::parse_key,
     connection::Connection,
     exit::{Exit, Failure},
     items::hex,
@@ -252,8 +253,8 @@ pub(crate) struct CheckpointArguments {
     /// The region whose log is asked; `node` for the node's own log
     #[arg(long, value_parser = parse_log)]
     pub(crate) region: LogName,
-    /// Check the signature by this key, which you got by another way: ORIGIN+ID+KEY
-    #[arg(long, value_name = "KEY", value_parser = VerifierKey::parse)]
+    /// Check the signature by this key, which you got by another way: ORIGIN+ID+KEY, or a file with it
+    #[arg(long, value_name = "KEY|FILE", value_parser = parse_key)]
     pub(crate) verifier_key: Option<VerifierKey>,
     /// Have the log prove that it goes on from this checkpoint, which you kept: nothing was altered or dropped since
     #[arg(long, value_name = "FILE")]

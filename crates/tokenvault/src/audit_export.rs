@@ -172,17 +172,20 @@ pub(crate) fn stated_key(log: &LogAtRest) -> Result<VerifierKey, Failure> {
 /// The longest file with a verifier key that is read.
 const KEY_BYTES_MAX: u64 = 4096;
 
-/// A verifier key, or the file that it stands in.
+/// Reads a verifier key, or the file that has it.
 pub(crate) fn read_key(given: &str) -> Result<VerifierKey, Failure> {
+    parse_key(given).map_err(|problem| Failure::usage(format!("--verifier-key: {problem}")))
+}
+
+/// The same as a parser of arguments.
+pub(crate) fn parse_key(given: &str) -> Result<VerifierKey, String> {
     let text = if given.contains('+') {
         given.to_owned()
     } else {
-        small_file::read(Path::new(given), KEY_BYTES_MAX).map_err(|error| {
-            Failure::usage(format!("--verifier-key is neither a verifier key nor a file with one: {given}: {error}"))
-        })?
+        small_file::read(Path::new(given), KEY_BYTES_MAX)
+            .map_err(|error| format!("neither a verifier key nor a file with one: {given}: {error}"))?
     };
-    VerifierKey::parse(text.trim_end_matches(['\r', '\n']))
-        .map_err(|error| Failure::usage(format!("--verifier-key: {error}")))
+    VerifierKey::parse(text.trim_end_matches(['\r', '\n'])).map_err(|error| error.to_string())
 }
 
 impl From<OpenError> for Failure {

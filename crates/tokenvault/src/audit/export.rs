@@ -15,6 +15,7 @@ use vault_ledger::{ExportFormat, VerifierKey};
 
 use super::{Filters, Period};
 use crate::{
+    audit_export::parse_key,
     connection::Connection,
     exit::{Exit, Failure},
     items::hex,
@@ -62,8 +63,8 @@ pub(crate) struct ExportAccessLogArguments {
     period: Period,
     #[command(flatten)]
     filters: Filters,
-    /// Check the signature by this key, which you got by another way: ORIGIN+ID+KEY
-    #[arg(long, value_name = "KEY", value_parser = VerifierKey::parse)]
+    /// Check the signature by this key, which you got by another way: ORIGIN+ID+KEY, or a file with it
+    #[arg(long, value_name = "KEY|FILE", value_parser = parse_key)]
     verifier_key: Option<VerifierKey>,
     #[command(flatten)]
     output: OutputArguments,

@@ -13,6 +13,7 @@ use vault_ledger::{LedgerError, Origin, TreeHash, VerifierKey};
 
 use super::parse_log;
 use crate::{
+    audit_export::parse_key,
     connection::Connection,
     exit::{Exit, Failure},
     items::unhex,
@@ -49,8 +50,8 @@ pub(crate) struct ProveArguments {
     /// A ticket, for the entries of these questions
     #[arg(long, value_parser = Reference::parse)]
     reference: Option<Reference>,
-    /// Check signatures by this key, which you got by another way: ORIGIN+ID+KEY
-    #[arg(long, value_name = "KEY", value_parser = VerifierKey::parse)]
+    /// Check signatures by this key, which you got by another way: ORIGIN+ID+KEY, or a file with it
+    #[arg(long, value_name = "KEY|FILE", value_parser = parse_key)]
     verifier_key: Option<VerifierKey>,
     #[command(flatten)]
     output: OutputArguments,
