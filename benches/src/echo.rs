@@ -14,8 +14,8 @@ use vault_domain::limits;
 use vault_proto::v1::{
     ChangeTokensRequest, ChangeTokensResponse, DescribeTokensRequest, DescribeTokensResponse, DetokenizeRequest,
     DetokenizeResponse, DetokenizeResult, DetokenizeStreamRequest, DetokenizeStreamResponse, ExplainAccessRequest,
-    ExplainAccessResponse, Receipt, RevealLevel, TokenIssued, TokenizeRequest, TokenizeResponse, TokenizeResult,
-    TokenizeStreamRequest, TokenizeStreamResponse, ValueRevealed, detokenize_result,
+    ExplainAccessResponse, FindTokensRequest, FindTokensResponse, Receipt, RevealLevel, TokenIssued, TokenizeRequest,
+    TokenizeResponse, TokenizeResult, TokenizeStreamRequest, TokenizeStreamResponse, ValueRevealed, detokenize_result,
     token_service_server::{TokenService, TokenServiceServer},
     tokenize_result,
 };
@@ -78,6 +78,10 @@ impl TokenService for Echo {
         &self,
         _: Request<DescribeTokensRequest>,
     ) -> Result<Response<DescribeTokensResponse>, Status> {
+        Err(Status::unimplemented("no floor"))
+    }
+
+    async fn find_tokens(&self, _: Request<FindTokensRequest>) -> Result<Response<FindTokensResponse>, Status> {
         Err(Status::unimplemented("no floor"))
     }
 

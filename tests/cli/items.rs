@@ -41,6 +41,22 @@ fn what_is_known_of_a_token_is_told_without_its_value() {
 }
 
 #[test]
+fn the_token_of_a_value_is_found_from_the_command_line() {
+    let vault = DevVault::start();
+    let token = vault.tokens("card_number", &[CARD]).remove(0);
+    let line = format!("token find --class card_number {SETTLE}");
+    let found = vault.run("payments", &line, CARD).with(0).lines().remove(0);
+    assert_eq!(found, json!({"token": token, "expires_at": null}));
+    let both = vault.run("payments", &line, &format!("{CARD}\n4000000000000002")).with(1);
+    assert_eq!(both.lines()[0]["token"], token.as_str());
+    let error = &both.lines()[1]["error"];
+    assert_eq!((&error["reason"], error["remedy"].is_string()), (&json!("VALUE_NOT_FOUND"), true));
+    assert!(!both.out.contains("4000000000000002"), "{}", both.out);
+    let denied = vault.run("support", &line.replace("payments", "support").replace("settlement", "support_case"), CARD);
+    assert_eq!(denied.with(3).lines()[0]["error"]["reason"], "ACCESS_DENIED");
+}
+
+#[test]
 fn the_life_of_a_token_is_changed_from_the_command_line() {
     let vault = DevVault::start();
     let made = vault.run("loader", &format!("tokenize --class email --ttl 1h --max-uses 2 {LOAD}"), "a@example.org");

@@ -240,7 +240,8 @@ fn grants_that_nobody_used_are_told_with_the_parts_that_are_left() {
     let name = |account: &str, place: u64| {
         json!({"principal": format!("spiffe://dev.tokenvault.internal/{account}"), "grant": place}).to_string()
     };
-    let mut expected = [name("analytics", 1), name("steward", 1), name("support", 1), name("support", 2)];
+    let mut expected =
+        [name("analytics", 1), name("payments", 2), name("steward", 1), name("support", 1), name("support", 2)];
     expected.sort();
     let mut sorted = unused.clone();
     sorted.sort();

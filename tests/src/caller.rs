@@ -169,6 +169,28 @@ impl Caller {
         Ok(results.collect())
     }
 
+    /// Calls FindTokens.
+    ///
+    /// # Errors
+    /// When the call as a whole is refused.
+    pub async fn find(&self, request: impl IntoRequest<v1::FindTokensRequest>) -> Result<Found, Refusal> {
+        use v1::find_token_result::Outcome;
+        let request = request.into_request();
+        for item in &request.get_ref().items {
+            self.secrets.plant(&item.value);
+            self.secrets.plant(item.subject.as_bytes());
+        }
+        let answer = self.tokens.clone().find_tokens(request).await.map_err(|status| self.refusal(&status))?;
+        let answer = answer.into_inner();
+        let results = answer.results.into_iter().map(|result| match result.outcome.expect("an outcome") {
+            Outcome::Found(found) => Ok(found),
+            Outcome::Error(status) => Err(Refusal::of_item(&status)),
+        });
+        let results: Vec<_> = results.collect();
+        self.refusals(&results);
+        Ok(Found { results, receipt: answer.receipt.expect("a receipt") })
+    }
+
     /// Calls what changes the life of tokens by this action: how it stands with each then, or why it was refused.
     ///
     /// # Errors
@@ -278,6 +300,15 @@ impl Tokenized {
     pub fn tokens(&self) -> Vec<String> {
         self.results.iter().map(|result| result.as_ref().expect("a token").token.clone()).collect()
     }
+}
+
+/// The answer to FindTokens.
+#[derive(Debug)]
+pub struct Found {
+    /// A token or a refusal for each item.
+    pub results: Vec<Result<v1::TokenFound, Refusal>>,
+    /// Where the log holds the call.
+    pub receipt: v1::Receipt,
 }
 
 /// The answer to a change in the life of tokens.

@@ -1,6 +1,6 @@
 //! A refusal as its caller sees it: what `google.rpc` says beside the code.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use prost::Message;
 use tonic::{Code, Status};
@@ -25,6 +25,8 @@ pub struct Refusal {
     pub fields: Vec<(String, String)>,
     /// Whether the caller is told when to try again (RetryInfo).
     pub may_retry: bool,
+    /// After how long.
+    pub retry_delay: Option<Duration>,
     /// Whether the caller is told which limit it met (QuotaFailure).
     pub names_limit: bool,
     /// Whether the caller is told what stands in the way (PreconditionFailure).
@@ -70,6 +72,7 @@ impl Refusal {
             metadata: info.map(|info| info.metadata.clone().into_iter().collect()).unwrap_or_default(),
             fields: fields.iter().map(|field| (field.field.clone(), field.description.clone())).collect(),
             may_retry: details.retry_info().is_some(),
+            retry_delay: details.retry_info().and_then(|info| info.retry_delay),
             names_limit: details.quota_failure().is_some(),
             names_condition: details.precondition_failure().is_some(),
             request_id: details.request_info().map(|request| request.request_id.clone()),
@@ -83,7 +86,8 @@ impl Refusal {
         if (self.code, self.reason.as_str()) != (code, reason) {
             panic!("{reason} ({code:?}) was expected, this came: {self:?}");
         }
-        assert_eq!(self.may_retry, code == Code::Unavailable, "{self:?}");
+        let passes = ["BUDGET_SPENT", "RATE_LIMITED"].contains(&reason);
+        assert_eq!(self.may_retry, code == Code::Unavailable || passes, "{self:?}");
         assert_eq!(self.names_limit, code == Code::ResourceExhausted, "{self:?}");
         assert_eq!(self.names_condition, code == Code::FailedPrecondition, "{self:?}");
         assert_eq!(!self.fields.is_empty(), reason == "FIELD_INVALID", "{self:?}");

@@ -47,6 +47,18 @@ pub fn describe<T: Into<String>>(class: &str, tokens: impl IntoIterator<Item = T
     v1::DescribeTokensRequest { region, purpose, reference, audience, items }
 }
 
+/// Values of one class whose tokens for [`AUDIENCE`] are wanted.
+pub fn find<V: AsRef<[u8]>>(class: &str, values: impl IntoIterator<Item = V>) -> v1::FindTokensRequest {
+    let v1::DetokenizeRequest { region, purpose, audience, .. } = detokenize(class, [""; 0]);
+    let item = |value: V| v1::FindItem {
+        data_class: class.to_owned(),
+        value: value.as_ref().to_vec(),
+        subject: String::new(),
+    };
+    let items = values.into_iter().map(item).collect();
+    v1::FindTokensRequest { region, purpose, audience, items, ..Default::default() }
+}
+
 /// A change in the life of tokens of one class that are for [`AUDIENCE`].
 pub fn change<T: Into<String>>(class: &str, tokens: impl IntoIterator<Item = T>) -> v1::ChangeTokensRequest {
     let v1::DetokenizeRequest { region, reference, audience, items, .. } = detokenize(class, tokens);

@@ -6,7 +6,7 @@ use vault_domain::{LogIndex, Region, VaultId};
 use vault_ledger::{Entry, Frontier, People, SealedPart, TreeHash, TreeHead, leaf_hash};
 use vault_store::{
     Batch, Direction, Identity, Memory, OpenError, Options, Scope, Snapshot, Store, Table,
-    table::{Checkpoints, Entries, Expiry, Nonces, Records, States, Tokens, Values},
+    table::{Budgets, Checkpoints, Entries, Expiry, Nonces, Records, States, Tokens, Values},
     wait,
 };
 
@@ -111,6 +111,8 @@ pub struct StoredRows {
     pub values: usize,
     /// What ends, and when.
     pub expiry: usize,
+    /// What was spent of budgets.
+    pub budgets: usize,
 }
 
 impl StoredRows {
@@ -125,6 +127,7 @@ impl StoredRows {
             tokens: count(&snapshot, Tokens),
             values: count(&snapshot, Values),
             expiry: count(&snapshot, Expiry),
+            budgets: count(&snapshot, Budgets),
         }
     }
 }

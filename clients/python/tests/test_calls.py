@@ -10,7 +10,17 @@ import pytest
 from conftest import CARD, EMAIL, PUT, SEE
 
 import tokenvault
-from tokenvault import AccessLogFilter, AccessLogQuery, CallContext, HeldToken, Idempotency, NewValue, TokenState
+from tokenvault import (
+    AccessLogFilter,
+    AccessLogQuery,
+    CallContext,
+    FoundToken,
+    HeldToken,
+    Idempotency,
+    KnownValue,
+    NewValue,
+    TokenState,
+)
 
 
 def emails(count, name="a"):
@@ -36,6 +46,19 @@ def test_values_become_tokens_and_tokens_values(vault, client_of):
     described = payments.describe_tokens(SEE, held).get_all()
     assert [told.format for told in described] == ["format_preserving", "opaque"]
     assert all(told.created_at_ms > 1_700_000_000_000 for told in described)
+
+
+def test_values_are_found_under_the_tokens_that_they_have(vault, client_of):
+    loader, payments = client_of(vault.config("loader")), client_of(vault.config("payments"))
+    (issued,) = loader.tokenize(PUT, [NewValue("card_number", CARD, ttl_seconds=600)]).get_all()
+    unknown = KnownValue("card_number", "6011000990139424")
+    answer = payments.find_tokens(SEE, [KnownValue("card_number", CARD), unknown, KnownValue("email", EMAIL)])
+    found, missing, fresh = answer.results
+    assert found.get() == FoundToken(issued.token, issued.expires_at_ms) and CARD not in repr(unknown)
+    assert isinstance(missing.error, tokenvault.ValueNotFound)
+    assert fresh.error.reason in ("ACCESS_DENIED", "CLASS_NOT_DETERMINISTIC")
+    (call,) = answer.calls
+    assert call.receipt.index > 0
 
 
 def test_tokens_are_renewed_suspended_resumed_and_revoked(vault, client_of):

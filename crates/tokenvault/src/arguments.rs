@@ -31,6 +31,7 @@ use crate::{
     dev::DevArguments,
     exit::EXIT_CODES,
     explain::ExplainAccessArguments,
+    find::FindArguments,
     items::ItemArguments,
     scan::ScanArguments,
     serve::ServeArguments,
@@ -136,6 +137,8 @@ pub(crate) enum ConfigCommand {
 pub(crate) enum TokenCommand {
     /// Ask the vault what it knows of tokens beside their values; needs a grant for "describe"
     Describe(Box<ItemArguments>),
+    /// Ask the vault which tokens values have already, where the same value has the same; needs a grant for "find"
+    Find(Box<FindArguments>),
     /// Ask the vault whether a caller would be shown the values of tokens, and why not; nothing is shown
     Explain(Box<ExplainAccessArguments>),
     /// Give tokens a new end of their lifetime; needs a grant for "renew"

@@ -30,6 +30,7 @@ mod detokenize;
 mod dev;
 mod exit;
 mod explain;
+mod find;
 mod items;
 mod latency;
 mod level;
@@ -116,6 +117,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Audit(AuditCommand::Index(IndexCommand::Rebuild(arguments))) => audit_index::rebuild(&arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit_verify::verify(&arguments),
         Command::Token(TokenCommand::Describe(arguments)) => describe::run(*arguments).await,
+        Command::Token(TokenCommand::Find(arguments)) => find::run(*arguments).await,
         Command::Token(TokenCommand::Renew(arguments)) => {
             let (change, arguments) = arguments.split();
             change::run(change, arguments).await

@@ -18,7 +18,7 @@ use crate::{
 /// Whether an account needs an access token, in the catalog's words.
 pub(crate) const ACCESS_TOKEN: [(&str, bool); 2] = [("optional", false), ("required", true)];
 /// The actions on data that can be granted.
-pub const DATA_ACTIONS: [Action; 8] = [
+pub const DATA_ACTIONS: [Action; 9] = [
     Action::Tokenize,
     Action::Detokenize,
     Action::Describe,
@@ -27,6 +27,7 @@ pub const DATA_ACTIONS: [Action; 8] = [
     Action::Suspend,
     Action::Resume,
     Action::Revoke,
+    Action::Find,
 ];
 /// The actions on logs, and on the node itself, that can be granted.
 pub const LOG_ACTIONS: [Action; 10] = [
@@ -301,7 +302,7 @@ fn grant_audiences(
     };
     // To be shown values, or told of tokens, one must be one of those that they are for; to make tokens for others, to
     // end them, and to explain what others may do, nobody needs to be.
-    if actions.iter().all(|action| matches!(action, Action::Detokenize | Action::Describe)) {
+    if actions.iter().all(|action| matches!(action, Action::Detokenize | Action::Describe | Action::Find)) {
         for name in list.get_ref().iter().filter(|name| !holds(own, name.get_ref())) {
             if ids.audiences.contains(name.get_ref().as_str()) {
                 faults.add(name.span(), Problem::NotOwnAudience(name.get_ref().clone()));
@@ -381,6 +382,6 @@ fn parse_actions(list: &RawList, faults: &mut Faults) -> Box<[Action]> {
 }
 
 /// Whether a sorted list holds a name.
-fn holds<Id: Borrow<str>>(sorted: &[Id], name: &str) -> bool {
+pub(crate) fn holds<Id: Borrow<str>>(sorted: &[Id], name: &str) -> bool {
     sorted.binary_search_by(|id| id.borrow().cmp(name)).is_ok()
 }

@@ -20,7 +20,8 @@ use crate::{
     schema,
 };
 
-pub(crate) const SECTIONS: [&str; 6] = ["tenants", "regions", "audiences", "purposes", "classes", "accounts"];
+pub(crate) const SECTIONS: [&str; 8] =
+    ["tenants", "regions", "audiences", "purposes", "classes", "accounts", "budgets", "rates"];
 
 /// A text that is TOML, by sections.
 #[derive(Default)]
@@ -31,6 +32,8 @@ pub(crate) struct Document<'t> {
     pub(crate) purposes: Section<'t>,
     pub(crate) classes: Section<'t>,
     pub(crate) accounts: Section<'t>,
+    pub(crate) budgets: Section<'t>,
+    pub(crate) rates: Section<'t>,
 }
 
 impl<'t> Document<'t> {
@@ -54,6 +57,8 @@ impl<'t> Document<'t> {
                 "purposes" => &mut document.purposes,
                 "classes" => &mut document.classes,
                 "accounts" => &mut document.accounts,
+                "budgets" => &mut document.budgets,
+                "rates" => &mut document.rates,
                 unknown => {
                     let word = unknown.to_owned();
                     let problem = Problem::UnknownWord { kind: "section of a catalog", word, known: quoted(SECTIONS) };
@@ -310,6 +315,57 @@ pub(crate) struct RawGrant {
     /// Only with an access token that carries all of these scopes.
     #[schemars(with = "Option<schema::Scopes>")]
     pub(crate) scopes: Option<RawList>,
+}
+
+/// `[budgets.<name>]`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "budget")]
+pub(crate) struct RawBudget {
+    /// What it is for, for people.
+    pub(crate) description: Option<String>,
+    /// The actions on data whose items count, together.
+    #[schemars(with = "schema::DataActions")]
+    pub(crate) actions: RawList,
+    /// The data classes that it is for, each with a count of its own; all if left out.
+    #[schemars(with = "Option<schema::SomeNames>")]
+    pub(crate) classes: Option<RawList>,
+    /// The purposes that it is for, each with a count of its own; all if left out, and none stated too.
+    #[schemars(with = "Option<schema::SomeNames>")]
+    pub(crate) purposes: Option<RawList>,
+    /// The accounts that it is for, each with a count of its own; all if left out.
+    #[schemars(with = "Option<schema::Principals>")]
+    pub(crate) accounts: Option<RawList>,
+    /// The most items in any 60 seconds.
+    #[schemars(with = "Option<schema::BudgetItems>")]
+    pub(crate) per_minute: Option<Spanned<u64>>,
+    /// The most items in any 60 minutes.
+    #[schemars(with = "Option<schema::BudgetItems>")]
+    pub(crate) per_hour: Option<Spanned<u64>>,
+    /// The most items in any 24 hours.
+    #[schemars(with = "Option<schema::BudgetItems>")]
+    pub(crate) per_day: Option<Spanned<u64>>,
+}
+
+/// `[rates.<name>]`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "rate")]
+pub(crate) struct RawRate {
+    /// What it is for, for people.
+    pub(crate) description: Option<String>,
+    /// The accounts that it is for, each by itself; all if accounts and tenants are left out.
+    #[schemars(with = "Option<schema::Principals>")]
+    pub(crate) accounts: Option<RawList>,
+    /// The tenants that it is for, all accounts of each together. Without accounts.
+    #[schemars(with = "Option<schema::SomeNames>")]
+    pub(crate) tenants: Option<RawList>,
+    /// The calls that may come in a second, on average.
+    #[schemars(with = "schema::RateCalls")]
+    pub(crate) per_second: Spanned<u64>,
+    /// The calls that may come at once after a rest; as many as in a second if left out.
+    #[schemars(with = "Option<schema::RateCalls>")]
+    pub(crate) burst: Option<Spanned<u64>>,
 }
 
 /// A list of names, with its own place and theirs.

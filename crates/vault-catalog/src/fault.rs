@@ -9,7 +9,7 @@ use toml::{
 };
 use vault_domain::{IdError, limits};
 
-use crate::{CATALOG_BYTES_MAX, STEP_UP_SECONDS_MAX};
+use crate::{BUDGET_ITEMS_MAX, CATALOG_BYTES_MAX, RATE_CALLS_MAX, STEP_UP_SECONDS_MAX};
 
 /// Faults that one error shows; the rest is counted.
 pub const FAULTS_SHOWN_MAX: usize = 50;
@@ -197,6 +197,18 @@ pub enum Problem {
     /// A time since an authentication that is none, or too long to ask for anything.
     #[error("step_up_seconds must be 1 to {STEP_UP_SECONDS_MAX}: correct it")]
     StepUpAge,
+    /// A number of items that is none, or too large to ever be reached.
+    #[error("a budget is 1 to {BUDGET_ITEMS_MAX} items: correct it, or leave it out where no bound is meant")]
+    BudgetItems,
+    /// A bound that a tighter one over a longer time keeps from ever being reached.
+    #[error("more than {longer} allows in all: lower it, or raise {longer}")]
+    BudgetOrder {
+        /// The key of the bound over the longer time.
+        longer: &'static str,
+    },
+    /// A number of calls that is none, or too large to ever be reached.
+    #[error("a rate is 1 to {RATE_CALLS_MAX} calls: correct it")]
+    RateCalls,
     /// A scope that no access token can carry.
     #[error("{0}: correct it")]
     Scope(IdError),

@@ -7,18 +7,20 @@
 #![deny(missing_docs)]
 
 mod account;
+mod budget;
 mod class;
 mod compare;
 mod document;
 mod fault;
 mod names;
 mod principal;
+mod rate;
 mod schema;
 
 use std::{collections::BTreeSet, fmt, fmt::Write as _, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
-use vault_domain::{Audience, DataClass, PrincipalId, Purpose, Region, Tenant, limits};
+use vault_domain::{Audience, BudgetName, DataClass, PrincipalId, Purpose, RateName, Region, Tenant, limits};
 
 use crate::{
     document::Document,
@@ -27,6 +29,7 @@ use crate::{
 };
 
 pub use account::{Account, DATA_ACTIONS, Grant, LOG_ACTIONS};
+pub use budget::{BUDGET_ITEMS_MAX, BUDGETS_MAX, Budget, BudgetLimit, BudgetWindow};
 pub use class::{
     ChangedSetting, Class, Determinism, FixedSettings, Format, RuleName, STEP_UP_SECONDS_MAX, StepUp, TTL_SECONDS_MAX,
 };
@@ -34,6 +37,7 @@ pub use compare::{Difference, differences};
 pub use fault::{CatalogError, FAULTS_SHOWN_MAX, Fault, Problem};
 pub use names::{Described, RegionEntry};
 pub use principal::issuer;
+pub use rate::{RATE_CALLS_MAX, RATES_MAX, Rate};
 pub use schema::catalog_schema;
 
 /// The sample catalog that `tokenvault dev` runs with; its comments explain every key.
@@ -57,6 +61,8 @@ struct Content {
     purposes: Table<Purpose, Described<Purpose>>,
     regions: Table<Region, RegionEntry>,
     accounts: Table<PrincipalId, Account>,
+    budgets: Table<BudgetName, Budget>,
+    rates: Table<RateName, Rate>,
     fingerprint: String,
 }
 
@@ -141,6 +147,16 @@ impl Catalog {
         self.0.regions.iter()
     }
 
+    /// All budgets, by name.
+    pub fn budgets(&self) -> impl ExactSizeIterator<Item = &Budget> {
+        self.0.budgets.iter()
+    }
+
+    /// All rates, by name.
+    pub fn rates(&self) -> impl ExactSizeIterator<Item = &Rate> {
+        self.0.rates.iter()
+    }
+
     /// SHA-256 of the text as it was given, in lowercase hex: what `sha256sum` says of the file.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
@@ -176,6 +192,8 @@ impl Content {
             .build(&ids.classes, faults, |id, raw, span, faults| Class::new(id, raw, span, &ids.audiences, faults));
         ids.maskless = classes.iter().filter(|class| class.mask().is_none()).map(|class| class.id().clone()).collect();
         let principals = document.accounts.ids(limits::ACCOUNTS_MAX, principal::parse, faults);
+        let budgets = document.budgets.ids(BUDGETS_MAX, BudgetName::parse, faults);
+        let rates = document.rates.ids(RATES_MAX, RateName::parse, faults);
         Some(Self {
             tenants: document.tenants.build(&ids.tenants, faults, |id, raw, _, _| Some(Described::new(id, raw))),
             audiences: document.audiences.build(&ids.audiences, faults, |id, raw, _, _| Some(Described::new(id, raw))),
@@ -184,6 +202,12 @@ impl Content {
                 .regions
                 .build(&ids.regions, faults, |id, raw, _, faults| RegionEntry::new(id, raw, faults)),
             classes,
+            rates: document
+                .rates
+                .build(&rates, faults, |id, raw, _, faults| Rate::new(id, &raw, &ids, &principals, faults)),
+            budgets: document
+                .budgets
+                .build(&budgets, faults, |id, raw, span, faults| Budget::new(id, raw, span, &ids, &principals, faults)),
             accounts: document
                 .accounts
                 .build(&principals, faults, |id, raw, span, faults| Account::new(id, raw, span, &ids, faults)),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use toml::Spanned;
-use vault_domain::{Audience, DataClass, PrincipalId, Purpose, Region, Tenant};
+use vault_domain::{Audience, BudgetName, DataClass, PrincipalId, Purpose, RateName, Region, Tenant};
 
 use crate::{
     document::{RawList, RawNamed, RawRegion},
@@ -111,7 +111,8 @@ macro_rules! named {
 
 named!(
     Tenant "tenant" "tenants", Region "region" "regions", Audience "audience" "audiences",
-    Purpose "purpose" "purposes", DataClass "data class" "classes", PrincipalId "account" "accounts"
+    Purpose "purpose" "purposes", DataClass "data class" "classes", PrincipalId "account" "accounts",
+    BudgetName "budget" "budgets", RateName "rate" "rates"
 );
 
 /// All names that an account may refer to.

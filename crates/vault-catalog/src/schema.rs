@@ -11,7 +11,9 @@ use vault_domain::{RevealLevel, limits};
 use crate::{
     GRANTS_MAX, NAMES_MAX,
     account::{ACCESS_TOKEN, DATA_ACTIONS, LOG_ACTIONS},
-    document::{RawAccount, RawClass, RawGrant, RawNamed, RawRegion, SECTIONS},
+    budget::{BUDGET_ITEMS_MAX, BUDGETS_MAX},
+    document::{RawAccount, RawBudget, RawClass, RawGrant, RawNamed, RawRate, RawRegion, SECTIONS},
+    rate::{RATE_CALLS_MAX, RATES_MAX},
 };
 
 /// What a value of a key looks like, for the fields that say so.
@@ -72,6 +74,18 @@ shapes! {
         let names: Vec<_> = DATA_ACTIONS.into_iter().chain(LOG_ACTIONS).map(|action| action.name()).collect();
         json_schema!({"type": "string", "enum": names})
     };
+    /// An action on data.
+    DataAction(_generator) = {
+        json_schema!({"type": "string", "enum": DATA_ACTIONS.map(vault_domain::Action::name)})
+    };
+    /// Actions on data, each once and one at least.
+    DataActions(generator) = list::<DataAction>(generator, 1);
+    /// Accounts, each once and one at least.
+    Principals(generator) = list::<Principal>(generator, 1);
+    /// A number of items.
+    BudgetItems(_generator) = json_schema!({"type": "integer", "minimum": 1, "maximum": BUDGET_ITEMS_MAX});
+    /// A number of calls.
+    RateCalls(_generator) = json_schema!({"type": "integer", "minimum": 1, "maximum": RATE_CALLS_MAX});
     /// How much of a value is shown.
     Level(_generator) = {
         let names: Vec<_> = RevealLevel::ALL.iter().map(|level| level.name()).collect();
@@ -130,11 +144,15 @@ fn section_schema(section: &str, generator: &mut SchemaGenerator) -> Value {
         "audiences" => ("Who tokens are for.", NAMES_MAX),
         "purposes" => ("The reasons that callers state.", NAMES_MAX),
         "classes" => ("Kinds of values.", limits::CLASSES_MAX),
+        "budgets" => ("How often who may do what: every budget that covers an item must have room.", BUDGETS_MAX),
+        "rates" => ("How many calls a second: every rate that covers a caller must have room for its call.", RATES_MAX),
         _ => ("The services that may call, by the names that their certificates carry.", limits::ACCOUNTS_MAX),
     };
     let (names, entries) = match section {
         "regions" => (generator.subschema_for::<RegionName>(), generator.subschema_for::<RawRegion>()),
         "classes" => (generator.subschema_for::<Name>(), generator.subschema_for::<RawClass>()),
+        "rates" => (generator.subschema_for::<Name>(), generator.subschema_for::<RawRate>()),
+        "budgets" => (generator.subschema_for::<Name>(), generator.subschema_for::<RawBudget>()),
         "accounts" => (generator.subschema_for::<Principal>(), generator.subschema_for::<RawAccount>()),
         _ => (generator.subschema_for::<Name>(), generator.subschema_for::<RawNamed>()),
     };

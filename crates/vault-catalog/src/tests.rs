@@ -402,6 +402,86 @@ fn faults_of_grants() {
 }
 
 #[test]
+fn budgets_cover_what_they_name_and_all_where_they_name_nothing() {
+    let account = "[accounts.\"dns:a.example\"]\ntenant = \"acme\"\nregions = [\"eu\"]\n";
+    let some = "[budgets.some]\nactions = [\"detokenize\", \"describe\"]\nclasses = [\"card\"]\n\
+                purposes = [\"settle\"]\naccounts = [\"dns:a.example\"]\nper_minute = 5\nper_day = 1_000_000_000\n";
+    let all = "[budgets.all]\nactions = [\"tokenize\"]\nper_hour = 1\n";
+    let catalog = base_with(&format!("{account}{some}{all}")).unwrap();
+    let names: Vec<_> = catalog.budgets().map(|budget| budget.name().as_str()).collect();
+    assert_eq!(names, ["all", "some"]);
+    let (all, some) = (catalog.budgets().next().unwrap(), catalog.budgets().last().unwrap());
+    let limit = |window, items| BudgetLimit { window, items };
+    assert_eq!(some.limits(), [limit(BudgetWindow::Minute, 5), limit(BudgetWindow::Day, 1_000_000_000)]);
+    let (action, settle) = (Action::Detokenize, Some("settle"));
+    assert!(some.covers(action, "dns:a.example", "card", settle));
+    assert!(some.covers(Action::Describe, "dns:a.example", "card", settle));
+    assert!(!some.covers(Action::Tokenize, "dns:a.example", "card", settle));
+    assert!(!some.covers(action, "dns:b.example", "card", settle));
+    assert!(!some.covers(action, "dns:a.example", "mail", settle));
+    assert!(!some.covers(action, "dns:a.example", "card", Some("load")));
+    assert!(!some.covers(action, "dns:a.example", "card", None));
+    for purpose in [settle, None] {
+        assert!(all.covers(Action::Tokenize, "dns:b.example", "mail", purpose));
+        assert!(!all.covers(action, "dns:b.example", "mail", purpose));
+    }
+}
+
+#[test]
+fn rates_are_for_accounts_or_for_tenants() {
+    let account = "[accounts.\"dns:a.example\"]\ntenant = \"acme\"\nregions = [\"eu\"]\n";
+    let rates = "[rates.all]\nper_second = 5\n[rates.one]\naccounts = [\"dns:a.example\"]\nper_second = 1\nburst = 9\n\
+                 [rates.tenant]\ntenants = [\"acme\"]\nper_second = 1_000_000\n[rates.other]\ntenants = [\"globex\"]\n\
+                 per_second = 1\n[tenants.globex]\n";
+    let catalog = base_with(&format!("{account}{rates}")).unwrap();
+    let account = catalog.account("dns:a.example").unwrap();
+    let told = |rate: &Rate| (rate.name().as_str().to_owned(), rate.per_second(), rate.burst());
+    let told: Vec<_> = catalog.rates().map(|rate| (told(rate), rate.counted_for(account))).collect();
+    let row = |name: &str, per_second, burst, counted| ((name.to_owned(), per_second, burst), counted);
+    assert_eq!(
+        told,
+        [
+            row("all", 5, 5, Some("dns:a.example")),
+            row("one", 1, 9, Some("dns:a.example")),
+            row("other", 1, 1, None),
+            row("tenant", 1_000_000, 1_000_000, Some("acme")),
+        ]
+    );
+    let fault = |lines: &str, line, key: &str, words| {
+        let path = if key.is_empty() { "rates.r".to_owned() } else { format!("rates.r.{key}") };
+        assert_fault(&format!("[rates.r]\n{lines}\n"), line, &path, words);
+    };
+    fault("burst = 1", 1, "", "missing field `per_second`");
+    fault("per_second = 0", 2, "per_second", "a rate is 1 to 1000000 calls");
+    fault("per_second = 1\nburst = 1_000_001", 3, "burst", "a rate is 1 to 1000000 calls");
+    fault("per_second = 1\ntenants = []", 3, "tenants", "this list is empty");
+    fault("per_second = 1\ntenants = [\"globex\"]", 3, "tenants[0]", "there is no tenant");
+    fault("per_second = 1\naccounts = [\"dns:b.example\"]", 3, "accounts[0]", "there is no account");
+}
+
+#[test]
+fn faults_of_budgets() {
+    let fault = |lines: &str, line, key: &str, words| {
+        let path = if key.is_empty() { "budgets.b".to_owned() } else { format!("budgets.b.{key}") };
+        assert_fault(&format!("[budgets.b]\n{lines}\n"), line, &path, words);
+    };
+    let reveals = "actions = [\"detokenize\"]";
+    fault(reveals, 1, "", "per_minute, per_hour or per_day is missing");
+    fault("per_day = 1", 1, "", "missing field `actions`");
+    fault("actions = []\nper_day = 1", 2, "actions", "this list is empty");
+    fault("actions = [\"get_checkpoint\"]\nper_day = 1", 2, "actions[0]", "is no action on data");
+    fault("actions = [\"describe\", \"describe\"]\nper_day = 1", 2, "actions[1]", "twice");
+    for number in ["0", "1_000_000_001"] {
+        fault(&format!("{reveals}\nper_hour = {number}"), 3, "per_hour", "a budget is 1 to 1000000000 items");
+    }
+    fault(&format!("{reveals}\nper_minute = 9\nper_day = 8"), 3, "per_minute", "more than per_day allows");
+    fault(&format!("{reveals}\nper_day = 1\nclasses = [\"cards\"]"), 4, "classes[0]", "there is no data class");
+    fault(&format!("{reveals}\nper_day = 1\npurposes = [\"no\"]"), 4, "purposes[0]", "there is no purpose");
+    fault(&format!("{reveals}\nper_day = 1\naccounts = [\"dns:b.example\"]"), 4, "accounts[0]", "there is no account");
+    fault(&format!("{reveals}\nper_week = 1"), 3, "per_week", "unknown field");
+}
+
+#[test]
 fn an_entry_with_a_fault_is_no_second_fault_to_those_who_refer_to_it() {
     let more = "[classes.x]\nrule = \"pna\"\n[accounts.\"dns:a.example\"]\ntenant = \"acme\"\nregions = [\"eu\"]\n\
                 grants = [{ actions = [\"tokenize\"], classes = [\"x\"], audiences = [\"pay\"] }]\n";

@@ -229,7 +229,7 @@ impl ClientError {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Transport { .. } | Self::Connect { .. } | Self::Away { .. } => true,
-            Self::Refused(refusal) => refusal.code == Code::Unavailable,
+            Self::Refused(refusal) => refusal.code == Code::Unavailable || refusal.reason == Some(Reason::RateLimited),
             _ => false,
         }
     }
@@ -242,9 +242,9 @@ impl ClientError {
         }
     }
 
-    /// Whether nothing was sent, so that a repeat can't do anything twice.
+    /// Whether nothing was sent, or what was sent was not looked at, so that a repeat can't do anything twice.
     pub(crate) fn was_not_sent(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Away { .. })
+        matches!(self, Self::Connect { .. } | Self::Away { .. }) || self.reason() == Some(Reason::RateLimited)
     }
 }
 

@@ -23,7 +23,7 @@
 //! | `stream` | many batches over one call: [`TokenizeStream`], [`DetokenizeStream`] |
 //! | `token_source` | [`TokenSource`]: the access token that calls carry |
 //! | `client_credentials` | [`ClientCredentials`]: tokens that the client fetches from their issuer |
-//! | `tokenize`, `detokenize`, `describe`, `change`, `explain`, `read_audit`, `deny` | the calls |
+//! | `tokenize`, `detokenize`, `describe`, `find`, `change`, `explain`, `read_audit`, `deny` | the calls |
 //! | `prove`, `prove_under`, `tail` | proofs about the log, and the log as it grows |
 //! | `seen` | the newest checkpoint of each log: every other one has to agree with it |
 //! | `prune` | what operators take from a log |
@@ -46,6 +46,7 @@ mod detokenize;
 mod error;
 mod explain;
 mod export;
+mod find;
 mod policies;
 mod prove;
 mod prove_under;
@@ -72,6 +73,7 @@ pub use detokenize::{HeldToken, Revealed};
 pub use error::{ClientError, Refusal, Violation};
 pub use explain::{AccessQuestion, ExplainedCaller, ExplainedToken, Explanation, WhyNot};
 pub use export::{AccessLogExport, ExportDone, ExportPart, ExportRange};
+pub use find::{FoundToken, KnownValue};
 pub use policies::{PolicyVersion, PolicyVersionsPage, RuleTexts, RulesPlan, RulesTarget};
 pub use prove::{LogEntry, ProvedEntry};
 pub use prune::Pruned;

@@ -81,6 +81,8 @@ words! {
         Resume = 17 "resume",
         /// Tokens are made to lead nowhere, for ever.
         Revoke = 18 "revoke",
+        /// It is asked which tokens values have.
+        Find = 19 "find",
         /// A vault process began to serve (in the logs of the regions and of the node).
         Start = 64 "start",
         /// A vault process stopped in good order.

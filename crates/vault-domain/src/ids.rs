@@ -125,6 +125,14 @@ text_id!(
     Purpose, "purpose", "must match [a-z][a-z0-9_-]{0,63}", |text| is_name(text, limits::NAME_BYTES_MAX)
 );
 text_id!(
+    /// The name of a budget in the catalog. `[a-z][a-z0-9_-]{0,63}`.
+    BudgetName, "budget", "must match [a-z][a-z0-9_-]{0,63}", |text| is_name(text, limits::NAME_BYTES_MAX)
+);
+text_id!(
+    /// The name of a rate in the catalog. `[a-z][a-z0-9_-]{0,63}`.
+    RateName, "rate", "must match [a-z][a-z0-9_-]{0,63}", |text| is_name(text, limits::NAME_BYTES_MAX)
+);
+text_id!(
     /// The name of this vault: it is part of every place a value is sealed for, and of the log's origin, for which
     /// reason it may look like a host name. `[a-z0-9][a-z0-9.-]{0,62}`.
     VaultId, "vault_id", "must match [a-z0-9][a-z0-9.-]{0,62}",

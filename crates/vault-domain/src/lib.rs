@@ -26,8 +26,8 @@ pub use clock::{Clock, ManualClock, Millis, SystemClock};
 pub use count_by::CountBy;
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use ids::{
-    Audience, DataClass, Generation, IdError, IdempotencyKey, KeyVersion, LogIndex, PrincipalId, Purpose, RecordNumber,
-    Reference, Region, RequestId, Role, Scope, SubjectId, SubjectName, Tenant, VaultId,
+    Audience, BudgetName, DataClass, Generation, IdError, IdempotencyKey, KeyVersion, LogIndex, PrincipalId, Purpose,
+    RateName, RecordNumber, Reference, Region, RequestId, Role, Scope, SubjectId, SubjectName, Tenant, VaultId,
 };
 pub use level::{LevelAsked, RevealLevel};
 pub use network::Network;

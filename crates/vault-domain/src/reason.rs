@@ -389,6 +389,24 @@ reasons! {
     LifetimeEmpty = 133, "LIFETIME_EMPTY", InvalidArgument, LifetimeEmpty,
         "the lifetime would end before it begins, or begin in more than a hundred years",
         "put not_before_ms, in milliseconds since 1970, before the end of the lifetime, which is counted from now";
+
+    // 134–: how often
+    BudgetSpent = 134, "BUDGET_SPENT", LimitExceeded, BudgetSpent,
+        "the budget of this caller for this data class and purpose is spent; nothing was looked at",
+        "wait for the time in RetryInfo, or ask the vault's operators whether so many are to be expected; the metadata \
+         name the budget";
+
+    // 135–136: the tokens that values have, 137: how often anything
+    ValueNotFound = 135, "VALUE_NOT_FOUND", NotFound, ValueNotFound,
+        "the value has no live token of this data class for this audience",
+        "check data class, audience and region; tokenize the value if it shall have one";
+    ClassNotDeterministic = 136, "CLASS_NOT_DETERMINISTIC", FailedPrecondition, ClassNotDeterministic,
+        "tokens of this data class are fresh each time: values have no token that could be found",
+        "keep the token where it was given; a class that values are to be found in has a determinism";
+    RateLimited = 137, "RATE_LIMITED", LimitExceeded, RateLimited,
+        "this caller, or its tenant, calls more often than the catalog allows; the call was not carried out",
+        "try again after the time in RetryInfo; send more items in fewer calls, or ask the vault's operators for more; \
+         the metadata name the rate";
 }
 
 impl fmt::Display for Reason {

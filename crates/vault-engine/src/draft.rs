@@ -2,9 +2,11 @@
 
 use vault_domain::{Clock, Millis};
 use vault_journal::{Condition, Journal, Position, Receipt, Submission};
+use vault_keys::Digest16;
 use vault_store::{Batch, Reader, Snapshot, Table};
 
 use crate::{
+    budget::BudgetBook,
     error::Error,
     replay::{LetGo, Once},
 };
@@ -19,6 +21,8 @@ pub(crate) struct Draft<'v> {
     conditions: Vec<Condition>,
     valid_until: Option<Millis>,
     pub(crate) let_go: Option<LetGo<'v>>,
+    /// What the call was charged for, of which budgets.
+    pub(crate) charged: Option<(&'v BudgetBook, Vec<Digest16>)>,
     /// The minimum index of the log from then on, if the entry is of a pruning.
     pub(crate) prune_to: Option<u64>,
 }
@@ -38,7 +42,8 @@ impl<'v> Draft<'v> {
         let snapshot = reader.snapshot();
         let now = journal.now(clock.wall());
         let (batch, conditions) = (Batch::default(), Vec::new());
-        let mut draft = Self { position, now, batch, conditions, valid_until: None, let_go: None, prune_to: None };
+        let mut draft =
+            Self { position, now, batch, conditions, valid_until: None, let_go: None, charged: None, prune_to: None };
         if let Some(once) = once {
             once.take(&snapshot, &mut draft).await?;
         }
@@ -66,8 +71,10 @@ impl<'v> Draft<'v> {
         journal: &Journal,
         entry: Vec<u8>,
     ) -> impl Future<Output = Result<Receipt, Error>> + use<'v> {
-        let Self { batch, conditions, valid_until, let_go, prune_to, .. } = self;
+        let Self { mut batch, conditions, valid_until, let_go, charged, prune_to, .. } = self;
+        let counted = charged.map(|(book, names)| book.put(&names, &mut batch));
         let committed = journal.commit(Submission { batch, conditions, valid_until, entry, prune_to });
+        drop(counted);
         async move {
             let receipt = committed.await?;
             let_go.into_iter().for_each(LetGo::done);

@@ -2,13 +2,14 @@
 
 use vault_catalog::Account;
 use vault_crypto::CallRandom;
-use vault_domain::{Action, Audience, Clock, LevelAsked, Reason, Region, limits};
+use vault_domain::{Action, Audience, Clock, LevelAsked, Millis, Reason, Region, limits};
 use vault_journal::Submission;
 use vault_store::{Batch, Snapshot};
 
 use crate::{
     Engine,
-    authorize::{Authorized, DataRequest, account, authorize},
+    authorize::{Authorized, DataRequest, Permit, account, authorize},
+    budget::{Allowance, Charged},
     call::Call,
     classes::ClassesInUse,
     draft::Draft,
@@ -39,8 +40,15 @@ impl<'a> Scope<'a> {
     ///
     /// # Errors
     /// When its nonce was used before.
-    pub(crate) async fn draft(&self, clock: &dyn Clock) -> Result<(Draft<'a>, Snapshot<'a>), Error> {
-        Draft::begin(&self.vault.journal, &self.vault.reader, clock, self.once.as_ref()).await
+    pub(crate) async fn draft(
+        &self,
+        clock: &dyn Clock,
+        allowance: &Allowance,
+    ) -> Result<(Draft<'a>, Snapshot<'a>), Error> {
+        let vault = self.vault;
+        let (mut draft, snapshot) = Draft::begin(&vault.journal, &vault.reader, clock, self.once.as_ref()).await?;
+        draft.charged = allowance.charged().map(|names| (&vault.budgets, names.to_vec()));
+        Ok((draft, snapshot))
     }
 
     /// The classes of the catalog in the region.
@@ -168,6 +176,41 @@ impl Engine {
         vault.journal.commit(Submission { batch, entry, ..Submission::default() }).await?;
         vault.keys.committed(&sealing);
         Ok(())
+    }
+
+    /// Charges the items of a call, given by the places of their classes, to the caller's budgets: of those classes
+    /// that it may do something with.
+    pub(crate) fn charge(
+        &self,
+        scope: &Scope<'_>,
+        asked: &Evidence<'_>,
+        permits: &[Result<Permit<'_>, Reason>],
+        items: impl Iterator<Item = usize>,
+    ) -> Allowance {
+        let (vault, catalog) = (scope.vault, scope.rules.policies.catalog());
+        if catalog.budgets().len() == 0 {
+            return Allowance::default();
+        }
+        let mut counts = vec![0; permits.len()];
+        items.for_each(|class| counts.get_mut(class).into_iter().for_each(|count| *count += 1));
+        let classes = permits.iter().zip(counts);
+        let classes: Vec<_> =
+            classes.map(|(permit, count)| Some((permit.as_ref().ok()?.class().id(), count))).collect();
+        // Who asks about a call of its own is told what the call would tell.
+        let action = match (asked.action, asked.explained) {
+            (Action::ExplainAccess, None) => Action::Detokenize,
+            (action, _) => action,
+        };
+        let who = Charged { action, principal: &asked.call.principal, purpose: asked.purpose };
+        let now = vault.journal.now(self.clock.wall());
+        vault.budgets.charge((catalog, &vault.keys), &who, &classes, now)
+    }
+
+    /// How many items were refused in a region for want of budget since the start, and when the last one was; nothing
+    /// of a region that is not served here.
+    #[must_use]
+    pub fn budget_refusals(&self, region: &Region) -> (u64, Option<Millis>) {
+        self.regions.get(region).map(|vault| vault.budgets.refusals()).unwrap_or_default()
     }
 
     /// Decides on the data that a call asks for; `level` counts where values are shown.

@@ -1,6 +1,6 @@
 //! The vault's own error: what a caller is told, and what only the log of the process is told.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, time::Duration};
 
 use vault_domain::{Code, EntropyError, IdError, Reason, Region};
 use vault_format::Rejection;
@@ -22,6 +22,8 @@ pub struct Error {
     elsewhere: Option<Box<(Region, Option<String>)>>,
     /// What exactly stands in the way, in the catalog's own words: for who may exchange it.
     detail: Option<String>,
+    /// After how long it is worth another try, if that is known.
+    retry_after: Option<Duration>,
     /// What went wrong inside: for the log of the process, never for the caller.
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -30,7 +32,18 @@ impl Error {
     /// An error with nothing to add to its reason.
     #[must_use]
     pub fn new(reason: Reason) -> Self {
-        Self { reason, field: None, rule: None, elsewhere: None, detail: None, cause: None }
+        Self { reason, field: None, rule: None, elsewhere: None, detail: None, retry_after: None, cause: None }
+    }
+
+    /// With the time after which it is worth another try.
+    pub(crate) fn retry_after(self, time: Duration) -> Self {
+        Self { retry_after: Some(time), ..self }
+    }
+
+    /// After how long it is worth another try, if that is known.
+    #[must_use]
+    pub fn retry_delay(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// With what exactly stands in the way. It must hold no value and no token.
@@ -70,7 +83,7 @@ impl Error {
     pub(crate) fn repeated(&self) -> Self {
         let Self { reason, field, rule, elsewhere, .. } = self;
         let elsewhere = elsewhere.clone();
-        Self { reason: *reason, field: *field, rule: *rule, elsewhere, detail: None, cause: None }
+        Self { field: *field, rule: *rule, elsewhere, ..Self::new(*reason) }
     }
 
     /// The precise reason, for the log alone.

@@ -194,5 +194,6 @@ fn is_denial(reason: Reason) -> bool {
                 | Reason::WrongRegion
                 | Reason::TimestampOutsideWindow
                 | Reason::NonceReplayed
+                | Reason::BudgetSpent
         )
 }

@@ -110,9 +110,10 @@ impl StoredOutcome {
         }
     }
 
-    /// Whether it was refused for what the caller may do: that can change, and nothing was done.
+    /// Whether it was refused for what the caller may do, or may do so often: that can change, and nothing was done.
     fn is_denial(&self) -> bool {
-        matches!(self, Self::Refused(reason) if reason.outside().code() == Code::Denied)
+        let denies = |reason: &Reason| reason.outside().code() == Code::Denied || *reason == Reason::BudgetSpent;
+        matches!(self, Self::Refused(reason) if denies(reason))
     }
 
     fn encode(&self) -> [u8; 8] {
@@ -265,14 +266,15 @@ impl Repeat {
         vault: &RegionVault,
         draft: &mut Draft<'_>,
     ) {
-        let (first, denied) = match &self.answered {
-            Some((when, outcomes)) => (*when, outcomes.iter().any(StoredOutcome::is_denial)),
-            None => (draft.now, true),
+        let (first, before) = match &self.answered {
+            Some((when, outcomes)) if outcomes.iter().any(StoredOutcome::is_denial) => (*when, outcomes.as_slice()),
+            Some(_) => return,
+            None => (draft.now, [].as_slice()),
         };
-        if !denied {
-            return;
-        }
-        let value = encode(first, &self.hash, outcomes);
+        // What was done stays done, though a repeat be denied it.
+        let mut before = before.iter().map(|outcome| Some(*outcome).filter(|it| !it.is_denial()));
+        let outcomes: Vec<_> = outcomes.map(|outcome| before.next().flatten().unwrap_or(outcome)).collect();
+        let value = encode(first, &self.hash, outcomes.into_iter());
         // Once a day the rows that nobody looks for any more go, with whichever call comes first.
         if vault.swept.fetch_max(self.row.day, Ordering::Relaxed) < self.row.day {
             let row = |day| IdempotencyRow { day, hash: [0; 16] };

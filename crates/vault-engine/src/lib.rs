@@ -9,6 +9,7 @@
 
 mod at_rest;
 mod authorize;
+mod budget;
 mod call;
 mod change;
 mod classes;
@@ -27,6 +28,7 @@ mod offline;
 mod open;
 mod operate;
 mod outside;
+mod pace;
 mod present;
 mod prune;
 mod purge;
@@ -49,6 +51,7 @@ use vault_domain::{Clock, Entropy, Reason, Region};
 use crate::{
     deny::DenyList,
     node::Node,
+    pace::Pacer,
     region::RegionVault,
     rules::{Rules, Settled},
     versions::Versions,
@@ -109,6 +112,8 @@ pub struct Engine {
     /// Searches of a log that may run at once.
     searches: Arc<Semaphore>,
     replay: ReplayRules,
+    /// How often callers called.
+    pacer: Pacer,
     retention: Retention,
     /// Held while a log is pruned.
     pruning: tokio::sync::Mutex<()>,

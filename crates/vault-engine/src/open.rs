@@ -23,6 +23,7 @@ use crate::{
     error::Error as EngineError,
     node::{Node, plain_entry},
     outside::{self, OutsideLog, Standing},
+    pace::Pacer,
     region::RegionVault,
     replay::{NonceBook, ReplayRules},
     retention::{Retention, RetentionFault},
@@ -123,6 +124,9 @@ pub enum OpenError {
     /// What is written down of a class is not what a vault writes.
     #[error("what the store says of the data class \"{0}\" is damaged: restore the store from a backup")]
     ClassUnreadable(DataClass),
+    /// A row of what was spent of budgets is not what a vault writes.
+    #[error("what was spent of budgets is damaged in the store: restore the store from a backup")]
+    BudgetUnreadable,
     /// A row of the deny-list is not what a vault writes.
     #[error("the deny-list in the node's store is damaged: restore the store from a backup")]
     DenialUnreadable,
@@ -256,6 +260,7 @@ impl Engine {
             checkpoint_files,
             searches,
             replay,
+            pacer: Pacer::default(),
             retention,
             pruning: tokio::sync::Mutex::default(),
             clock,

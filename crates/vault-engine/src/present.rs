@@ -20,6 +20,7 @@ use self::{
 use crate::{
     Engine,
     authorize::Permit,
+    budget::Allowance,
     call::Call,
     detokenize::DetokenizeRequest,
     enter::Scope,
@@ -88,7 +89,8 @@ impl Engine {
         request: &DetokenizeRequest,
         permits: &[Result<Permit<'_>, Reason>],
     ) -> Result<(Vec<Result<T, Error>>, Receipt), Error> {
-        self.try_in_turn(scope, asked, || self.try_present(scope, asked, verb, request, permits)).await
+        let allowance = self.charge(scope, asked, permits, request.items.iter().map(|item| item.class));
+        self.try_in_turn(scope, asked, || self.try_present(scope, asked, verb, request, permits, &allowance)).await
     }
 
     async fn try_present<T>(
@@ -98,10 +100,11 @@ impl Engine {
         verb: &Verb<T>,
         request: &DetokenizeRequest,
         permits: &[Result<Permit<'_>, Reason>],
+        allowance: &Allowance,
     ) -> Result<(Vec<Result<T, Error>>, Receipt), Error> {
         let vault = scope.vault;
         let mut random = CallRandom::seeded(&*self.entropy)?;
-        let (mut draft, snapshot) = scope.draft(&*self.clock).await?;
+        let (mut draft, snapshot) = scope.draft(&*self.clock, allowance).await?;
         let sealing = vault.keys.sealing(&mut random, &mut draft.batch)?;
         let hash = |items| request_hash(vault, request, verb.deed, items);
         let (parts, now) = (&request.parts, draft.now);
@@ -109,7 +112,8 @@ impl Engine {
         let known = verb.deed.counts_since(now).map(|since| Repeat::outcomes(&repeats, parts, since));
 
         let keys = token::class_keys(&vault.keys, permits);
-        let located = locate(scope.rules.policies.catalog(), &keys, permits, request, &snapshot).await?;
+        let catalog = scope.rules.policies.catalog();
+        let located = locate(catalog, &keys, permits, request, allowance, &snapshot).await?;
         let numbers = located.iter().filter_map(Located::number).collect();
         let stored = StoredRecords::read(&snapshot, numbers).await?;
         drop(snapshot);

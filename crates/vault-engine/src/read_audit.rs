@@ -37,6 +37,7 @@ use self::index::{InSpan, Indexed};
 use crate::{
     Engine,
     authorize::authorize_log,
+    budget::Allowance,
     call::Call,
     enter::Scope,
     error::Error,
@@ -212,7 +213,7 @@ impl Engine {
     async fn try_record(&self, scope: &Scope<'_>, asked: &Evidence<'_>) -> Result<Receipt, Error> {
         let vault = scope.vault;
         let mut random = vault_crypto::CallRandom::seeded(&*self.entropy)?;
-        let (mut draft, snapshot) = scope.draft(&*self.clock).await?;
+        let (mut draft, snapshot) = scope.draft(&*self.clock, &Allowance::default()).await?;
         drop(snapshot);
         let sealing = vault.keys.sealing(&mut random, &mut draft.batch)?;
         let entry = asked.seal(&vault.keys, &sealing, &mut random, &*self.clock)?;

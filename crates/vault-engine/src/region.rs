@@ -13,7 +13,7 @@ use vault_journal::{Journal, next_record_number};
 use vault_keys::RegionKeys;
 use vault_store::{Reader, wait};
 
-use crate::{error::Error, open::OpenError, replay::NonceBook};
+use crate::{budget::BudgetBook, error::Error, open::OpenError, replay::NonceBook};
 
 /// A region that this vault serves.
 pub(crate) struct RegionVault {
@@ -23,6 +23,8 @@ pub(crate) struct RegionVault {
     pub(crate) numbers: Numbers,
     /// The nonces that were used.
     pub(crate) nonces: NonceBook,
+    /// What callers spent of their budgets.
+    pub(crate) budgets: BudgetBook,
     /// Held by a call that is tried again after a conflict.
     pub(crate) turn: tokio::sync::Mutex<()>,
     /// The last day whose outdated idempotency rows were deleted.
@@ -39,13 +41,16 @@ impl RegionVault {
         clock: &dyn Clock,
     ) -> Result<Self, OpenError> {
         let numbers = Numbers::from(next_record_number(&reader)?);
-        let nonces = wait(NonceBook::open(&reader, window, journal.now(clock.wall())))?;
+        let now = journal.now(clock.wall());
+        let nonces = wait(NonceBook::open(&reader, window, now))?;
+        let budgets = wait(BudgetBook::open(&reader, now))?;
         Ok(Self {
             reader,
             keys,
             journal,
             numbers,
             nonces,
+            budgets,
             turn: tokio::sync::Mutex::default(),
             swept: AtomicU32::new(0),
         })

@@ -1,6 +1,7 @@
 //! Values in, tokens out.
 
 mod create;
+mod find;
 mod step;
 
 use std::ops::Range;
@@ -16,6 +17,7 @@ use vault_keys::Digest16;
 use crate::{
     Engine,
     authorize::Permit,
+    budget::Allowance,
     call::Call,
     enter::Scope,
     error::Error,
@@ -101,7 +103,9 @@ impl Engine {
             Err(error) => return Err(self.refuse(&scope, &asked, error).await),
         };
         asked.policies = &authorized.policies;
-        self.try_in_turn(&scope, &asked, || self.try_tokenize(&scope, &asked, request, &authorized.permits)).await
+        let permits = &authorized.permits;
+        let allowance = self.charge(&scope, &asked, permits, request.items.iter().map(|item| item.class));
+        self.try_in_turn(&scope, &asked, || self.try_tokenize(&scope, &asked, request, permits, &allowance)).await
     }
 
     async fn try_tokenize(
@@ -110,10 +114,11 @@ impl Engine {
         asked: &Evidence<'_>,
         request: &TokenizeRequest,
         permits: &[Result<Permit<'_>, Reason>],
+        allowance: &Allowance,
     ) -> Result<Tokenized, Error> {
         let vault = scope.vault;
         let mut random = CallRandom::seeded(&*self.entropy)?;
-        let (mut draft, snapshot) = scope.draft(&*self.clock).await?;
+        let (mut draft, snapshot) = scope.draft(&*self.clock, allowance).await?;
         let sealing = vault.keys.sealing(&mut random, &mut draft.batch)?;
         let hash = |items| request_hash(vault, request, items);
         let parts = &request.parts;
@@ -122,7 +127,7 @@ impl Engine {
 
         let keys = token::class_keys(&vault.keys, permits);
         let held = Held { vault, keys: &keys, permits, request, snapshot: &snapshot, now: draft.now };
-        let mut steps = prepare(&held, &known).await?;
+        let mut steps = prepare(&held, &known, allowance).await?;
         let maker = Maker { held: &held, sealing: &sealing };
         maker.create(&mut steps, &mut draft, &mut random).await?;
         drop(snapshot);

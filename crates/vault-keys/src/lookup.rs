@@ -162,6 +162,12 @@ impl RegionLookup {
         self.idempotency.tag(&[b"u", a, b, c, d, nonce])
     }
 
+    /// `HMAC(idempotency key, 'b' ‖ lp16(budget) ‖ lp16(principal) ‖ lp16(class) ‖ lp16(purpose))`, cut to 16 bytes; no
+    /// purpose is one of no byte.
+    pub(crate) fn budget_name(&self, parts: &[&str]) -> Digest16 {
+        keyed(&self.idempotency, b'b', parts)
+    }
+
     /// `HMAC(token-hash key, 't' ‖ lp16(tenant) ‖ token)`, cut to 16 bytes: how the log names a token that leads
     /// to no record.
     pub(crate) fn token_hash(&self, tenant: &Tenant, token: &str) -> Digest16 {

@@ -22,8 +22,8 @@ use std::{
 use arc_swap::ArcSwap;
 use vault_crypto::{CallRandom, Key256, LogKey, WRAPPED_BYTES};
 use vault_domain::{
-    Audience, Clock, DataClass, Entropy, Generation, IdempotencyKey, KeyVersion, Nonce, PrincipalId, Region, SubjectId,
-    SubjectName, Tenant, VaultId,
+    Audience, BudgetName, Clock, DataClass, Entropy, Generation, IdempotencyKey, KeyVersion, Nonce, PrincipalId,
+    Purpose, Region, SubjectId, SubjectName, Tenant, VaultId,
 };
 use vault_ledger::Signer;
 use vault_store::{
@@ -264,6 +264,19 @@ impl RegionKeys {
     #[must_use]
     pub fn request_hash(&self, parts: &[&[u8]]) -> Digest16 {
         self.rings.lookup.request_hash(parts)
+    }
+
+    /// The name of the row in which a caller's use of a budget is counted, for one class and purpose.
+    #[must_use]
+    pub fn budget_name(
+        &self,
+        budget: &BudgetName,
+        principal: &PrincipalId,
+        class: &DataClass,
+        purpose: Option<&Purpose>,
+    ) -> Digest16 {
+        let purpose = purpose.map_or("", Purpose::as_str);
+        self.rings.lookup.budget_name(&[budget.as_str(), principal.as_str(), class.as_str(), purpose])
     }
 
     /// How the log names a token that leads to no record.

@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeSet, fmt, net::IpAddr};
 
-use vault_catalog::{Account, DATA_ACTIONS};
+use vault_catalog::{Account, Class, DATA_ACTIONS, Determinism, Format};
 use vault_domain::{
     Action, Audience, DataClass, LevelAsked, Millis, PrincipalId, Purpose, Region, RevealLevel, Session,
 };
@@ -82,6 +82,11 @@ pub enum Doubt {
     GrantUnreachable(PrincipalId, usize),
     /// The account may be shown values of the class for any purpose, and without one where the class allows that.
     RevealForAnyPurpose(PrincipalId, DataClass),
+    /// Tokens of the class can be guessed, and no budget bounds how often somebody who may reveal them tries.
+    GuessesUnbounded(DataClass),
+    /// The same value of the class has the same token, and no budget bounds how often somebody who may make tokens
+    /// tries values.
+    TrialsUnbounded(DataClass),
     /// The account may be shown values of the class though nothing was granted to it: a policy permits it.
     RevealWithoutGrant(PrincipalId, DataClass, Box<[PolicyId]>),
 }
@@ -115,6 +120,16 @@ impl fmt::Display for Doubt {
             Self::RevealForAnyPurpose(principal, class) => {
                 write!(f, "{principal} may be shown values of {class} for any purpose: name the purposes of the grant")
             }
+            Self::GuessesUnbounded(class) => write!(
+                f,
+                "tokens of {class} can be guessed, and somebody may detokenize them as often as the vault can: add a \
+                 budget that covers it ([budgets.<name>], docs/RULES.md)"
+            ),
+            Self::TrialsUnbounded(class) => write!(
+                f,
+                "the same value of {class} has the same token, and somebody may tokenize or find values as often as \
+                 the vault can, to see which are there: add a budget that covers it ([budgets.<name>], docs/RULES.md)"
+            ),
             Self::RevealWithoutGrant(principal, class, policies) => {
                 let ids: Vec<&str> = policies.iter().map(PolicyId::as_str).collect();
                 write!(f, "{principal} may be shown values of {class} without a grant, by {}", ids.join(", "))
@@ -219,8 +234,33 @@ impl PolicySet {
                 doubts.push(Doubt::RevealWithoutGrant(access.principal.clone(), class.clone(), policies));
             }
         }
+        doubts.extend(self.catalog().classes().flat_map(|class| self.unbounded(class, &allowed)).flatten());
         doubts.sort_unstable();
         Ok(doubts)
+    }
+
+    /// What somebody may try out with a class as often as the vault can.
+    fn unbounded(&self, class: &Class, allowed: &BTreeSet<Access>) -> [Option<Doubt>; 2] {
+        let is_free = |action: Action| {
+            let mut uses = allowed.iter().filter(|access| access.action == action);
+            uses.any(|access| {
+                let Access { principal, purpose, .. } = access;
+                let purpose = purpose.as_ref().map(Purpose::as_str);
+                let covers = |budget: &vault_catalog::Budget| {
+                    budget.covers(action, principal.as_str(), class.id().as_str(), purpose)
+                };
+                access.class.as_ref() == Some(class.id()) && !self.catalog().budgets().any(covers)
+            })
+        };
+        let is_guessable = matches!(class.format(), Format::FormatPreserving(_) | Format::Ff1(_));
+        let is_computed = matches!(class.format(), Format::Ff1(_) | Format::OneWay);
+        let is_equal = is_computed || class.determinism() != Determinism::None;
+        let guesses = is_guessable && is_free(Action::Detokenize);
+        let trials = is_equal && (is_free(Action::Tokenize) || is_free(Action::Find));
+        [
+            guesses.then(|| Doubt::GuessesUnbounded(class.id().clone())),
+            trials.then(|| Doubt::TrialsUnbounded(class.id().clone())),
+        ]
     }
 
     /// The policies that permit something that no grant covers, as far as their text tells: all permits but the

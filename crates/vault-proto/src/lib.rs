@@ -43,6 +43,13 @@ impl Drop for v1::TokenizeItem {
     }
 }
 
+impl Drop for v1::FindItem {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.value);
+        zeroize::Zeroize::zeroize(&mut self.subject);
+    }
+}
+
 impl Drop for v1::ValueRevealed {
     fn drop(&mut self) {
         zeroize::Zeroize::zeroize(&mut self.value);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use vault_domain::{Clock, Millis};
-use vault_engine::OutsideLog;
+use vault_engine::{Engine, OutsideLog};
 
 /// How often is looked.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -20,6 +20,8 @@ const REMINDER: Duration = Duration::from_secs(15 * 60);
 const CHECKPOINT_LATE: Duration = Duration::from_secs(10);
 /// The index is not waited for; so far behind, questions to the log read this much for nothing.
 const INDEX_BEHIND: u64 = 100_000;
+/// So long after the last item that was refused for want of budget, that counts as over.
+const BUDGET_QUIET: Duration = Duration::from_secs(5 * 60);
 /// So far apart, wall clock and monotonic clock have not both gone well since the start.
 const CLOCK_DRIFT: u64 = 5;
 
@@ -33,6 +35,7 @@ pub(crate) enum Kind {
     ClockDrift,
     PruningFailed,
     PurgeBehind,
+    BudgetSpent,
 }
 
 impl Kind {
@@ -46,6 +49,7 @@ impl Kind {
             Self::ClockDrift => "clock_drift",
             Self::PruningFailed => "pruning_failed",
             Self::PurgeBehind => "purge_behind",
+            Self::BudgetSpent => "budget_spent",
         }
     }
 
@@ -56,6 +60,7 @@ impl Kind {
             Self::IndexBehind => "entries",
             Self::PruningFailed => "failures in a row",
             Self::PurgeBehind => "records",
+            Self::BudgetSpent => "items refused since the start",
             Self::CheckpointLate | Self::LogTimeAhead | Self::ClockDrift => "seconds",
         }
     }
@@ -90,13 +95,20 @@ impl Alarms {
     }
 
     /// Looks until it is cut off. Holds the stores: to be ended before the engine.
-    pub(crate) async fn watch(self: Arc<Self>, logs: Vec<OutsideLog>) {
+    pub(crate) async fn watch(self: Arc<Self>, engine: Arc<Engine>) {
+        let logs = engine.outside_logs();
         let mut signed: Vec<(u64, Duration)> = vec![(0, self.clock.monotonic()); logs.len()];
         loop {
             for (log, since) in logs.iter().zip(&mut signed) {
                 self.look_at(log, since);
             }
             self.look_at_clock();
+            for region in engine.regions() {
+                let (refused, last) = engine.budget_refusals(region);
+                let now = self.clock.wall();
+                let is_wrong = last.is_some_and(|last| now < last.saturating_add(BUDGET_QUIET));
+                self.note(Kind::BudgetSpent, region.as_str(), refused, is_wrong);
+            }
             tokio::time::sleep(INTERVAL).await;
         }
     }

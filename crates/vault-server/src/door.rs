@@ -12,7 +12,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service, util::BoxCloneSyncService};
 use vault_domain::{Action, Freshness, Reason, RequestId, limits};
-use vault_engine::{Call, Engine, Issuer, Refusal, TraceId};
+use vault_engine::{Call, Engine, Error, Issuer, Refusal, TraceId};
 use vault_identity::{Fault, Verified};
 use vault_proto::{
     DESCRIPTORS, NONCE_METADATA, TIMESTAMP_METADATA,
@@ -133,6 +133,9 @@ impl<H: Health> Door<H> {
             Ok(entered) => entered,
             Err(refused) => return Ok(answer_of(refused, transport)),
         };
+        if let Err(error) = self.engine.pace(&call) {
+            return Ok(self.refuse_by(&call, error, transport).await);
+        }
         let path = head.uri.path();
         if path.starts_with(REFLECTION_SERVICE)
             && transport == Ok(Transport::Grpc)
@@ -298,16 +301,21 @@ impl<H: Health> Door<H> {
 
     /// Refuses a call that never reached a verb.
     async fn refuse(&self, call: &Call, reason: Reason, transport: Result<Transport, StatusCode>) -> Response<Body> {
+        self.refuse_by(call, Error::new(reason), transport).await
+    }
+
+    /// The same with what the error says beside its reason.
+    async fn refuse_by(&self, call: &Call, error: Error, transport: Result<Transport, StatusCode>) -> Response<Body> {
         let refusal = Refusal {
             action: Action::Call,
-            reason,
+            reason: error.reason(),
             source: call.source,
             principal: Some(call.principal.clone()),
             certificate: call.certificate,
             request_id: call.request_id,
         };
         let status = match Box::pin(self.engine.refused_at_the_door(refusal)).await {
-            Ok(()) => status::bare(reason, call.request_id),
+            Ok(()) => status::status(&error, call.request_id),
             Err(unrecorded) => status::status(&unrecorded, call.request_id),
         };
         answer_of(status, transport)

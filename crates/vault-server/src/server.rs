@@ -126,7 +126,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let streams = Streams::new(stopping.clone());
         let mut background = outside.start(&engine);
-        background.push(tokio::spawn(alarms.clone().watch(engine.outside_logs())));
+        background.push(tokio::spawn(alarms.clone().watch(engine.clone())));
         let witnessed = outside.clone();
         let door =
             Arc::new(Door::new(engine.clone(), access_tokens, health_server, streams.clone(), reflection, witnessed));

@@ -107,6 +107,9 @@ fn details(error: &Error) -> ErrorDetails {
         }
         Code::LimitExceeded => {
             details.add_quota_failure_violation("tokenvault", outside.text());
+            if let Some(delay) = error.retry_delay() {
+                details.set_retry_info(Some(delay));
+            }
         }
         Code::FailedPrecondition => {
             details.add_precondition_failure_violation(outside.name(), "tokenvault", outside.text());

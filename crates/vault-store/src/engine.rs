@@ -114,7 +114,7 @@ fn shape(table: TableId) -> Shape {
         TableId::States | TableId::Idempotency | TableId::Nonces => {
             Shape { often_absent: true, by_key: true, ..shape(8) }
         }
-        TableId::Summaries | TableId::Expiry => shape(4),
+        TableId::Summaries | TableId::Expiry | TableId::Budgets => shape(4),
         TableId::Checkpoints | TableId::Keys | TableId::Meta | TableId::Versions => shape(1),
     }
 }

@@ -117,6 +117,9 @@ tables! {
     /// Records that will end by themselves or have ended, by when. Key: be64(ms since 1970) ‖ be64(record number). No
     /// value.
     Expiry = 14, "expiry", ExpiryRow;
+    /// What callers spent of their budgets in the last day. Key: keyed hash of budget, principal, class and purpose, 16
+    /// bytes.
+    Budgets = 15, "budgets", [u8; 16];
 }
 
 impl fmt::Display for TableId {

@@ -3,11 +3,16 @@
 use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use vault_client::{
-    CallContext, Client, ClientConfig, ClientError, Endpoint, FAILURES_MAX, HeldToken, Idempotency, IssuedToken,
-    NewLife, NewValue,
+    CallContext, Client, ClientConfig, ClientError, Endpoint, FAILURES_MAX, FoundToken, HeldToken, Idempotency,
+    IssuedToken, KnownValue, NewLife, NewValue,
 };
-use vault_domain::{LevelAsked, Reason, Region, SystemClock, TokenText};
-use vault_tests::{requests::email, roles::Role, vault::TestVault, wire::Wire};
+use vault_domain::{DataClass, LevelAsked, Plaintext, Reason, Region, SystemClock, TokenText};
+use vault_tests::{
+    requests::{customer, email},
+    roles::Role,
+    vault::TestVault,
+    wire::Wire,
+};
 
 use super::client_stream::{config, connect, context, held, values};
 use crate::{DISK, vault};
@@ -229,5 +234,35 @@ async fn a_reveal_that_nothing_names_is_not_repeated() {
     let lost = answer.unwrap_err();
     assert!(matches!(lost, ClientError::Transport { .. }), "{lost}");
     assert_eq!(vault.checkpoint("eu").await.head.size.0, size + 1, "it was asked once");
+    vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_found_in_batches_of_any_size_and_what_is_over_budget_says_when_to_come_back() {
+    let mut vault = TestVault::prepare(Path::new(DISK), Arc::new(SystemClock::new()));
+    vault.add_to_catalog("[budgets.trials]\nactions = ['find']\nper_hour = 1502\n");
+    vault.start_again().await;
+    let class = DataClass::parse("customer_id").unwrap();
+    let known = |n: u64| KnownValue { class: class.clone(), value: Plaintext::new(customer(n).into()), subject: None };
+    let given = vault.give("customer_id", (0..3).map(customer)).await;
+    let payments = connect(config(&vault, Role::Payments, vault.address())).await;
+    let settlement = context("settlement", Idempotency::Automatic);
+    let answer = payments.find(&settlement, (0..1500).map(known).collect()).await.unwrap();
+    assert_eq!((answer.results.len(), answer.calls.len()), (1500, 2));
+    for (result, token) in answer.results.iter().zip(&given) {
+        let FoundToken { token: found, expires } = result.as_ref().unwrap();
+        assert_eq!((found.expose(), *expires), (token.as_str(), None));
+    }
+    assert!(
+        answer.results[3..]
+            .iter()
+            .all(|result| { result.as_ref().is_err_and(|refused| refused.reason() == Some(Reason::ValueNotFound)) })
+    );
+    let over = payments.find(&settlement, (0..3).map(known).collect()).await.unwrap().results;
+    assert!(over[..2].iter().all(Result::is_ok));
+    let refused = over[2].as_ref().unwrap_err().refusal().unwrap();
+    assert_eq!(refused.reason, Some(Reason::BudgetSpent));
+    let wait = refused.retry_after.unwrap();
+    assert!(wait > Duration::from_secs(3590) && wait <= Duration::from_secs(63 * 60), "{wait:?}");
     vault.finish().await;
 }

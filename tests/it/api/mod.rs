@@ -1,6 +1,7 @@
 //! What the calls do.
 
 pub(crate) mod ask;
+mod budget;
 mod checkpoint;
 mod client;
 pub(crate) mod client_stream;
@@ -13,6 +14,7 @@ mod exchange;
 mod explain;
 mod export;
 mod ff1;
+mod find;
 mod health;
 mod idempotency;
 mod life;
@@ -23,6 +25,7 @@ mod prune;
 mod purge;
 mod query;
 mod randomness;
+mod rate;
 mod reflection;
 pub(crate) mod replay;
 mod restart;

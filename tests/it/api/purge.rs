@@ -73,7 +73,7 @@ async fn what_has_expired_for_a_day_is_deleted_with_all_that_led_to_it() {
     assert_eq!(purges(&vault, Role::Auditor).await, [], "not a millisecond before");
     vault.stop().await;
     let all = vault.stored_rows_by_table("eu");
-    assert_eq!(all, StoredRows { records: 6, states: 1, tokens: 4, values: 5, expiry: 5 });
+    assert_eq!(all, StoredRows { records: 6, states: 1, tokens: 4, values: 5, expiry: 5, budgets: 0 });
     clock.advance(MS);
     vault.start_again().await;
 
@@ -99,7 +99,7 @@ async fn what_has_expired_for_a_day_is_deleted_with_all_that_led_to_it() {
     assert!(again.created && tokens.iter().all(|(_, _, token)| *token != again.token));
     vault.stop().await;
     let left = vault.stored_rows_by_table("eu");
-    assert_eq!(left, StoredRows { records: 3, states: 1, tokens: 2, values: 3, expiry: 2 });
+    assert_eq!(left, StoredRows { records: 3, states: 1, tokens: 2, values: 3, expiry: 2, budgets: 0 });
     vault.finish().await;
 }
 
@@ -133,7 +133,7 @@ async fn what_was_revoked_or_used_up_is_deleted_a_day_after_that() {
     assert_eq!(revealed.unwrap().values(), [b"4712"], "what is suspended has not ended");
     vault.stop().await;
     let left = vault.stored_rows_by_table("eu");
-    assert_eq!(left, StoredRows { records: 1, states: 1, tokens: 0, values: 1, expiry: 0 });
+    assert_eq!(left, StoredRows { records: 1, states: 1, tokens: 0, values: 1, expiry: 0, budgets: 0 });
     vault.finish().await;
 }
 

@@ -36,7 +36,7 @@ const ACCOUNTS: &str = r#"
 tenant = "acme"
 audiences = ["payments"]
 regions = ["eu"]
-grants = [{ actions = ["tokenize", "detokenize", "describe"], classes = ["contact"] }]
+grants = [{ actions = ["tokenize", "detokenize", "describe", "find"], classes = ["contact"] }]
 
 # Replaces values on their way in, and shows masks on their way out.
 [accounts."spiffe://test.tokenvault/kinds/gateway"]
@@ -157,6 +157,7 @@ const ROWS: &[Row] = &[
     row("TokenService/TokenizeStream", "tokenize", (Region, Region),                  [YES, YES, NO, NO, NO]),
     row("TokenService/DetokenizeStream", "detokenize", (Region, Region),              [YES, LESS, NO, NO, NO]),
     row("TokenService/DescribeTokens", "describe", (Region, Region),                  [YES, NO, NO, NO, NO]),
+    row("TokenService/FindTokens", "find", (Region, Region),                          [YES, NO, NO, NO, NO]),
     row("TokenService/RenewTokens", "renew", (Region, Region),                        [NO, NO, NO, YES, NO]),
     row("TokenService/SuspendTokens", "suspend", (Region, Region),                    [NO, NO, NO, YES, NO]),
     row("TokenService/ResumeTokens", "resume", (Region, Region),                      [NO, NO, NO, YES, NO]),

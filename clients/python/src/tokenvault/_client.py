@@ -21,8 +21,10 @@ from ._export import ExportDone, Exporting, encode
 from ._items import (
     Answer,
     CallContext,
+    FoundToken,
     HeldToken,
     IssuedToken,
+    KnownValue,
     NewValue,
     Receipt,
     Revealed,
@@ -34,7 +36,7 @@ from ._prove import LogEntry, ProvedEntry
 from ._stream import Held
 from ._tail import Following, TailStep
 from ._threads import Stream
-from ._verb import DESCRIBE, DETOKENIZE, RESUME, REVOKE, SUSPEND, TOKENIZE, renew
+from ._verb import DESCRIBE, DETOKENIZE, FIND, RESUME, REVOKE, SUSPEND, TOKENIZE, renew
 from .v1 import audit_service_pb2 as audit_v1
 
 R = TypeVar("R")
@@ -91,6 +93,12 @@ class Client:
     ) -> Answer[TokenDescription]:
         """Asks what is known of tokens beside their values: a result for each, in order. See `tokenize`."""
         return run(self._connections.batch(DESCRIBE, context, items, deadline))
+
+    def find_tokens(
+        self, context: CallContext, items: Iterable[KnownValue], *, deadline: Optional[float] = None
+    ) -> Answer[FoundToken]:
+        """Finds the tokens that values have already: a result for each, in order. Nothing is made. See `tokenize`."""
+        return run(self._connections.batch(FIND, context, items, deadline))
 
     def renew_tokens(
         self,

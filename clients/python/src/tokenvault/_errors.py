@@ -166,7 +166,7 @@ class Refused(TokenvaultError):
         self.violations = tuple(violations)
         self.retry_after = retry_after
         self.metadata = dict(metadata or {})
-        self.is_passing = code == grpc.StatusCode.UNAVAILABLE or reason == "COMMIT_CONFLICT"
+        self.is_passing = code == grpc.StatusCode.UNAVAILABLE or reason in ("COMMIT_CONFLICT", "RATE_LIMITED")
 
 
 class InvalidRequest(Refused):
@@ -208,6 +208,14 @@ class IdempotencyKeyReused(Refused):
     """The key was used for a request with other content."""
 
 
+class ValueNotFound(Refused):
+    """The value has no live token of this data class for this audience."""
+
+
+class BudgetSpent(Refused):
+    """The caller's budget for this data class and purpose is spent; `retry_after` says when there is room again."""
+
+
 class CommitConflict(Refused):
     """Other calls kept changing the same records; the whole call may be tried again."""
 
@@ -220,6 +228,8 @@ _BY_REASON: Dict[str, Type[Refused]] = {
     "VALUE_REJECTED": ValueRejected,
     "VALUE_TOO_LARGE": ValueRejected,
     "TOKEN_NOT_FOUND": TokenNotFound,
+    "VALUE_NOT_FOUND": ValueNotFound,
+    "BUDGET_SPENT": BudgetSpent,
     "WRONG_REGION": WrongRegion,
     "IDEMPOTENCY_KEY_REUSED": IdempotencyKeyReused,
     "COMMIT_CONFLICT": CommitConflict,

@@ -73,6 +73,29 @@ class IssuedToken:
 
 
 @dataclass(frozen=True)
+class KnownValue:
+    """A value whose token is wanted, of a class where the same value has the same token; text is sent as UTF-8.
+
+    `subject` is the person that it is about, for classes that are deterministic per subject.
+    """
+
+    data_class: str
+    value: Union[bytes, str] = field(repr=False)
+    subject: Optional[str] = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class FoundToken:
+    """A token that a value has already; it may be suspended, or its time be to come.
+
+    `expires_at_ms` is when its lifetime ends, in milliseconds since 1970; None if it does not.
+    """
+
+    token: str = field(repr=False)
+    expires_at_ms: Optional[int]
+
+
+@dataclass(frozen=True)
 class HeldToken:
     """A token that the caller holds, with the data class that it was issued for."""
 

@@ -11,11 +11,13 @@ from google.protobuf.message import DecodeError
 from ._errors import AnswerMalformed, ConfigurationError, of_item
 from ._items import (
     CallContext,
+    FoundToken,
     HeldToken,
     Hidden,
     Idempotency,
     IssuedToken,
     ItemResult,
+    KnownValue,
     NewValue,
     Receipt,
     Revealed,
@@ -97,7 +99,7 @@ class Verb(Generic[I, T]):
 
     def _keys(self, context: CallContext, calls: int) -> List[str]:
         """The idempotency keys of a batch of so many calls; empty where there is none."""
-        if self.request_type is v1.DescribeTokensRequest:
+        if self.request_type in (v1.DescribeTokensRequest, v1.FindTokensRequest):
             return [""] * calls
         if not isinstance(context.idempotency, str):
             return [self.key(context) for _ in range(calls)]
@@ -179,6 +181,14 @@ def _value(item: NewValue) -> v1.TokenizeItem:
     )
 
 
+def _known(item: KnownValue) -> v1.FindItem:
+    return v1.FindItem(
+        data_class=item.data_class,
+        value=value_bytes(item.value),
+        subject=text_bytes(item.subject or "", "the subject").decode(),
+    )
+
+
 def _number(number: Optional[int], name: str, largest: int) -> int:
     """A number as messages have it: none is 0, which no caller may mean."""
     if number is None:
@@ -213,6 +223,12 @@ def _described(result: v1.DescribeTokenResult) -> Optional[TokenDescription]:
         told.uses if told.max_uses else None,
         told.max_uses or None,
     )
+
+
+def _found(result: v1.FindTokenResult) -> Optional[FoundToken]:
+    if not result.HasField("found"):
+        return None
+    return FoundToken(result.found.token, result.found.expires_at_ms or None)
 
 
 _STATES = {
@@ -258,6 +274,10 @@ DETOKENIZE: Verb[HeldToken, Revealed] = Verb(
 )
 DESCRIBE: Verb[HeldToken, TokenDescription] = Verb(
     "DescribeTokens", False, _token, _described, v1.DescribeTokensRequest, v1.DescribeTokensResponse
+)
+
+FIND: Verb[KnownValue, FoundToken] = Verb(
+    "FindTokens", False, _known, _found, v1.FindTokensRequest, v1.FindTokensResponse
 )
 
 

@@ -92,6 +92,7 @@ pub(crate) fn clauses(classes: &[DataClass], entry: &AccessLogEntry) -> Vec<&'st
         | Action::Reload => found.push("10.2.1.2"),
         Action::Start | Action::Stop => found.push("10.2.1.6"),
         Action::Describe
+        | Action::Find
         | Action::ExplainAccess
         | Action::Renew
         | Action::Suspend

@@ -210,7 +210,8 @@ impl Checked {
                     | Reason::PurposeRequired
                     | Reason::LevelNotPermitted
                     | Reason::MaskUnavailable
-                    | Reason::TokenNotStored,
+                    | Reason::TokenNotStored
+                    | Reason::BudgetSpent,
                 ),
             ) => About::Nothing,
             (None, _) => About::Token(TokenHash(token_hash())),

@@ -8,6 +8,7 @@ use vault_store::{Snapshot, table::Tokens};
 
 use crate::{
     authorize::Permit,
+    budget::Allowance,
     detokenize::DetokenizeRequest,
     error::Error,
     token::{ClassKeySet, record_number_row},
@@ -44,8 +45,10 @@ pub(super) async fn locate(
     keys: &ClassKeySet,
     permits: &[Result<Permit<'_>, Reason>],
     request: &DetokenizeRequest,
+    allowance: &Allowance,
     snapshot: &Snapshot<'_>,
 ) -> Result<Vec<Located>, Error> {
+    let mut turn = allowance.turn();
     let mut located: Vec<Located> = Vec::with_capacity(request.items.len());
     let mut look_ups: Vec<(usize, Digest16, Seen)> = Vec::new();
     for (at, item) in request.items.iter().enumerate() {
@@ -57,6 +60,10 @@ pub(super) async fn locate(
             }
             None => return Err(Error::new(Reason::Internal)),
         };
+        if let Err(spent) = turn.take(item.class) {
+            located.push(Located::Refused(spent));
+            continue;
+        }
         if let Err(reason) = vault_policy::possible(permit.action(), permit.class()) {
             located.push(Located::Refused(Error::new(reason)));
             continue;

@@ -42,6 +42,7 @@ impl EntryKind {
                 | Action::GetCheckpoint
                 | Action::ExportAccessLog
                 | Action::Describe
+                | Action::Find
                 | Action::ExplainAccess,
                 Decision::Allowed,
             ) => Self::Ask,

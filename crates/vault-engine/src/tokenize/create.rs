@@ -234,7 +234,7 @@ fn set(tokens: &mut [Result<NewToken, Error>], place: usize, token: Result<NewTo
 }
 
 /// Items that are the same as an earlier one share its token, or its refusal.
-fn settle_same(steps: &mut [Step]) {
+pub(super) fn settle_same(steps: &mut [Step]) {
     for at in 0..steps.len() {
         let Some(Step::SameAs(first)) = steps.get(at) else { continue };
         let shared = match steps.get(*first) {

@@ -12,6 +12,7 @@ use vault_store::{Snapshot, table::Values};
 use super::{Issued, TokenizeItem, TokenizeRequest};
 use crate::{
     authorize::Permit,
+    budget::Allowance,
     error::Error,
     evidence::{About, ItemEvidence},
     idempotency::StoredOutcome,
@@ -82,11 +83,20 @@ pub(super) struct Held<'a> {
 
 /// What every item comes to. Of what was answered before, `known`, the answer is rebuilt; the rest is validated, and
 /// the tokens that deterministic classes have already are found.
-pub(super) async fn prepare(held: &Held<'_>, known: &[Option<StoredOutcome>]) -> Result<Vec<Step>, Error> {
+pub(super) async fn prepare(
+    held: &Held<'_>,
+    known: &[Option<StoredOutcome>],
+    allowance: &Allowance,
+) -> Result<Vec<Step>, Error> {
+    let mut turn = allowance.turn();
     let mut first_of = HashMap::new();
     let mut steps: Vec<Step> = Vec::with_capacity(held.request.items.len());
     let mut again = Vec::new();
     for (at, item) in held.request.items.iter().enumerate() {
+        if let Err(spent) = turn.take(item.class) {
+            steps.push(Step::Refused(spent));
+            continue;
+        }
         if let Some(outcome) = known.get(at).copied().flatten() {
             again.push((at, outcome));
             steps.push(Step::Refused(Error::new(Reason::Internal)));

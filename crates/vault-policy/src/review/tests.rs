@@ -211,3 +211,44 @@ fn what_no_way_opens_is_doubted_and_what_a_role_opens_is_not() {
     let unreachable: Vec<_> = doubts.iter().filter(|doubt| matches!(doubt, Doubt::GrantUnreachable(..))).collect();
     assert_eq!(unreachable, [&Doubt::GrantUnreachable(principal("corp:orders"), 3)]);
 }
+
+#[test]
+fn guesses_and_trials_without_a_budget_are_doubted() {
+    let more = r#"
+[classes.account]
+rule = "digits"
+digits_min = 10
+digits_max = 10
+format = "format_preserving"
+luhn = "none"
+determinism = "per_audience"
+[accounts."dns:load.example"]
+tenant = "acme"
+audiences = ["payments"]
+regions = ["eu"]
+grants = [
+    { actions = ["tokenize", "find"], classes = ["account"], purposes = ["settlement"] },
+    { actions = ["detokenize"], classes = ["account"], purposes = ["settlement", "audit"] },
+]
+"#;
+    let doubted = |budgets: &str| {
+        let catalog = format!("{CATALOG}{more}{budgets}");
+        let catalog = Catalog::parse(&catalog).unwrap_or_else(|error| panic!("{error}"));
+        let set = PolicySet::load(&[PolicySource::DEFAULT], &catalog).unwrap_or_else(|error| panic!("{error}"));
+        let doubts = set.doubts(Millis(0)).unwrap();
+        assert!(doubts.iter().all(|doubt| !doubt.is_warning() || matches!(doubt, Doubt::GrantUnreachable(..))));
+        let of_budgets = |doubt: &Doubt| matches!(doubt, Doubt::GuessesUnbounded(_) | Doubt::TrialsUnbounded(_));
+        doubts.into_iter().filter(of_budgets).collect::<Vec<_>>()
+    };
+    let class = || DataClass::parse("account").unwrap();
+    let (guesses, trials) = (Doubt::GuessesUnbounded(class()), Doubt::TrialsUnbounded(class()));
+    assert_eq!(doubted(""), [guesses.clone(), trials.clone()]);
+    // One that leaves out a purpose, an action or an account that somebody has bounds it not.
+    let some = "[budgets.a]\nactions = ['detokenize']\npurposes = ['settlement']\nper_day = 9\n\
+                [budgets.b]\nactions = ['tokenize']\nper_day = 9\n";
+    assert_eq!(doubted(some), [guesses.clone(), trials]);
+    let rest = "[budgets.c]\nactions = ['find']\naccounts = ['dns:load.example']\nper_hour = 9\n";
+    assert_eq!(doubted(&format!("{some}{rest}")), [guesses.clone()]);
+    assert!(guesses.to_string().contains("docs/RULES.md"));
+    assert_eq!(doubted(&format!("{some}{rest}[budgets.d]\nactions = ['detokenize']\nper_minute = 9\n")), []);
+}

@@ -372,6 +372,7 @@ pub(crate) static KEYS: [Key; 48] = [
             "suspend",
             "resume",
             "revoke",
+            "find",
             "query_access_log",
             "export_access_log",
             "deny_access_token",

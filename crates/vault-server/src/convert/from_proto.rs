@@ -45,6 +45,25 @@ pub fn describe(message: &mut v1::DescribeTokensRequest) -> Result<DetokenizeReq
     About::parse(region, purpose, reference, audience, "")?.detokenize(vec![(None, take(items))])
 }
 
+/// Parses a question which tokens values have.
+///
+/// # Errors
+/// With the first rule that it breaks; the message may have been emptied in part by then.
+pub fn find(message: &mut v1::FindTokensRequest) -> Result<TokenizeRequest, Error> {
+    check_count(message.items.len())?;
+    let v1::FindTokensRequest { region, purpose, reference, audience, items } = message;
+    let item = |mut item: v1::FindItem| v1::TokenizeItem {
+        data_class: take(&mut item.data_class),
+        value: take(&mut item.value),
+        subject: take(&mut item.subject),
+        ttl_seconds: 0,
+        not_before_ms: 0,
+        max_uses: 0,
+    };
+    let items = take(items).into_iter().map(item).collect();
+    About::parse(region, purpose, reference, audience, "")?.tokenize(vec![(None, items)])
+}
+
 /// Parses a change in the life of tokens; `change` makes it of the lifetime that is asked for.
 ///
 /// # Errors

@@ -68,6 +68,21 @@ pub(crate) fn described(answer: Described, origin: &str) -> v1::DescribeTokensRe
     v1::DescribeTokensResponse { results: results.collect(), receipt: Some(receipt(&answer.receipt, origin)) }
 }
 
+/// The answer to FindTokens.
+pub(crate) fn found(answer: Tokenized, origin: &str) -> v1::FindTokensResponse {
+    use v1::find_token_result::Outcome;
+    let results = answer.results.into_iter().map(|result| {
+        let outcome = match result {
+            Ok(issued) => {
+                Outcome::Found(v1::TokenFound { token: issued.token.into_exposed(), expires_at_ms: issued.expires.0 })
+            }
+            Err(error) => Outcome::Error(item_status(&error)),
+        };
+        v1::FindTokenResult { outcome: Some(outcome) }
+    });
+    v1::FindTokensResponse { results: results.collect(), receipt: Some(receipt(&answer.receipt, origin)) }
+}
+
 /// The answer to a change in the life of tokens.
 pub(crate) fn changed(answer: Changed, origin: &str) -> v1::ChangeTokensResponse {
     use v1::change_token_result::Outcome;

@@ -75,6 +75,7 @@ fn activity(action: &str) -> (u64, u64) {
         | "export_access_log"
         | "get_checkpoint"
         | "describe"
+        | "find"
         | "explain_access"
         | "list_denied"
         | "plan_policies"

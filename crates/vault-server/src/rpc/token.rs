@@ -113,6 +113,20 @@ impl TokenService for TokenRpc {
         Ok(Response::new(to_proto::described(answer, origin(&self.engine, &request.region))))
     }
 
+    async fn find_tokens(&self, request: Request<v1::FindTokensRequest>) -> Answered<v1::FindTokensResponse> {
+        let call = call(&request)?;
+        let mut message = request.into_inner();
+        let request = match from_proto::find(&mut message) {
+            Ok(request) => request,
+            Err(error) => {
+                let refused = self.engine.refuse_unread(&call, Action::Find, &message.region, error).await;
+                return Err(status(&refused, call.request_id));
+            }
+        };
+        let answer = within_deadline(&self.engine, &call, pin!(self.engine.find(&call, &request))).await?;
+        Ok(Response::new(to_proto::found(answer, origin(&self.engine, &request.region))))
+    }
+
     async fn renew_tokens(&self, request: Request<ChangeTokensRequest>) -> Answered<ChangeTokensResponse> {
         self.change(request, Change::Renew).await
     }

@@ -66,6 +66,10 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TOKEN_NOT_STORED: _ClassVar[Reason]
     LIFETIME_TOO_LONG: _ClassVar[Reason]
     LIFETIME_EMPTY: _ClassVar[Reason]
+    BUDGET_SPENT: _ClassVar[Reason]
+    VALUE_NOT_FOUND: _ClassVar[Reason]
+    CLASS_NOT_DETERMINISTIC: _ClassVar[Reason]
+    RATE_LIMITED: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 FIELD_INVALID: Reason
 BATCH_EMPTY: Reason
@@ -126,3 +130,7 @@ ARCHIVE_FAILED: Reason
 TOKEN_NOT_STORED: Reason
 LIFETIME_TOO_LONG: Reason
 LIFETIME_EMPTY: Reason
+BUDGET_SPENT: Reason
+VALUE_NOT_FOUND: Reason
+CLASS_NOT_DETERMINISTIC: Reason
+RATE_LIMITED: Reason

@@ -185,6 +185,54 @@ class TokenDescription(_message.Message):
     max_uses: int
     def __init__(self, format: _Optional[str] = ..., stored: _Optional[bool] = ..., created_at_ms: _Optional[int] = ..., expires_at_ms: _Optional[int] = ..., uses: _Optional[int] = ..., max_uses: _Optional[int] = ...) -> None: ...
 
+class FindTokensRequest(_message.Message):
+    __slots__ = ("region", "purpose", "reference", "audience", "items")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    region: str
+    purpose: str
+    reference: str
+    audience: str
+    items: _containers.RepeatedCompositeFieldContainer[FindItem]
+    def __init__(self, region: _Optional[str] = ..., purpose: _Optional[str] = ..., reference: _Optional[str] = ..., audience: _Optional[str] = ..., items: _Optional[_Iterable[_Union[FindItem, _Mapping[str, object]]]] = ...) -> None: ...
+
+class FindItem(_message.Message):
+    __slots__ = ("data_class", "value", "subject")
+    DATA_CLASS_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    data_class: str
+    value: bytes
+    subject: str
+    def __init__(self, data_class: _Optional[str] = ..., value: _Optional[bytes] = ..., subject: _Optional[str] = ...) -> None: ...
+
+class FindTokensResponse(_message.Message):
+    __slots__ = ("results", "receipt")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[FindTokenResult]
+    receipt: _audit_service_pb2.Receipt
+    def __init__(self, results: _Optional[_Iterable[_Union[FindTokenResult, _Mapping[str, object]]]] = ..., receipt: _Optional[_Union[_audit_service_pb2.Receipt, _Mapping[str, object]]] = ...) -> None: ...
+
+class FindTokenResult(_message.Message):
+    __slots__ = ("found", "error")
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    found: TokenFound
+    error: _status_pb2.Status
+    def __init__(self, found: _Optional[_Union[TokenFound, _Mapping[str, object]]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping[str, object]]] = ...) -> None: ...
+
+class TokenFound(_message.Message):
+    __slots__ = ("token", "expires_at_ms")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    expires_at_ms: int
+    def __init__(self, token: _Optional[str] = ..., expires_at_ms: _Optional[int] = ...) -> None: ...
+
 class ChangeTokensRequest(_message.Message):
     __slots__ = ("region", "purpose", "reference", "audience", "idempotency_key", "items", "ttl_seconds")
     REGION_FIELD_NUMBER: _ClassVar[int]
