@@ -21,9 +21,9 @@ pub struct Error {
     /// Where the data are served, and the endpoint if one is known.
     elsewhere: Option<Box<(Region, Option<String>)>>,
     /// What exactly stands in the way, in the catalog's own words: for who may exchange it.
-    detail: Option<String>,
+    detail: Option<Box<str>>,
     /// After how long it is worth another try, if that is known.
-    retry_after: Option<Duration>,
+    retry_after: Option<Box<Duration>>,
     /// What went wrong inside: for the log of the process, never for the caller.
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -37,18 +37,18 @@ impl Error {
 
     /// With the time after which it is worth another try.
     pub(crate) fn retry_after(self, time: Duration) -> Self {
-        Self { retry_after: Some(time), ..self }
+        Self { retry_after: Some(Box::new(time)), ..self }
     }
 
     /// After how long it is worth another try, if that is known.
     #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
-        self.retry_after
+        self.retry_after.as_deref().copied()
     }
 
     /// With what exactly stands in the way. It must hold no value and no token.
     pub(crate) fn with_detail(self, detail: String) -> Self {
-        Self { detail: Some(detail), ..self }
+        Self { detail: Some(detail.into()), ..self }
     }
 
     /// What exactly stands in the way, if there is more to say than the reason does.
