@@ -111,6 +111,7 @@ impl<H: Health> Door<H> {
     }
 
     /// Answers one request of a connection.
+    #[expect(clippy::too_many_lines, reason = "one door, one after the other")]
     pub(crate) async fn answer(
         self: Arc<Self>,
         standing: Arc<Standing>,
