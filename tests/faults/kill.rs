@@ -2,10 +2,12 @@
 //!
 //! It shows that what is acknowledged is complete in itself. That a sync is missing it can't show: power.rs does.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
+use tokio::task::JoinSet;
 use tonic::{Code, Request, metadata::MetadataMap};
 use vault_domain::{Clock, Entropy, SystemClock, SystemEntropy};
+use vault_proto::v1;
 use vault_tests::{connection::freshness_of, refusal::Refusal, requests};
 
 use crate::{
@@ -150,6 +152,39 @@ async fn a_nonce_that_was_used_is_remembered_by_a_vault_that_was_killed() {
         }
     }
     vault.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_spent_of_a_budget_is_remembered_by_a_vault_that_was_killed() {
+    let site = Site::new(Settings::default());
+    let catalog = site.path("catalog.toml");
+    let text = fs::read_to_string(&catalog).unwrap();
+    fs::write(&catalog, format!("{text}\n[budgets.few]\nactions = ['detokenize']\nper_day = 30\n")).unwrap();
+    let books = Arc::new(Books::default());
+    let mut shown = 0;
+    let mut token = None;
+    for _ in 0..8 {
+        let mut vault = site.start();
+        let client = Client::connect(&site, vault.address()).await.unwrap();
+        if token.is_none() {
+            let asked = requests::tokenize("email", ["budget@example.org"]);
+            token = Some(client.tokenize(&books, asked).await.unwrap().remove(0));
+        }
+        // Many at once: whatever row was written last has all of them.
+        let calls: JoinSet<_> = (0..10)
+            .map(|_| {
+                let (mut payments, token) = (client.payments.clone(), token.clone().unwrap());
+                async move { payments.detokenize(requests::detokenize("email", [token])).await }
+            })
+            .collect();
+        let answers = calls.join_all().await;
+        vault.kill();
+        for answer in answers.into_iter().flatten() {
+            let outcome = answer.into_inner().results.remove(0).outcome;
+            shown += usize::from(matches!(outcome, Some(v1::detokenize_result::Outcome::Revealed(_))));
+        }
+    }
+    assert_eq!(shown, 30);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

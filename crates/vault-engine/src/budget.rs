@@ -39,7 +39,8 @@ const WINDOWS: usize = BudgetWindow::ALL.len();
 const PARTS: u64 = 20;
 /// Those and the one that has begun.
 const SLOTS: usize = 21;
-/// So many counts are kept before those that are nothing any more are forgotten.
+/// So many counts are kept, or twice those that counted when it was looked last, before those that are nothing any
+/// more are forgotten.
 const COUNTS_KEPT: usize = 65_536;
 
 /// What callers spent of their budgets in one region.
@@ -48,6 +49,8 @@ pub(crate) struct BudgetBook(Mutex<Book>);
 #[derive(Default)]
 struct Book {
     counts: HashMap<Digest16, Spent>,
+    /// From so many counts on it is looked which are nothing any more.
+    crowded: usize,
     /// Rows of more than a day ago, to be deleted.
     stale: Vec<Digest16>,
     /// When an item was last refused.
@@ -224,11 +227,9 @@ impl BudgetBook {
 
 impl Book {
     fn charge(&mut self, budgets: &[(&Budget, Digest16)], items: usize, now: Millis) -> Room {
-        if self.counts.len() >= COUNTS_KEPT {
-            let (kept, gone): (HashMap<_, _>, HashMap<_, _>) =
-                self.counts.drain().partition(|(_, spent)| spent.is_of_last_day(now));
-            self.counts = kept;
-            self.stale.extend(gone.into_keys());
+        if self.counts.len() >= self.crowded.max(COUNTS_KEPT) {
+            self.stale.extend(self.counts.extract_if(|_, spent| !spent.is_of_last_day(now)).map(|(name, _)| name));
+            self.crowded = 2 * self.counts.len();
         }
         let mut room = u32::try_from(items).unwrap_or(u32::MAX);
         for (budget, name) in budgets {
@@ -354,7 +355,11 @@ impl Window {
 }
 
 fn slot_ms(window: BudgetWindow) -> u64 {
-    u64::try_from(window.length().as_millis()).unwrap_or(u64::MAX) / PARTS
+    ms(window.length()) / PARTS
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -378,7 +383,7 @@ mod tests {
             window in prop::sample::select(BudgetWindow::ALL.to_vec()),
             items in 1..20_u32,
         ) {
-            let (limit, length) = (limit(window, items), window.length().as_millis() as u64);
+            let (limit, length) = (limit(window, items), ms(window.length()));
             let (mut spent, mut now, mut done) = (Spent::default(), Millis(1_800_000_000_000), Vec::<u64>::new());
             for (pause, asked) in steps {
                 now.0 += pause * length / 60_000;
@@ -389,7 +394,7 @@ mod tests {
                 let recent = done.iter().filter(|at| **at + length > now.0).count();
                 prop_assert!(recent <= items as usize);
                 if given < asked {
-                    let wait = spent.wait(limit, now).unwrap().as_millis() as u64;
+                    let wait = ms(spent.wait(limit, now).unwrap());
                     prop_assert!(wait > 0 && wait <= length + length / PARTS);
                     let mut then = spent;
                     then.advance(Millis(now.0 + wait - 1));

@@ -2,7 +2,9 @@
 
 use vault_catalog::Account;
 use vault_crypto::CallRandom;
-use vault_domain::{Action, Audience, Clock, LevelAsked, Millis, Reason, Region, limits};
+use vault_domain::{
+    Action, Audience, Clock, DataClass, LevelAsked, Millis, Purpose, Reason, Reference, Region, limits,
+};
 use vault_journal::Submission;
 use vault_store::{Batch, Snapshot};
 
@@ -27,6 +29,18 @@ pub(crate) struct Scope<'a> {
     pub(crate) rules: &'a Rules,
     /// The call's nonce, when it was judged and found in order.
     pub(crate) once: Option<Once<'a>>,
+}
+
+/// What a call on data says that holds for all of its items.
+pub(crate) struct DataCall<'a> {
+    pub(crate) action: Action,
+    pub(crate) region: &'a Region,
+    pub(crate) purpose: Option<&'a Purpose>,
+    pub(crate) reference: Option<&'a Reference>,
+    pub(crate) audience: &'a Audience,
+    /// How much is to be shown; of detokenize.
+    pub(crate) level: LevelAsked,
+    pub(crate) classes: &'a [Option<DataClass>],
 }
 
 impl<'a> Scope<'a> {
@@ -213,18 +227,29 @@ impl Engine {
         self.regions.get(region).map(|vault| vault.budgets.refusals()).unwrap_or_default()
     }
 
-    /// Decides on the data that a call asks for; `level` counts where values are shown.
-    pub(crate) fn authorize_data<'a>(
+    /// Lets a call on data in: who makes it is somebody, it was not made before, and it is decided which of its classes
+    /// it may do what with. What is given beside that is the call as the log will see it, but for the policies.
+    ///
+    /// # Errors
+    /// When it is refused as a whole; a log has the refusal.
+    pub(crate) async fn enter_data<'a>(
         &'a self,
-        scope: &Scope<'a>,
-        asked: &Evidence<'a>,
-        region: &'a Region,
-        audience: &'a Audience,
-        level: LevelAsked,
-    ) -> Result<Authorized<'a>, Error> {
-        let Evidence { action, purpose, classes, .. } = *asked;
-        let has_reference = asked.reference.is_some();
+        rules: &'a Rules,
+        call: &'a Call,
+        data: DataCall<'a>,
+    ) -> Result<(Scope<'a>, Evidence<'a>, Authorized<'a>), Error> {
+        let DataCall { action, region, purpose, reference, audience, level, classes } = data;
+        let mut scope = self.enter(rules, call, action, region).await?;
+        let evidence = scope.evidence(call, action);
+        let asked = Evidence { purpose, reference, audience: Some(audience), classes, ..evidence };
+        if let Err(error) = self.judge_freshness(&mut scope, call, action) {
+            return Err(self.refuse(&scope, &asked, error).await);
+        }
+        let has_reference = reference.is_some();
         let request = DataRequest { action, region, audience, purpose, has_reference, level, classes };
-        authorize(&scope.rules.policies, asked.call, scope.account, &request, self.clock.wall())
+        match authorize(&rules.policies, call, scope.account, &request, self.clock.wall()) {
+            Ok(authorized) => Ok((scope, asked, authorized)),
+            Err(error) => Err(self.refuse(&scope, &asked, error).await),
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! How often somebody calls: the rates of the catalog, counted in memory, by the monotonic clock.
 //!
 //! Each count is the generic cell rate algorithm (ITU-T I.371): one time, that at which the calls so far would have
-//! come if they had come evenly. It is one node's, and begins anew with each start.
+//! come if they had come evenly. It is one node's, and begins anew with each start. There are no more
+//! of them than rates times accounts of the catalogs that served.
 
 use std::{
     collections::HashMap,
@@ -14,42 +15,41 @@ use vault_domain::{RateName, Reason};
 
 use crate::{Engine, call::Call, error::Error};
 
-/// So many counts are kept before those of who rested are forgotten.
-const COUNTS_KEPT: usize = 65_536;
-
 /// When the calls so far would have come evenly, by rate and by whom they are counted for.
 #[derive(Default)]
-pub(crate) struct Pacer(Mutex<HashMap<(RateName, Box<str>), Duration>>);
+pub(crate) struct Pacer(Mutex<HashMap<RateName, HashMap<Box<str>, Duration>>>);
 
 impl Pacer {
     /// Counts a call under these rates, or, if one has no room, says which and after how long it will.
-    fn count(&self, rates: &[(&Rate, &str)], now: Duration) -> Result<(), (RateName, u32, Duration)> {
+    fn count<'r>(&self, rates: &[(&'r Rate, &str)], now: Duration) -> Result<(), (&'r Rate, Duration)> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = |rate: &Rate, even: Duration| {
-            let each = Duration::from_secs(1) / rate.per_second();
-            let next = even.max(now).saturating_add(each);
-            (next, next.saturating_sub(now).saturating_sub(each.saturating_mul(rate.burst())))
-        };
-        let mut longest: Option<(RateName, u32, Duration)> = None;
-        for (rate, whom) in rates {
-            let even = counts.get(&(rate.name().clone(), Box::from(*whom))).copied().unwrap_or_default();
-            let (_, wait) = due(rate, even);
-            if longest.as_ref().is_none_or(|(.., longest)| wait > *longest) {
-                longest = Some((rate.name().clone(), rate.per_second(), wait));
-            }
-        }
-        if let Some(refused) = longest.filter(|(.., wait)| !wait.is_zero()) {
+        let even = |rate: &Rate, whom: &str| counts.get(rate.name()).and_then(|of_rate| of_rate.get(whom)).copied();
+        let next = |rate: &Rate, whom: &str| even(rate, whom).unwrap_or_default().max(now).saturating_add(each(rate));
+        let nexts: Vec<Duration> = rates.iter().map(|(rate, whom)| next(rate, whom)).collect();
+        let waits = rates.iter().zip(&nexts).map(|((rate, _), next)| {
+            let room = now.saturating_add(each(rate).saturating_mul(rate.burst()));
+            (*rate, next.saturating_sub(room))
+        });
+        if let Some(refused) = waits.max_by_key(|(_, wait)| *wait).filter(|(_, wait)| !wait.is_zero()) {
             return Err(refused);
         }
-        if counts.len() >= COUNTS_KEPT {
-            counts.retain(|_, even| *even > now);
-        }
-        for (rate, whom) in rates {
-            let even = counts.entry((rate.name().clone(), Box::from(*whom))).or_default();
-            *even = due(rate, *even).0;
+        for ((rate, whom), next) in rates.iter().zip(nexts) {
+            let of_rate = match counts.get_mut(rate.name()) {
+                Some(of_rate) => of_rate,
+                None => counts.entry(rate.name().clone()).or_default(),
+            };
+            match of_rate.get_mut(*whom) {
+                Some(even) => *even = next,
+                None => drop(of_rate.insert(Box::from(*whom), next)),
+            }
         }
         Ok(())
     }
+}
+
+/// How far apart calls come that come evenly.
+fn each(rate: &Rate) -> Duration {
+    Duration::from_secs(1) / rate.per_second()
 }
 
 impl Engine {
@@ -66,8 +66,8 @@ impl Engine {
         }
         let Some(account) = catalog.account(call.principal.as_str()) else { return Ok(()) };
         let rates: Vec<_> = catalog.rates().filter_map(|rate| Some((rate, rate.counted_for(account)?))).collect();
-        self.pacer.count(&rates, self.clock.monotonic()).map_err(|(name, per_second, wait)| {
-            let detail = format!("rate {name}: {per_second} calls a second");
+        self.pacer.count(&rates, self.clock.monotonic()).map_err(|(rate, wait)| {
+            let detail = format!("rate {}: {} calls a second", rate.name(), rate.per_second());
             Error::new(Reason::RateLimited).with_detail(detail).retry_after(wait)
         })
     }

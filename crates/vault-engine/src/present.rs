@@ -23,7 +23,7 @@ use crate::{
     budget::Allowance,
     call::Call,
     detokenize::DetokenizeRequest,
-    enter::Scope,
+    enter::{DataCall, Scope},
     error::Error,
     evidence::Evidence,
     idempotency::{Repeat, RequestHash, StoredOutcome},
@@ -62,20 +62,17 @@ impl Engine {
         verb: &Verb<T>,
         request: &DetokenizeRequest,
     ) -> Result<(Vec<Result<T, Error>>, Receipt), Error> {
-        let (rules, action) = (self.rules(), verb.action);
-        let mut scope = self.enter(&rules, call, action, &request.region).await?;
-        let mut asked = scope.evidence(call, action);
-        asked.purpose = request.purpose.as_ref();
-        asked.reference = request.reference.as_ref();
-        asked.audience = Some(&request.audience);
-        asked.classes = &request.classes;
-        if let Err(error) = self.judge_freshness(&mut scope, call, action) {
-            return Err(self.refuse(&scope, &asked, error).await);
-        }
-        let authorized = match self.authorize_data(&scope, &asked, &request.region, &request.audience, request.level) {
-            Ok(authorized) => authorized,
-            Err(error) => return Err(self.refuse(&scope, &asked, error).await),
+        let rules = self.rules();
+        let data = DataCall {
+            action: verb.action,
+            region: &request.region,
+            purpose: request.purpose.as_ref(),
+            reference: request.reference.as_ref(),
+            audience: &request.audience,
+            level: request.level,
+            classes: &request.classes,
         };
+        let (scope, mut asked, authorized) = self.enter_data(&rules, call, data).await?;
         asked.policies = &authorized.policies;
         self.present_permitted(&scope, &asked, verb, request, &authorized.permits).await
     }

@@ -19,7 +19,7 @@ use crate::{
     authorize::Permit,
     budget::Allowance,
     call::Call,
-    enter::Scope,
+    enter::{DataCall, Scope},
     error::Error,
     evidence::Evidence,
     idempotency::{Part, Repeat, RequestHash},
@@ -48,6 +48,21 @@ pub struct TokenizeRequest {
     pub classes: Vec<Option<DataClass>>,
     /// The items.
     pub items: Vec<TokenizeItem>,
+}
+
+impl TokenizeRequest {
+    /// What holds for all of its items.
+    fn data(&self, action: Action) -> DataCall<'_> {
+        DataCall {
+            action,
+            region: &self.region,
+            purpose: self.purpose.as_ref(),
+            reference: self.reference.as_ref(),
+            audience: &self.audience,
+            level: LevelAsked::FULL,
+            classes: &self.classes,
+        }
+    }
 }
 
 /// A value to be tokenized.
@@ -88,20 +103,7 @@ impl Engine {
     /// When the call as a whole is refused; the refusal is in the log then, if the log takes entries.
     pub async fn tokenize(&self, call: &Call, request: &TokenizeRequest) -> Result<Tokenized, Error> {
         let rules = self.rules();
-        let mut scope = self.enter(&rules, call, Action::Tokenize, &request.region).await?;
-        let mut asked = scope.evidence(call, Action::Tokenize);
-        asked.purpose = request.purpose.as_ref();
-        asked.reference = request.reference.as_ref();
-        asked.audience = Some(&request.audience);
-        asked.classes = &request.classes;
-        if let Err(error) = self.judge_freshness(&mut scope, call, Action::Tokenize) {
-            return Err(self.refuse(&scope, &asked, error).await);
-        }
-        let authorized = match self.authorize_data(&scope, &asked, &request.region, &request.audience, LevelAsked::FULL)
-        {
-            Ok(authorized) => authorized,
-            Err(error) => return Err(self.refuse(&scope, &asked, error).await),
-        };
+        let (scope, mut asked, authorized) = self.enter_data(&rules, call, request.data(Action::Tokenize)).await?;
         asked.policies = &authorized.policies;
         let permits = &authorized.permits;
         let allowance = self.charge(&scope, &asked, permits, request.items.iter().map(|item| item.class));

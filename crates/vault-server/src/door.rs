@@ -111,7 +111,6 @@ impl<H: Health> Door<H> {
     }
 
     /// Answers one request of a connection.
-    #[expect(clippy::too_many_lines, reason = "one door, one after the other")]
     pub(crate) async fn answer(
         self: Arc<Self>,
         standing: Arc<Standing>,
@@ -142,10 +141,7 @@ impl<H: Health> Door<H> {
             && transport == Ok(Transport::Grpc)
             && let Some(reflection) = &self.reflection
         {
-            if let Err(unknown) = self.engine.admit(&call, Action::Call).await {
-                return Ok(status::status(&unknown, call.request_id).into_http());
-            }
-            return reflection.clone().call(Request::from_parts(head, Body::new(body))).await;
+            return self.reflect(reflection, &call, Request::from_parts(head, Body::new(body))).await;
         }
         let is_token = path.starts_with(TOKEN_SERVICE);
         let is_admin = path.starts_with(ADMIN_SERVICE) && !matches!(transport, Ok(Transport::Web | Transport::WebText));
@@ -190,6 +186,19 @@ impl<H: Health> Door<H> {
         };
         drop(room);
         Ok(self.answered(&call, response, transport).await)
+    }
+
+    /// Tells the contract to whoever has an account.
+    async fn reflect(
+        &self,
+        reflection: &Reflection,
+        call: &Call,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Infallible> {
+        if let Err(unknown) = self.engine.admit(call, Action::Call).await {
+            return Ok(status::status(&unknown, call.request_id).into_http());
+        }
+        reflection.clone().call(request).await
     }
 
     /// The answer with the request's id; where the transport refused the request, our own refusal.

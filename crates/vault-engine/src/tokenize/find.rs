@@ -1,7 +1,7 @@
 //! Values in, the tokens that they have out: as Tokenize, but nothing is made.
 
 use vault_crypto::CallRandom;
-use vault_domain::{Action, LevelAsked, Reason};
+use vault_domain::{Action, Reason};
 
 use super::{
     TokenizeRequest, Tokenized,
@@ -20,20 +20,7 @@ impl Engine {
     /// When the call as a whole is refused; the refusal is in the log then, if the log takes entries.
     pub async fn find(&self, call: &Call, request: &TokenizeRequest) -> Result<Tokenized, Error> {
         let rules = self.rules();
-        let mut scope = self.enter(&rules, call, Action::Find, &request.region).await?;
-        let mut asked = scope.evidence(call, Action::Find);
-        asked.purpose = request.purpose.as_ref();
-        asked.reference = request.reference.as_ref();
-        asked.audience = Some(&request.audience);
-        asked.classes = &request.classes;
-        if let Err(error) = self.judge_freshness(&mut scope, call, Action::Find) {
-            return Err(self.refuse(&scope, &asked, error).await);
-        }
-        let authorized = match self.authorize_data(&scope, &asked, &request.region, &request.audience, LevelAsked::FULL)
-        {
-            Ok(authorized) => authorized,
-            Err(error) => return Err(self.refuse(&scope, &asked, error).await),
-        };
+        let (scope, mut asked, authorized) = self.enter_data(&rules, call, request.data(Action::Find)).await?;
         asked.policies = &authorized.policies;
         let permits = &authorized.permits;
         let allowance = self.charge(&scope, &asked, permits, request.items.iter().map(|item| item.class));
