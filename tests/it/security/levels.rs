@@ -6,7 +6,7 @@ use tonic::Code;
 use vault_proto::v1::{self, RevealLevel, detokenize_result::Outcome};
 use vault_tests::{
     refusal::Refusal,
-    requests::{card, customer, detokenize, detokenize_item, email, tokenize_item},
+    requests::{card, customer, detokenize, detokenize_item, email, luhn_passes, tokenize_item},
     roles::Role,
     stream::{settling, tokens},
     vault::TestVault,
@@ -147,7 +147,11 @@ async fn the_best_that_is_permitted_is_another_one_for_each_class() {
     let own = detokenize_item("customer_id", vault.give("customer_id", [&number]).await.remove(0));
     let masked = detokenize_item("card_number", vault.give("card_number", [card(1)]).await.remove(0));
     let foreign = detokenize_item("email", vault.give("email", [email(1)]).await.remove(0));
-    let wrong = detokenize_item("card_number", &own.token);
+    // A token of another class; one whose digits pass the check that tokens of cards fail would not even look like one.
+    let others = vault.give("customer_id", (2..60).map(customer)).await;
+    let digits = |token: &String| token.chars().filter(char::is_ascii_digit).collect::<String>();
+    let wrong = others.iter().find(|token| !luhn_passes(&digits(token))).expect("nine in ten");
+    let wrong = detokenize_item("card_number", wrong);
     let items = || vec![masked.clone(), own.clone(), foreign.clone(), wrong.clone()];
     let mark = vault.mark("eu").await;
     let (bytes, results) = ask(&vault, Role::Desk, &of_desk(RevealLevel::BestPermitted, items())).await;
