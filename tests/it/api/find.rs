@@ -1,16 +1,18 @@
 //! FindTokens: the tokens that values have already, of classes where the same value has the same token.
 
+use std::{path::Path, sync::Arc};
+
 use tonic::Code;
-use vault_domain::Action;
+use vault_domain::{Action, SystemClock};
 use vault_proto::v1;
 use vault_tests::{
     refusal::Refusal,
-    requests::{by, card, change, customer, detokenize, email, find, query, tokenize},
+    requests::{by, card, change, customer, describe, detokenize, email, find, query, tokenize},
     roles::Role,
     vault::TestVault,
 };
 
-use crate::{vault, vault_and_clock};
+use crate::{DISK, vault, vault_and_clock};
 
 /// The token of one value.
 async fn found(vault: &TestVault, class: &str, value: &str) -> Result<String, Refusal> {
@@ -78,6 +80,29 @@ async fn only_members_of_an_audience_find_its_tokens_and_no_tenant_those_of_anot
     let globex = vault.caller(Role::GlobexPayments).await;
     let refused = globex.find(find("customer_id", [&value])).await.unwrap().results.remove(0).unwrap_err();
     refused.is(Code::PermissionDenied, "ACCESS_DENIED");
+    vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_no_member_of_an_audience_finds_and_describes_nothing_of_it_whatever_was_granted() {
+    let mut vault = TestVault::prepare(Path::new(DISK), Arc::new(SystemClock::new()));
+    // A grant that takes in tokenize may name any audience.
+    let grant = "{ actions = [\"tokenize\"], purposes = [\"bulk_load\"], audiences = [\"payments\", \"analytics\"";
+    vault.edit("catalog.toml", grant, &grant.replace("\"tokenize\"", "\"tokenize\", \"find\", \"describe\""));
+    vault.start_again().await;
+    let value = customer(1);
+    let token = vault.give("customer_id", [&value]).await.remove(0);
+    let loader = vault.caller(Role::Loader).await;
+    let mark = vault.mark("eu").await;
+    let purpose = || "bulk_load".to_owned();
+    let asked = v1::FindTokensRequest { purpose: purpose(), ..find("customer_id", [&value]) };
+    loader.find(asked).await.unwrap().results.remove(0).unwrap_err().is(Code::PermissionDenied, "ACCESS_DENIED");
+    let asked = v1::DescribeTokensRequest { purpose: purpose(), ..describe("customer_id", [&token]) };
+    loader.describe(asked).await.unwrap().remove(0).unwrap_err().is(Code::PermissionDenied, "ACCESS_DENIED");
+    for (entry, action) in vault.entries_since(&mark, 2).await.iter().zip(["find", "describe"]) {
+        assert_eq!((entry.action.as_str(), entry.items[0].outcome.as_str()), (action, "AUDIENCE_NOT_OWN"));
+    }
+    assert_eq!(found(&vault, "customer_id", &value).await.unwrap(), token);
     vault.finish().await;
 }
 
