@@ -1,8 +1,10 @@
 //! `tokenize` and `detokenize`: forms of output, exit codes, and what is said.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
-use crate::shell::{DevVault, LOAD, SETTLE};
+use crate::shell::{DevVault, LOAD, SETTLE, write};
 
 const CARD: &str = "4111111111111111";
 
@@ -54,6 +56,37 @@ fn the_token_of_a_value_is_found_from_the_command_line() {
     assert!(!both.out.contains("4000000000000002"), "{}", both.out);
     let denied = vault.run("support", &line.replace("payments", "support").replace("settlement", "support_case"), CARD);
     assert_eq!(denied.with(3).lines()[0]["error"]["reason"], "ACCESS_DENIED");
+}
+
+#[test]
+fn what_is_over_budget_is_told_with_the_time_to_wait_also_after_a_kill_and_bulk_rejects_it() {
+    let budget = "\n[budgets.few]\nactions = [\"detokenize\"]\naccounts = \
+                  [\"spiffe://dev.tokenvault.internal/payments\"]\nper_day = 5\n";
+    let vault = DevVault::start_with(|place| {
+        let catalog = place.join("catalog.toml");
+        let text = fs::read_to_string(&catalog).unwrap();
+        fs::write(catalog, text + budget).unwrap();
+    });
+    let values: Vec<String> = (0..4).map(|n| format!("{n}@example.com")).collect();
+    let tokens = vault.tokens("email", &values.iter().map(String::as_str).collect::<Vec<_>>());
+    let reveal = format!("detokenize --class email {SETTLE}");
+    assert_eq!(vault.run("payments", &reveal, &tokens.join("\n")).with(0).lines().len(), 4);
+    let vault = vault.again();
+    // One is left: a file of four has one row revealed, and three that it names.
+    let source = write(&vault.path("in.csv"), &format!("email\n{}\n", tokens.join("\n")));
+    let [out, rejects] = ["out.csv", "rejects.csv"].map(|name| vault.path(name));
+    let line = format!("bulk detokenize --in {source} --out {out} --rejects {rejects} --column email=email {SETTLE}");
+    vault.run("payments", &line, "").with(1);
+    assert_eq!(fs::read_to_string(&out).unwrap(), format!("email\n{}\n", values[0]));
+    assert_eq!(fs::read_to_string(&rejects).unwrap().matches("BUDGET_SPENT").count(), 3);
+    let over = vault.run("payments", &reveal, &tokens[0]).with(1).lines().remove(0);
+    let (error, day) = (&over["error"], 24 * 3_600_000);
+    assert_eq!(
+        (&error["reason"], &error["metadata"]["detail"]),
+        (&json!("BUDGET_SPENT"), &json!("budget few: 5 per day"))
+    );
+    let wait = error["retry_after_ms"].as_u64().unwrap();
+    assert!(wait > day - 600_000 && wait <= day + day / 20, "{wait}");
 }
 
 #[test]

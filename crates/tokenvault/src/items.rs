@@ -219,6 +219,7 @@ pub(crate) fn error_json(error: &ClientError) -> Value {
         "metadata": refusal.map(|refusal| &refusal.metadata).filter(|metadata| !metadata.is_empty()),
         "message": refusal.map_or_else(|| error.to_string(), |refusal| refusal.message.clone()),
         "remedy": refusal.and_then(|refusal| refusal.remedy()),
+        "retry_after_ms": refusal.and_then(|refusal| refusal.retry_after).map(|after| after.as_millis()),
         "request_id": error.request_id().map(|id| id.to_string()),
     })
 }
