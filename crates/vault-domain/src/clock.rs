@@ -72,6 +72,28 @@ impl Clock for SystemClock {
     }
 }
 
+/// The time that the wall clock would show if nobody had set it since some moment: what it showed then, and what has
+/// passed by the monotonic clock, which on Linux stands still while the machine is suspended.
+#[derive(Clone, Copy, Debug)]
+pub struct SteadyTime {
+    wall: Millis,
+    monotonic: Duration,
+}
+
+impl SteadyTime {
+    /// From now on.
+    #[must_use]
+    pub fn from_now(clock: &dyn Clock) -> Self {
+        Self { wall: clock.wall(), monotonic: clock.monotonic() }
+    }
+
+    /// The time now, by the same clock.
+    #[must_use]
+    pub fn now(self, clock: &dyn Clock) -> Millis {
+        self.wall.saturating_add(clock.monotonic().saturating_sub(self.monotonic))
+    }
+}
+
 /// A clock that moves only when told to: for tests and replays. Clones share the time.
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock {

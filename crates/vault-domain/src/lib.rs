@@ -22,7 +22,7 @@ mod session;
 
 pub use access_log_filter::AccessLogFilter;
 pub use action::{Action, Decision};
-pub use clock::{Clock, ManualClock, Millis, SystemClock};
+pub use clock::{Clock, ManualClock, Millis, SteadyTime, SystemClock};
 pub use count_by::CountBy;
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use ids::{

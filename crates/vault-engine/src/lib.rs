@@ -46,7 +46,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
-use vault_domain::{Clock, Entropy, Reason, Region};
+use vault_domain::{Clock, Entropy, Millis, Reason, Region, SteadyTime};
 
 use crate::{
     deny::DenyList,
@@ -118,6 +118,8 @@ pub struct Engine {
     /// Held while a log is pruned.
     pruning: tokio::sync::Mutex<()>,
     clock: Arc<dyn Clock>,
+    /// Since the engine was opened.
+    steady: SteadyTime,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -126,6 +128,12 @@ impl Engine {
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    /// The time by which is deleted what is over: the wall clock, unless it was set ahead since the start. A clock that
+    /// jumps may refuse too much, which ends when it is put right; what it had deleted would be gone.
+    pub(crate) fn time_to_delete_by(&self) -> Millis {
+        self.clock.wall().min(self.steady.now(&*self.clock))
     }
 
     /// The source of randomness.

@@ -7,7 +7,9 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use vault_crypto::CallRandom;
-use vault_domain::{Action, Clock, DataClass, Decision, Entropy, Reason, Region, RequestId, VaultId, limits};
+use vault_domain::{
+    Action, Clock, DataClass, Decision, Entropy, Reason, Region, RequestId, SteadyTime, VaultId, limits,
+};
 use vault_journal::{FIRST_LIFE, Journal, JournalError, Parts, Submission};
 use vault_keys::{KeysError, NodeKeys, RegionKeys, RootKey};
 use vault_ledger::{LedgerError, Origin, SealedPart, Signer};
@@ -263,6 +265,7 @@ impl Engine {
             pacer: Pacer::default(),
             retention,
             pruning: tokio::sync::Mutex::default(),
+            steady: SteadyTime::from_now(&*clock),
             clock,
             entropy,
         };

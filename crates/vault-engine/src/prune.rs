@@ -159,7 +159,7 @@ impl Engine {
 
     async fn plan(&self, log: &Source) -> Result<Pruned, Error> {
         let signed = newest(&log.journal).await?.checkpoint.size;
-        let (log, retention, wall) = (log.clone(), self.retention.clone(), self.clock.wall());
+        let (log, retention, wall) = (log.clone(), self.retention.clone(), self.time_to_delete_by());
         blocking(move || plan::plan(&log, &retention, signed, wall)).await
     }
 

@@ -84,7 +84,7 @@ impl Engine {
     pub async fn purge(&self, region: &Region, after: &PurgeStep) -> Result<PurgeStep, Error> {
         let vault = self.regions.get(region).ok_or(Error::new(Reason::RegionUnknown))?;
         let delay = u64::try_from(limits::PURGE_DELAY.as_millis()).unwrap_or(u64::MAX);
-        let until = Millis(vault.journal.now(self.clock.wall()).0.saturating_sub(delay));
+        let until = Millis(self.time_to_delete_by().0.saturating_sub(delay));
         let from = after.next.map_or(Bound::Unbounded, Bound::Excluded);
         let end = Bound::Included(ExpiryRow { at: until, number: RecordNumber::MAX });
         let snapshot = vault.reader.snapshot();

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use vault_domain::{Clock, Millis};
+use vault_domain::{Clock, SteadyTime};
 use vault_engine::{Engine, OutsideLog};
 
 /// How often is looked.
@@ -84,14 +84,14 @@ pub(crate) struct Level {
 pub(crate) struct Alarms {
     levels: Mutex<BTreeMap<Watched, Level>>,
     clock: Arc<dyn Clock>,
-    started: (Millis, Duration),
+    steady: SteadyTime,
     free_bytes_min: u64,
 }
 
 impl Alarms {
     pub(crate) fn new(clock: Arc<dyn Clock>, free_bytes_min: u64) -> Self {
-        let started = (clock.wall(), clock.monotonic());
-        Self { levels: Mutex::default(), clock, started, free_bytes_min }
+        let steady = SteadyTime::from_now(&*clock);
+        Self { levels: Mutex::default(), clock, steady, free_bytes_min }
     }
 
     /// Looks until it is cut off. Holds the stores: to be ended before the engine.
@@ -154,9 +154,7 @@ impl Alarms {
 
     /// The two clocks go side by side; a step of the wall clock, there or back, sets them apart.
     fn look_at_clock(&self) {
-        let monotonic = self.clock.monotonic().saturating_sub(self.started.1);
-        let expected = self.started.0.saturating_add(monotonic);
-        let drift = self.clock.wall().0.abs_diff(expected.0) / 1000;
+        let drift = self.clock.wall().0.abs_diff(self.steady.now(&*self.clock).0) / 1000;
         self.note(Kind::ClockDrift, "", drift, drift > CLOCK_DRIFT);
     }
 
@@ -184,7 +182,7 @@ impl Alarms {
 
 #[cfg(test)]
 mod tests {
-    use vault_domain::ManualClock;
+    use vault_domain::{ManualClock, Millis};
 
     use super::*;
 

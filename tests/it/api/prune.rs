@@ -15,7 +15,7 @@ use vault_tests::{
     requests::{email, query, tokenize},
     roles::Role,
     stored_log,
-    vault::TestVault,
+    vault::{BEGINNING, TestVault},
 };
 
 use super::proofs::{consistency, entry, hash, hashes, inclusion};
@@ -97,6 +97,26 @@ async fn nothing_is_pruned_before_its_time_and_then_whole_bundles_from_the_first
     assert_eq!((again.minimum_index_before, again.minimum_index, again.archive.as_str()), (256, 256, ""));
     let us = prune(&vault, OPERATOR, "us", false).await.unwrap();
     assert_eq!(us.minimum_index, 0, "a bundle that is not full stays");
+    vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_ahead_takes_no_entry_before_its_time() {
+    let (mut vault, clock) = vault_and_clock().await;
+    vault.stop().await;
+    vault.add_to_configuration(ARCHIVE);
+    vault.start_again().await;
+    vault.fill(300, addresses).await;
+    clock.set_wall(BEGINNING.saturating_add(2 * 366 * DAY));
+    // The log follows the clock: by both these entries are two years old.
+    vault.give("email", [email(1)]).await;
+    vault.indexed().await;
+    let early = prune(&vault, OPERATOR, "eu", false).await.unwrap();
+    assert_eq!((early.minimum_index, early.archive.as_str()), (0, ""), "two years have not passed");
+    clock.advance(365 * DAY);
+    assert_eq!(prune(&vault, OPERATOR, "eu", true).await.unwrap().minimum_index, 0);
+    clock.advance(2 * DAY);
+    prune_to(&vault, "eu", 256).await;
     vault.finish().await;
 }
 

@@ -153,6 +153,43 @@ async fn a_new_token_of_the_same_value_survives_the_purge_of_the_old_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_ahead_has_nothing_deleted_before_its_time() {
+    let (mut vault, clock) = vault_and_clock().await;
+    made(&vault, tokenize("voucher", ["7031945286"])).await.unwrap();
+    let kept = made(&vault, tokenize("voucher", ["1122334455"])).await.unwrap().token;
+    let steward = vault.caller(Role::Steward).await;
+    let request = v1::ChangeTokensRequest { ttl_seconds: 7 * 24 * 3600, ..change("voucher", [&kept]) };
+    steward.change(Action::Renew, request).await.unwrap().only().unwrap();
+
+    let month = 30 * PURGE_DELAY;
+    clock.set_wall(BEGINNING.saturating_add(month));
+    // The log follows the clock.
+    let late = made(&vault, tokenize("voucher", ["5647382910"])).await.unwrap().token;
+    clock.advance(MINUTE);
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(purges(&vault, Role::Auditor).await, [], "by a clock that was set");
+    // Put right, and started again: the log is ahead of it.
+    clock.set_wall(BEGINNING.saturating_add(MINUTE));
+    vault.stop().await;
+    vault.start_again().await;
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(purges(&vault, Role::Auditor).await, [], "by a log that is ahead");
+    // Each goes when its own time has passed.
+    clock.advance(PURGE_DELAY);
+    purged_are(&vault, 1).await;
+    clock.advance(7 * PURGE_DELAY);
+    purged_are(&vault, 2).await;
+    clock.advance(month);
+    purged_are(&vault, 3).await;
+    let payments = vault.caller(Role::Payments).await;
+    for token in [&kept, &late] {
+        let refused = payments.detokenize(detokenize("voucher", [token])).await.unwrap().results.remove(0).unwrap_err();
+        refused.is(Code::NotFound, "TOKEN_NOT_FOUND");
+    }
+    vault.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn thousands_go_in_steps_while_calls_go_on() {
     let (vault, clock) = vault_and_clock().await;
     for batch in 0..3 {
